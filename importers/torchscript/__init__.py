@@ -1,0 +1,1 @@
+"""TorchScript archives (``.pt``) to the intermediate representation. Reading parses and never executes."""

@@ -1,0 +1,1 @@
+"""Helpers that several test files share; imported as `from support.… import …`."""
