@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from bridge.ir.graph import Graph
     from bridge.ir.schema import Schema
 
-__all__ = ["Attribute", "ClassType", "CompilationUnit", "Function", "InterfaceType", "ScriptObject", "mangle"]
+__all__ = [
+    "Attribute",
+    "ClassType",
+    "CompilationUnit",
+    "Function",
+    "FunctionType",
+    "InterfaceType",
+    "ScriptObject",
+    "mangle",
+]
 
 
 class Attribute:
@@ -33,10 +42,10 @@ class Function:
     """A named graph: a free function or a method (then the first input is ``self``).
 
     ``define`` is called once, on the first use of ``graph``, which lets mutually dependent things be declared first.
-    ``schema`` gives argument names, types and defaults.
+    ``schema`` gives argument names, types and defaults; ``runtime`` is what whatever runs the function keeps for it.
     """
 
-    __slots__ = ("_define", "_graph", "_schema", "name", "qualified_name")
+    __slots__ = ("_define", "_graph", "_schema", "name", "qualified_name", "runtime")
 
     def __init__(
         self,
@@ -48,6 +57,7 @@ class Function:
         self.qualified_name = qualified_name
         self.name = qualified_name.rpartition(".")[2]
         self._graph, self._schema, self._define = graph, schema, define
+        self.runtime: Any = None
 
     def ensure_defined(self) -> None:
         """Compile now if that has not happened. Raises what the compiler raises."""
@@ -84,6 +94,29 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<Function {self.qualified_name}>"
+
+
+class FunctionType(Type):
+    """The type of the constant that stands for a function in ``prim::CallFunction`` (one per function)."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FunctionType) and self.function is other.function
+
+    def __hash__(self) -> int:
+        return hash(("FunctionType", id(self.function)))
+
+    def __str__(self) -> str:
+        return "Function"
+
+    __repr__ = __str__
+
+    def annotation(self) -> str:
+        return self.function.qualified_name
 
 
 class ClassType(Type):
@@ -165,13 +198,15 @@ class ScriptObject:
     """An instance of a class: attribute values by name, in the class's order.
 
     Tensors are whatever the caller puts in, as long as ``numpy.asarray`` takes them; submodules are ScriptObjects.
+    ``runtime`` is whatever runs the object's methods keeps for it (sessions); it is not part of the object.
     """
 
-    __slots__ = ("__weakref__", "attributes", "type")
+    __slots__ = ("__weakref__", "attributes", "runtime", "type")
 
     def __init__(self, type: ClassType, attributes: dict[str, Any] | None = None) -> None:
         self.type = type
         self.attributes: dict[str, Any] = attributes if attributes is not None else {}
+        self.runtime: dict[Function, Any] = {}
 
     def submodules(self) -> Iterator[tuple[str, ScriptObject]]:
         """(name, module) of each direct submodule."""

@@ -10,21 +10,25 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DTYPES", "DType", "by_code", "by_name", "by_numpy", "by_onnx", "default_dtype", "set_default_dtype"]
+__all__ = [
+    "DTYPES", "FOREIGN_DTYPES", "DType", "by_code", "by_name", "by_numpy", "by_onnx", "default_dtype", "set_default_dtype",
+]  # fmt: skip
 
 
 class DType:
     """One element type, e.g. ``float32``; a singleton, compared by identity. Prints as torch prints it.
 
     ``name`` is torch's name, ``code`` ATen's number, ``onnx`` ONNX's number (0: none), ``label`` the spelling in
-    graph texts (``Float(3, 4)``), ``kind`` one of ``b`` (bool), ``i`` (integer), ``f`` (real), ``c`` (complex).
+    graph texts (``Float(3, 4)``), ``kind`` one of ``b`` (bool), ``i`` (integer), ``f`` (real), ``c`` (complex), ``s`` (string).
+    ``native``: NumPy has it by itself.
     """
 
-    __slots__ = ("_numpy", "code", "itemsize", "kind", "label", "name", "onnx")
+    __slots__ = ("_numpy", "code", "itemsize", "kind", "label", "name", "native", "onnx")
 
     def __init__(self, name: str, code: int, onnx: int, label: str, kind: str, itemsize: int, numpy: Any) -> None:
         self.name, self.code, self.onnx, self.label = name, code, onnx, label
         self.kind, self.itemsize, self._numpy = kind, itemsize, numpy
+        self.native = not isinstance(numpy, str)
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -33,6 +37,7 @@ class DType:
             import ml_dtypes
 
             self._numpy = np.dtype(getattr(ml_dtypes, self._numpy))
+            _BY_NUMPY[self._numpy] = self
         return self._numpy  # type: ignore[no-any-return]
 
     @property
@@ -80,13 +85,26 @@ DTYPES: tuple[DType, ...] = (
     DType("uint64", 29, 13, "UInt64", "i", 8, _np(np.uint64)),
 )
 
-_BY_NAME = {d.name: d for d in DTYPES}
+#: What ONNX models hold beyond ``DTYPES``: no operator of ours computes with them, ONNX operators do. Kind ``s``: strings,
+#: arrays of Python objects. A negative code: ATen has no such type.
+FOREIGN_DTYPES: tuple[DType, ...] = (
+    DType("string", -1, 8, "String", "s", 8, _np(np.object_)),
+    DType("uint2", 31, 25, "UInt2", "i", 1, "uint2"),
+    DType("uint4", 33, 21, "UInt4", "i", 1, "uint4"),
+    DType("int2", 38, 26, "Int2", "i", 1, "int2"),
+    DType("int4", 40, 22, "Int4", "i", 1, "int4"),
+    DType("float8_e8m0fnu", 44, 24, "Float8_e8m0fnu", "f", 1, "float8_e8m0fnu"),
+    DType("float4_e2m1fn", -2, 23, "Float4_e2m1fn", "f", 1, "float4_e2m1fn"),
+)
+
+_ALL = DTYPES + FOREIGN_DTYPES
+_BY_NAME = {d.name: d for d in _ALL}
 _BY_NAME |= {"float": _BY_NAME["float32"], "double": _BY_NAME["float64"], "half": _BY_NAME["float16"]}
 _BY_NAME |= {"long": _BY_NAME["int64"], "int": _BY_NAME["int32"], "short": _BY_NAME["int16"]}
 _BY_NAME |= {"cfloat": _BY_NAME["complex64"], "cdouble": _BY_NAME["complex128"]}
-_BY_CODE = {d.code: d for d in DTYPES}
-_BY_ONNX = {d.onnx: d for d in DTYPES}
-_BY_NUMPY: dict[np.dtype[Any], DType] = {d._numpy: d for d in DTYPES if not isinstance(d._numpy, str)}
+_BY_CODE = {d.code: d for d in _ALL}
+_BY_ONNX = {d.onnx: d for d in _ALL}
+_BY_NUMPY: dict[np.dtype[Any], DType] = {d._numpy: d for d in _ALL if not isinstance(d._numpy, str)}
 _default = _BY_NAME["float32"]
 
 
@@ -106,11 +124,11 @@ def by_onnx(number: int) -> DType:
 
 
 def by_numpy(dtype: Any) -> DType:
-    """The element type of a NumPy dtype. Raises TypeError for dtypes that tensors cannot have (objects, strings…)."""
+    """The element type of a NumPy dtype. Raises TypeError for dtypes that tensors cannot have (records, dates…)."""
     dtype = np.dtype(dtype)
     found = _BY_NUMPY.get(dtype)
     if found is None:
-        for d in DTYPES:  # the ml_dtypes ones, resolved on first use
+        for d in _ALL:  # the ml_dtypes ones, resolved on first use
             if isinstance(d._numpy, str) and d._numpy == dtype.name:
                 found = _BY_NUMPY[d.numpy] = d
                 break

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from bridge.ir.errors import IRError
+from bridge.ir.foreign import GraphInfo, NodeInfo
 from bridge.ir.source import SourceRange
 from bridge.ir.types import BOOL, FLOAT, INT, NONE, STR, TENSOR, Type
 
@@ -129,12 +130,12 @@ class Node:
 
     ``attributes`` maps names to int, float, complex, str, Type, numpy.ndarray, Graph or lists of these. ``scope`` is the
     module path a tracer saw. ``overload`` names the operator's overload once it is resolved ("" is a valid one, None
-    means not yet). ``export_name`` is the name a foreign file gave to the node.
+    means not yet). ``export_name`` is the name a foreign file gave to the node, ``foreign`` what else it said of it.
     """
 
     __slots__ = (
-        "_inputs", "_outputs", "_position", "attributes", "block", "blocks", "export_name", "graph", "kind", "next",
-        "overload", "prev", "range", "scope",
+        "_inputs", "_outputs", "_position", "attributes", "block", "blocks", "export_name", "foreign", "graph", "kind",
+        "next", "overload", "prev", "range", "scope",
     )  # fmt: skip
 
     def __init__(self, graph: Graph, kind: str, inputs: Iterable[Value] = (), outputs: int = 1) -> None:
@@ -151,6 +152,7 @@ class Node:
         self.scope = graph.current_scope
         self.overload: str | None = None
         self.export_name: str | None = None
+        self.foreign: NodeInfo | None = None
         for v in inputs:
             self.add_input(v)
         for _ in range(outputs):
@@ -242,6 +244,19 @@ class Node:
         del self._outputs[index]
         for i in range(index, len(self._outputs)):
             self._outputs[i].offset = i
+
+    def permute_inputs(self, order: Sequence[int]) -> None:
+        """Reorder the inputs: the new input ``i`` is the old one ``order[i]``."""
+        inputs = [self._inputs[i] for i in order]
+        self._drop_inputs_from(0)
+        for v in inputs:
+            self.add_input(v)
+
+    def permute_outputs(self, order: Sequence[int]) -> None:
+        """Reorder the outputs: the new output ``i`` is the old one ``order[i]``."""
+        self._outputs = [self._outputs[i] for i in order]
+        for i, v in enumerate(self._outputs):
+            v.offset = i
 
     # -- attributes --------------------------------------------------------------------------------------------
 
@@ -426,7 +441,8 @@ class Block:
             local[p] = self.add_input().copy_metadata(p)
         for n in source.nodes:
             copy = self.append(self.graph.clone_node(n, env))
-            local.update(zip(n.outputs, copy.outputs, strict=True))
+            for o, c in zip(n.outputs, copy.outputs, strict=True):
+                local[o] = c.copy_metadata(o)  # a second time, as in torch: it decides who keeps which name
         for v in source.outputs:
             self.add_output(env(v))
 
@@ -456,9 +472,15 @@ class Graph:
     """A function body. Also a factory: :meth:`create`, :meth:`insert`, :meth:`constant` make nodes in it.
 
     ``current_range`` and ``current_scope`` are given to new nodes; :meth:`insert` places at the insert point.
+    ``foreign`` is what the file that the graph came from said beyond the graph; ``input_hints`` are tensor types for
+    inputs (by name) that annotations gave beyond TorchScript's types, ``output_hints`` those of results in order; ``opsets`` says which version of each ONNX domain
+    (``""``: the default one) its ``onnx::`` nodes mean.
     """
 
-    __slots__ = ("_insert_before", "_names", "_next_unique", "_suffixes", "block", "current_range", "current_scope")
+    __slots__ = (
+        "__weakref__", "_insert_before", "_names", "_next_unique", "_suffixes", "block", "current_range", "current_scope", "foreign",
+        "input_hints", "opsets", "output_hints",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._names: dict[str, Value] = {}
@@ -466,6 +488,10 @@ class Graph:
         self._next_unique = 0
         self.current_range: SourceRange | None = None
         self.current_scope = ""
+        self.foreign: GraphInfo | None = None
+        self.input_hints: dict[str, Type] = {}
+        self.opsets: dict[str, int] = {}
+        self.output_hints: list[Type] = []
         self.block = Block(self, None)
         self._insert_before: Node = self.block.return_node
 
@@ -577,16 +603,16 @@ class Graph:
         """An unplaced copy of a node (of any graph) with inputs mapped; outputs keep type and name."""
         copy = Node(self, node.kind, outputs=0)
         copy.range, copy.scope, copy.overload = node.range, node.scope, node.overload
-        copy.export_name = node.export_name
+        copy.export_name, copy.foreign = node.export_name, node.foreign
         copy.attributes = {k: v.copy() if isinstance(v, Graph) else v for k, v in node.attributes.items()}
         for o in node.outputs:
             new = copy.add_output()
             new.export_name = o.export_name
             new.copy_metadata(o)
-        for b in node.blocks:
-            copy.add_block().clone_from(b, value_map)
         for i in node.inputs:
             copy.add_input(value_map(i))
+        for b in node.blocks:
+            copy.add_block().clone_from(b, value_map)
         return copy
 
     def copy(self) -> Graph:
@@ -596,6 +622,8 @@ class Graph:
             raise IRError(f"%{v.debug_name} is used in a graph that does not define it")
 
         g = Graph()
+        g.foreign, g.input_hints, g.opsets = self.foreign, dict(self.input_hints), dict(self.opsets)
+        g.output_hints = list(self.output_hints)
         g.block.clone_from(self.block, outer)
         return g
 

@@ -14,10 +14,10 @@ are loaded on the first look-up, so that importing the package costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bridge.ir.errors import IRError, UnsupportedError
+from bridge.ir.errors import IRError, SchemaError, UnsupportedError
 from bridge.ir.schema import Schema, parse_schema
 from bridge.ir.types import Type
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bridge.ir.lowering import Emitter, LoweredCall
     from bridge.ir.rules import Call
 
-__all__ = ["Operator", "Sample", "all_operators", "find", "operator", "overloads", "unsupported"]
+__all__ = ["Operator", "Sample", "all_operators", "find", "in_order", "operator", "overloads", "run", "unsupported"]
 
 Kernel = Callable[..., Any]
 TypeRule = Callable[["Call"], "Type | Sequence[Type]"]
@@ -75,11 +75,13 @@ class Operator:
     """
 
     __slots__ = (
-        "composite", "grad", "grad_name", "kernel", "onnx", "samples", "schema", "side_effect", "types",
+        "_schema", "composite", "full_name", "grad", "grad_name", "kernel", "name", "onnx", "samples", "side_effect", "types",
     )  # fmt: skip
 
-    def __init__(self, schema: Schema, kernel: Kernel | None) -> None:
-        self.schema, self.kernel = schema, kernel
+    def __init__(self, schema: Schema | str, kernel: Kernel | None) -> None:
+        self._schema, self.kernel = schema, kernel
+        self.full_name = schema.partition("(")[0] if isinstance(schema, str) else schema.full_name
+        self.name = self.full_name.partition(".")[0]
         self.types: TypeRule | None = None
         self.onnx: str | Lowering | Unsupported | None = None
         self.grad: Gradient | Unsupported | None = None
@@ -88,12 +90,42 @@ class Operator:
         self.composite = self.side_effect = False
 
     @property
-    def name(self) -> str:
-        """``aten::add``."""
-        return self.schema.name
+    def schema(self) -> Schema:
+        """The schema, parsed when it is first asked for (there are a thousand, and a program uses few)."""
+        if isinstance(self._schema, str):
+            self._schema = parse_schema(self._schema)
+        return self._schema
+
+    def complete(self, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> list[Any]:
+        """All arguments in schema order, missing ones by keyword or default. Raises SchemaError for one without."""
+        values = list(args)
+        for a in self.schema.arguments[len(values) :]:
+            if kwargs and a.name in kwargs:
+                values.append(kwargs[a.name])
+            elif a.has_default:
+                values.append(list(a.default) if isinstance(a.default, list) else a.default)
+            else:
+                raise SchemaError(f"{self.schema.full_name} is missing its argument '{a.name}'")
+        return values
+
+    def run(self, *args: Any) -> Any:
+        """Execute the kernel on arrays and Python values; missing trailing arguments take their defaults."""
+        if self.kernel is None:
+            raise UnsupportedError(f"{self.schema.full_name} cannot be executed by itself")
+        if len(args) < len(self.schema.arguments):
+            args = tuple(self.complete(args))
+        return self.kernel(run, *args) if self.composite else self.kernel(*args)
 
     def __repr__(self) -> str:
         return f"<Operator {self.schema.full_name}>"
+
+
+def run(full_name: str, *args: Any) -> Any:
+    """Execute an operator's kernel on arrays and Python values: what composite kernels get as ``ops``."""
+    o = find(full_name)
+    if o is None:
+        raise IRError(f"there is no operator {full_name}")
+    return o.run(*args)
 
 
 _operators: dict[str, list[Operator]] = {}
@@ -113,10 +145,9 @@ def operator(
     side_effect: bool = False,
 ) -> Callable[[Kernel], Kernel]:
     """Declare an operator overload; decorates its kernel. Raises IRError when the overload is declared already."""
-    parsed = parse_schema(schema)
 
     def declare(kernel: Kernel) -> Kernel:
-        o = Operator(parsed, kernel)
+        o = Operator(schema, kernel)
         o.types, o.onnx, o.grad, o.samples = types, onnx, grad, samples
         o.grad_name, o.composite, o.side_effect = grad_name, composite, side_effect
         register(o)
@@ -127,11 +158,22 @@ def operator(
 
 def register(o: Operator) -> None:
     """Add an operator made by hand. Raises IRError when the overload is declared already."""
-    full = o.schema.full_name
+    full = o.full_name
     if full in _by_full_name:
         raise IRError(f"operator {full} is declared twice")
     _by_full_name[full] = o
-    _operators.setdefault(o.schema.name, []).append(o)
+    _operators.setdefault(o.name, []).append(o)
+
+
+def in_order(name: str, order: str) -> None:
+    """Put the overloads of an operator into another order than that of declaration: names apart by blanks, ``-`` for none."""
+    words = ["" if w == "-" else w for w in order.split()]
+
+    def place(o: Operator) -> int:
+        overload = o.full_name.partition(".")[2]
+        return words.index(overload) if overload in words else len(words)
+
+    _operators[name].sort(key=place)
 
 
 def _load() -> None:
@@ -150,7 +192,13 @@ def overloads(name: str) -> Sequence[Operator]:
 def find(name: str, overload: str = "") -> Operator | None:
     """The overload of that name, or None. ``name`` may be the full name (``aten::add.Tensor``)."""
     _load()
-    return _by_full_name.get(f"{name}.{overload}" if overload else name)
+    full = f"{name}.{overload}" if overload else name
+    found = _by_full_name.get(full)
+    if found is None and full.endswith("out"):
+        from bridge.ir.ops._declare import out_variant
+
+        found = out_variant(full)
+    return found
 
 
 def all_operators() -> Iterable[Operator]:

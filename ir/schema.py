@@ -7,7 +7,9 @@ single int may stand for.
 
 from __future__ import annotations
 
+import ast
 import functools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -28,9 +30,13 @@ REQUIRED: Any = _Required()
 
 
 class Argument:
-    """One argument or result. ``size`` is the N of ``int[N]``; ``alias``/``writes`` the alias set and its ``!``."""
+    """One argument or result. ``size`` is the N of ``int[N]``; ``alias``/``writes`` the alias set and its ``!``.
 
-    __slots__ = ("alias", "default", "kwarg_only", "name", "size", "type", "writes")
+    ``inferred``: a Tensor because the program does not say its type. ``gathers``: a list that takes the remaining
+    positional arguments of a call, as ``*args`` does.
+    """
+
+    __slots__ = ("alias", "default", "gathers", "inferred", "kwarg_only", "name", "size", "type", "writes")
 
     def __init__(
         self,
@@ -43,7 +49,8 @@ class Argument:
         writes: bool = False,
     ) -> None:
         self.name, self.type, self.default, self.kwarg_only = name, type, default, kwarg_only
-        self.size, self.alias, self.writes = size, alias, writes
+        self.size, self.alias, self.writes, self.inferred = size, alias, writes, False
+        self.gathers = False
 
     @property
     def has_default(self) -> bool:
@@ -112,7 +119,7 @@ class Schema:
             parts.append("...")
         if self.is_varret:
             result = "..."
-        elif len(self.returns) == 1 and not self.returns[0].name:
+        elif len(self.returns) == 1 and not str(self.returns[0]).startswith("("):
             result = str(self.returns[0])
         else:
             result = f"({', '.join(map(str, self.returns))})"
@@ -131,7 +138,7 @@ _SIMPLE: dict[str, T.Type] = {
 }  # fmt: skip
 
 _TOKEN = re.compile(
-    r"\s*(->|\.\.\.|[\w:]+(?:\.\w+)*|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|-?\d+\.?\d*(?:e-?\d+)?|[()\[\],*=!?|-])"
+    r"\s*(->|\.\.\.|\d+\.?\d*(?:e[+-]?\d+)?(?![\w:])|[\w:]+(?:\.\w+)*|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[()\[\],*=!?|-])"
 )
 
 
@@ -210,6 +217,8 @@ class _Parser:
             name = self.take()
         if self.accept("="):
             default = self.default(t)
+            if size is not None and isinstance(default, int | float):  # int[2] padding=0
+                default = [default] * size
         return Argument(name, t, default, size=size, alias=alias, writes=writes)
 
     def type(self) -> tuple[T.Type, int | None, str | None, bool]:
@@ -256,8 +265,8 @@ class _Parser:
                     self.take()
                     alias += "|" + self.take()
                 writes = self.accept("!") or writes
-                if self.accept("->"):
-                    self.take()
+                if self.accept("->"):  # after the call it may be anything: append(t[](a!) self, t(c -> *) el)
+                    alias += f" -> {self.take()}"
                 self.expect(")")
             else:
                 return t, size, alias, writes
@@ -276,7 +285,7 @@ class _Parser:
                     self.expect(",")
             return values
         if word[0] in "\"'":
-            return word[1:-1]
+            return ast.literal_eval(word)
         words = {"None": None, "True": True, "False": False, "Mean": 1, "contiguous_format": 0, "strided": 0,
                  "long": 4, "float": 6, "inf": float("inf")}  # fmt: skip
         if word in words:
@@ -296,6 +305,8 @@ def _type_text(a: Argument) -> str:
 def _default_text(v: Any) -> str:
     if isinstance(v, list):
         return f"[{', '.join(map(_default_text, v))}]"
+    if isinstance(v, float):  # as torch prints them: 1. and 0.10000000000000001
+        return f"{int(v)}." if math.isfinite(v) and abs(v) < 1e10 and v == int(v) else f"{v:.17g}"
     return f'"{v}"' if isinstance(v, str) else str(v)
 
 

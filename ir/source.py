@@ -11,13 +11,15 @@ class Source:
     """A text with a name: the whole or a part of a file.
 
     ``first_line`` is the 1-based line of the file at which ``text`` starts; ``indent`` how many columns were
-    stripped from each of its lines (a method's source is dedented before it is parsed).
+    stripped from each of its lines (a method's source is dedented before it is parsed). ``caller`` is the place in the
+    user's code that led here, when the text is library code.
     """
 
-    __slots__ = ("_starts", "filename", "first_line", "indent", "text")
+    __slots__ = ("_starts", "caller", "filename", "first_line", "indent", "text")
 
     def __init__(self, text: str, filename: str = "", first_line: int = 1, indent: int = 0) -> None:
         self.text, self.filename, self.first_line, self.indent = text, filename, first_line, indent
+        self.caller: SourceRange | None = None
         self._starts: list[int] | None = None
 
     def line_starts(self) -> list[int]:
@@ -52,9 +54,11 @@ class SourceRange:
         self.source, self.start, self.end = source, start, end
 
     @classmethod
-    def at(cls, filename: str, line: int) -> SourceRange:
+    def at(cls, filename: str, line: int, caller: SourceRange | None = None) -> SourceRange:
         """A place known only by file and 1-based line (what a tracer sees)."""
-        return cls(Source("", filename, line), 0, 0)
+        source = Source("", filename, line)
+        source.caller = caller
+        return cls(source, 0, 0)
 
     def file_line_col(self) -> tuple[str, int, int] | None:
         """(file, 1-based line, 0-based column in the file), or None when the source has no file name."""
@@ -68,7 +72,12 @@ class SourceRange:
         return self.source.text[self.start : self.end]
 
     def highlight(self) -> str:
-        """``file:line:column`` (1-based column, as editors count), the line, and carets under the range."""
+        """``file:line:column`` (1-based column, as editors count), the line, and carets under the range.
+
+        For library code it is the user's line that called it.
+        """
+        if self.source.caller is not None:
+            return self.source.caller.highlight()
         place = self.file_line_col()
         line_no, column = self.source.line_column(self.start)
         if self.source.text:

@@ -36,8 +36,10 @@ __all__ = [
     "Type",
     "UnionType",
     "VarType",
+    "alternatives",
     "optional",
     "unify",
+    "unify_all",
     "union",
 ]  # fmt: skip
 
@@ -70,6 +72,8 @@ class Type:
             return all(any(m.is_subtype_of(o) for o in other.members) for m in members_of(self))
         if isinstance(self, OptionalType | UnionType):
             return False
+        if isinstance(other, VarType):  # AnyList, AnyTuple, AnyEnum, AnyClass: every type of that shape
+            return other.name == _ANY_OF_SHAPE.get(type(self).__name__)
         return self._subtype(other)
 
     def _subtype(self, other: Type) -> bool:
@@ -80,6 +84,9 @@ class Type:
         yield self
         for t in self.contained():
             yield from t.walk()
+
+
+_ANY_OF_SHAPE = {"ListType": "AnyList", "TupleType": "AnyTuple", "EnumType": "AnyEnum", "ClassType": "AnyClass"}
 
 
 class SimpleType(Type):
@@ -386,6 +393,32 @@ class EnumType(Type):
         return self.name
 
 
+class EnumValue:
+    """A member of an enum, as the value of a constant: its type and its name."""
+
+    __slots__ = ("name", "type")
+
+    def __init__(self, type: EnumType, name: str) -> None:
+        self.type, self.name = type, name
+
+    @property
+    def value(self) -> Any:
+        """The member's value. Raises KeyError when the type does not list it."""
+        for name, value in self.type.members:
+            if name == self.name:
+                return value
+        raise KeyError(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EnumValue) and self.name == other.name and self.type == other.type
+
+    def __hash__(self) -> int:
+        return hash((self.type.name, self.name))
+
+    def __repr__(self) -> str:
+        return f"{self.type.name}.{self.name}"
+
+
 class VarType(Type):
     """A free type in an operator's schema: the ``t`` of ``aten::append.t(t[](a!) self, t el)``."""
 
@@ -424,55 +457,100 @@ def optional(t: Type) -> Type:
     return OptionalType(t)
 
 
+#: The order of a Union's members: by kind, then by text.
+_KIND_ORDER = (
+    "Any", "EnumType", "TensorType", "TupleType", "ListType", "DictType", "Scalar", "float", "complex", "FutureType", "int",
+    "NoneType", "str", "Generator", "bool", "OptionalType", "VarType", "Device", "ClassType", "InterfaceType",
+)  # fmt: skip
+
+
+def _order(t: Type) -> tuple[int, str]:
+    kind = t.name if isinstance(t, SimpleType) else type(t).__name__
+    return (_KIND_ORDER.index(kind) if kind in _KIND_ORDER else len(_KIND_ORDER)), str(t)
+
+
+def alternatives(*types: Type) -> list[Type]:
+    """The members of a Union of the types: flattened, those that unify merged (None apart), sorted."""
+    flat = [m for t in types for m in members_of(t)]
+    end = len(flat) - 1
+    for i in range(len(flat) - 1, 0, -1):
+        for j in range(min(i - 1, end), -1, -1):
+            merged = None if (flat[i] is NONE) != (flat[j] is NONE) else unify(flat[i], flat[j])
+            if merged is not None:
+                flat[j], flat[i] = merged, flat[end]
+                end -= 1
+                break
+    return sorted(flat[: end + 1], key=_order)
+
+
 def union(*types: Type) -> Type:
-    """``Union[…]``, flattened, without members that another covers; one member is that type, with None an Optional."""
-    flat: list[Type] = []
-    for t in types:
-        for m in members_of(t):
-            if not any(m.is_subtype_of(f) for f in flat):
-                flat = [f for f in flat if not f.is_subtype_of(m)]
-                flat.append(m)
+    """``Union[…]`` of the :func:`alternatives`; one alternative is that type, with None an Optional."""
+    flat = alternatives(*types)
     if len(flat) == 1:
         return flat[0]
-    if NONE in flat and len(flat) == 2:
-        return OptionalType(next(t for t in flat if t is not NONE))
+    if NONE in flat:
+        rest = [t for t in flat if t is not NONE]
+        if len(rest) == 1:
+            return OptionalType(rest[0])
+        if set(rest) == {INT, FLOAT, COMPLEX}:
+            return OptionalType(NUMBER)
     return UnionType(*flat)
 
 
-def unify(a: Type, b: Type) -> Type | None:
-    """The type of a value that is an ``a`` or a ``b`` without becoming a Union; None when there is none.
+def unify(a: Type, b: Type, to_union: bool = False, hint: Type | None = None) -> Type | None:
+    """The type of a value that is an ``a`` or a ``b``; None when there is none (with ``to_union``, then a Union).
 
-    TorchScript's rule for the two branches of an ``if`` and the elements of a list.
+    TorchScript's rule for the two branches of an ``if`` and the elements of a list. ``hint`` is a common parent that the
+    program names, e.g. an interface.
     """
-    if a == b:
-        return a
-    if isinstance(a, TensorType) and isinstance(b, TensorType):
-        return a.merge(b)
-    if a is NONE and b is not NONE:
-        return optional(b)
-    if b is NONE:
-        return optional(a)
+    found = _unify(a, b, to_union)
+    if found is None and hint is not None and a.is_subtype_of(hint) and b.is_subtype_of(hint):
+        return hint
+    return union(a, b) if found is None and to_union else found
+
+
+def _unify(a: Type, b: Type, to_union: bool) -> Type | None:
     if a.is_subtype_of(b):
         return b
     if b.is_subtype_of(a):
         return a
-    if isinstance(a, OptionalType) or isinstance(b, OptionalType):
-        inner = unify(a.element if isinstance(a, OptionalType) else a, b.element if isinstance(b, OptionalType) else b)
-        return None if inner is None else optional(inner)
-    if isinstance(a, TupleType) and isinstance(b, TupleType) and len(a.elements) == len(b.elements):
-        both = [unify(x, y) for x, y in zip(a.elements, b.elements, strict=True)]
-        if any(t is None for t in both):
+    if isinstance(a, TensorType) and isinstance(b, TensorType):
+        return a.merge(b)
+    if a is NONE:
+        return optional(b)
+    if b is NONE:
+        return optional(a)
+    if isinstance(a, OptionalType):
+        inner = unify(a.element, b)
+        if inner is not None:
+            return optional(inner)
+    elif isinstance(b, OptionalType):
+        inner = unify(b.element, a)
+        if inner is not None:
+            return optional(inner)
+    if isinstance(a, TupleType) and isinstance(b, TupleType):
+        if len(a.elements) != len(b.elements):
             return None
-        same = a.name is not None and a.name == b.name
-        return TupleType(*[t for t in both if t], name=a.name if same else None, fields=a.fields if same else ())
-    if isinstance(a, ListType) and isinstance(b, ListType):
-        if isinstance(a.element, TensorType) and isinstance(b.element, TensorType):
-            return ListType(TENSOR)
-        return None
+        both = [unify(x, y, to_union) for x, y in zip(a.elements, b.elements, strict=True)]
+        return None if any(t is None for t in both) else TupleType(*[t for t in both if t])
     if isinstance(a, FutureType) and isinstance(b, FutureType):
         inner = unify(a.element, b.element)
         return None if inner is None else FutureType(inner)
+    ua, ub = unshaped(a), unshaped(b)
+    if (ua, ub) != (a, b):
+        return ub if ua.is_subtype_of(ub) else ua if ub.is_subtype_of(ua) else None
     return None
+
+
+def unify_all(types: Sequence[Type], to_union: bool = False, hint: Type | None = None) -> Type | None:
+    """:func:`unify` of one or more types, from left to right."""
+    result: Type | None = types[0]
+    for t in types[1:]:
+        assert result is not None
+        result = unify(result, t, to_union, hint)
+        if result is None:
+            return None
+    return result
 
 
 def is_class(t: Type) -> bool:

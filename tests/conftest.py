@@ -11,6 +11,7 @@ GOLDENS = Path(__file__).parent / "goldens"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the project's own golden texts")
+    parser.addoption("--all-cases", action="store_true", help="all cases of the conformance suites, not a sample")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import zipfile
 import zlib
 from typing import BinaryIO
 
-__all__ = ["ContainerWriter", "archive_name", "write_file"]
+__all__ = ["ContainerWriter", "archive_name"]
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
 _ZIP64_FIELD = 20
 #: torch compresses texts above this size, and nothing else
 _WORTH_COMPRESSING = 200
-#: the file format that this is; torch reads 1 to 10
-_FORMAT_VERSION = b"3\n"
 
 
 class ContainerWriter:
-    """Writes records into ``file`` under the folder ``name``; call :meth:`close` last."""
+    """Writes records into ``file`` under the folder ``name``; call :meth:`close` last, or :meth:`abandon` after an error."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
@@ -43,6 +40,10 @@ class ContainerWriter:
         self._zip.writestr(info, data, compresslevel=9 if compress else None)
         info.extra = b""  # the padding belongs to the local header alone
 
+    def abandon(self) -> None:
+        """Write nothing more, and leave the file unfinished."""
+        self._zip.fp = None  # else zipfile would try to finish it when it is collected
+
     def _padding(self, info: zipfile.ZipInfo, size: int) -> bytes:
         start = self._file.tell() + _LOCAL_HEADER + len(info.filename.encode()) + 4
         if size * 1.05 > zipfile.ZIP64_LIMIT:  # zipfile's own rule for giving an entry the 64-bit field
@@ -50,10 +51,12 @@ class ContainerWriter:
         count = -start % _ALIGNMENT
         return b"FB" + count.to_bytes(2, "little") + b"Z" * count
 
-    def close(self) -> None:
-        """Write the closing records and the directory. The identification is made from the content: the same archive
-        written twice has the same bytes."""
-        self.write("version", _FORMAT_VERSION)
+    def close(self, version: int) -> None:
+        """Write the closing records and the directory. ``version`` is what the operators in the code need.
+
+        The identification is made from the content: the same archive written twice has the same bytes.
+        """
+        self.write("version" if version < 6 else ".data/version", f"{version}\n".encode())
         self.write("byteorder", b"little")
         identity = int.from_bytes(self._digest.digest(), "big") % 10**40
         self.write(".data/serialization_id", f"{identity:040}".encode())
@@ -65,18 +68,3 @@ def archive_name(path: str) -> str:
     base = os.path.basename(path).rpartition("\\")[2]
     stem = base.rpartition(".")[0] or base
     return stem if stem.isprintable() and stem not in ("", ".", "..") else "archive"
-
-
-def write_file(path: str, data: bytes) -> None:
-    """Write a whole file or nothing: a failure leaves what stood there."""
-    folder = os.path.dirname(os.path.abspath(path))
-    mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~_umask()
-    handle, temporary = tempfile.mkstemp(prefix=".bridge-", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

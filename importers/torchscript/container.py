@@ -99,10 +99,10 @@ class Container:
         """The whole of a record of tensor data, in memory that may be written to."""
         return self._data(self._find(name), name)
 
-    def text(self, name: str) -> str:
-        """A record as UTF-8 text."""
+    def text(self, name: str, limit: int | None = None) -> str:
+        """A record as UTF-8 text; ``limit`` as for :meth:`read`."""
         try:
-            return self.read(name).decode("utf-8")
+            return self.read(name, limit).decode("utf-8")
         except UnicodeDecodeError as e:
             raise ArchiveError(self.path, name, f"is not UTF-8 text (byte {e.start})") from None
 
@@ -279,7 +279,7 @@ class Container:
             flags & _DESCRIPTOR_FLAG and stated[0] == 0 and {stated[1], stated[2]} <= {0, *actual}
         ):
             raise ArchiveError(self.path, info.orig_filename, "has a header that differs from the directory")
-        return info.header_offset + _LOCAL.size + name_length + extra_length
+        return int(info.header_offset + _LOCAL.size + name_length + extra_length)
 
     def _find(self, name: str) -> zipfile.ZipInfo:
         info = self._records.get(name)
@@ -345,6 +345,7 @@ def _zip64_sizes(extra: bytes, size: int, packed: int) -> tuple[int, int]:
     while offset + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, offset)
         if kind == 1 and length >= 16:
-            return struct.unpack_from("<2Q", extra, offset + 4)  # type: ignore[return-value]
+            size, packed = struct.unpack_from("<2Q", extra, offset + 4)
+            break
         offset += 4 + length
     return size, packed

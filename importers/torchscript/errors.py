@@ -16,4 +16,9 @@ class ArchiveError(BridgeError):
 
     def __init__(self, path: str, entry: str | None, problem: str) -> None:
         self.path, self.entry, self.problem = path, entry, problem
-        super().__init__(": ".join(part for part in (path, entry, problem) if part))
+        super().__init__(": ".join(_printable(part) for part in (path, entry, problem) if part))
+
+
+def _printable(text: str) -> str:
+    """The text without what a terminal would act on; names and source lines come from the file."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)

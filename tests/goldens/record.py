@@ -5,15 +5,17 @@ Writes ``goldens/torch/NAME.txt`` for the tutorial and every program of ``tests/
 """
 
 import argparse
+import os
 import re
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TESTS))
 
-from support.programs import RECORDED, TUTORIAL, Sections, sections  # noqa: E402
+from support.programs import RECORDED, TUTORIAL, Sections, normalise, sections
 
 BLOCK = re.compile(
     r"^\.\. GENERATED FROM PYTHON SOURCE LINES (\d+)-(\d+)\n\n\.\. code-block:: default\n\n(?P<code>(?:\n|    .*\n)+?)\n\n\n\n\n"
@@ -37,10 +39,17 @@ def take_tutorial(page: Path) -> None:
         shown = output.rstrip("\n")
         # The gallery ends an output with four line ends of its own.
         ending = output[len(shown) :]
-        expected[f"output: {number:02}"] = re.sub(r"/\S*/(?=\w+\.py)", "", shown) + "\n" * (len(ending) - 4)
+        shown = normalise(re.sub(r"/\S*/(?=\w+\.py)", "", shown), TUTORIAL)
+        shown = re.sub(r"^\d+\.\d+\.\d+\S*\n", "<version>\n", shown)
+        expected[f"output: {number:02}"] = shown + "\n" * (len(ending) - 4)
     TUTORIAL.parent.mkdir(exist_ok=True)
     TUTORIAL.write_text("\n".join(lines) + "\n", encoding="utf-8")
     (TUTORIAL.parent / "expected.txt").write_text(str(expected), encoding="utf-8")
+
+
+def run_in_torch(program: Path) -> Sections:
+    with tempfile.TemporaryDirectory() as folder:
+        return sections("torch", program, Path(folder))
 
 
 def main() -> None:
@@ -52,15 +61,19 @@ def main() -> None:
         take_tutorial(options.tutorial)
     programs = [path.resolve() for path in options.programs] or [TUTORIAL, *sorted((TESTS / "variants").glob("*.py"))]
     RECORDED.mkdir(exist_ok=True)
-    for program in programs:
-        with tempfile.TemporaryDirectory() as folder:
-            found = sections("torch", program, Path(folder))
-        for name in found.of_kind("error"):
-            sys.exit(f"{program.name}: {found[name]}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        everything = list(pool.map(run_in_torch, programs))
+    failures = 0
+    for program, found in zip(programs, everything, strict=True):
         target = RECORDED / f"{program.stem}.txt"
+        if errors := found.of_kind("error"):
+            failures += 1
+            print(f"{program.name}: {errors}", file=sys.stderr)
+            continue
         before = target.read_text(encoding="utf-8") if target.exists() else ""
         target.write_text(str(found), encoding="utf-8")
         print(f"{program.stem}: {len(found)} texts" + ("" if before == str(found) else ", changed"))
+    sys.exit(failures > 0)
 
 
 if __name__ == "__main__":

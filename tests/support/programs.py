@@ -4,6 +4,7 @@
 by what was compiled before. The text has sections, ``=== KIND: NAME`` and then lines; the kinds are
 
 - ``repr``, ``code``, ``graph``, ``inlined_graph``: of every captured module, submodule and function, compared byte for byte;
+- ``loaded_repr``, ``loaded_code``, ``loaded_graph``: the same after saving as an archive and loading that;
 - ``warnings``: the tracer's, with file name and line;
 - ``printed``, ``values``: the results of every input as printed, and with seven digits; compared as numbers;
 - ``output`` (of the tutorial): what the block printed;
@@ -15,8 +16,10 @@ A program is a file that starts with ``import torch`` and has ``subjects()``, wh
 
 import ast
 import contextlib
+import difflib
 import functools
 import importlib
+import importlib.util
 import io
 import math
 import os
@@ -32,7 +35,8 @@ from typing import Any
 TESTS = Path(__file__).resolve().parent.parent
 RECORDED = TESTS / "goldens" / "torch"
 TUTORIAL = TESTS / "tutorial" / "Intro_to_TorchScript_tutorial.py"
-EXACT = ("output", "repr", "code", "graph", "inlined_graph", "warnings")
+LOADED = ("loaded_repr", "loaded_code", "loaded_graph")
+EXACT = ("output", "repr", "code", "graph", "inlined_graph", *LOADED, "warnings")
 NUMERIC = ("printed", "values")
 
 
@@ -86,8 +90,11 @@ def close(actual: str, expected: str, printed: bool) -> bool:
 
 
 def normalise(text: str, program: Path) -> str:
-    """Paths of the program become its name; places inside torch or bridge, which are not the user's, ``<library>``."""
-    text = text.replace(str(program), program.name)
+    """Paths of the program become its name; places inside torch or bridge, which are not the user's, ``<library>``.
+
+    A generator's address is left out, too.
+    """
+    text = re.sub(r"<[\w.]*\bGenerator object at 0x\w+>", "<Generator>", text.replace(str(program), program.name))
     return re.sub(r"(?<=# )/[^\s:]+:\d+:\d+", "<library>", text)
 
 
@@ -104,7 +111,13 @@ def render(value: Any) -> str:
     if isinstance(value, bool | int | str) or value is None:
         return repr(value)
     if isinstance(value, float):
-        return "0." if value == 0 else f"{value:.7g}" if "." in f"{value:.7g}" or "e" in f"{value:.7g}" else f"{value:.7g}."
+        return (
+            "0."
+            if value == 0
+            else f"{value:.7g}"
+            if "." in f"{value:.7g}" or "e" in f"{value:.7g}"
+            else f"{value:.7g}."
+        )
     if isinstance(value, tuple | list):
         return f"{type(value).__name__}({', '.join(map(render, value))})"
     if isinstance(value, dict):
@@ -117,8 +130,16 @@ def render_items(items: Any) -> str:
     return f"[{' '.join(map(render_items, items))}]" if isinstance(items, list) else render(items)
 
 
-def is_captured(value: object) -> bool:
-    return not isinstance(value, type) and hasattr(value, "code") and hasattr(value, "graph")
+def is_captured(torch: Any, value: object) -> bool:
+    return isinstance(value, torch.jit.ScriptModule | torch.jit.ScriptFunction)
+
+
+def has_graph(part: Any) -> bool:
+    """A module that a trace never called, or that has no `forward`, has neither graph nor code."""
+    try:
+        return part.graph is not None
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def look_at(name: str, captured: Any, methods: tuple[str, ...], program: Path) -> Sections:
@@ -128,12 +149,24 @@ def look_at(name: str, captured: Any, methods: tuple[str, ...], program: Path) -
     if hasattr(captured, "named_modules"):
         result[f"repr: {name}"] = guarded(lambda: repr(captured))
         parts = [(f"{name}.{path}".rstrip("."), part) for path, part in captured.named_modules()]
-    parts += [(f"{name}:{method}", getattr(captured, method, None)) for method in methods]
+    parts += [(f"{name} {method}()", getattr(captured, method, None)) for method in methods]
     for path, part in parts:
-        for kind in ("code", "graph", "inlined_graph"):
-            if path == name or hasattr(part, "graph"):  # a module that was never called has neither
-                result[f"{kind}: {path}"] = guarded(lambda part=part, kind=kind: normalise(str(getattr(part, kind)), program))
+        for kind in ("code", "graph", "inlined_graph") if has_graph(part) else ():
+            result[f"{kind}: {path}"] = guarded(
+                lambda part=part, kind=kind: normalise(str(getattr(part, kind)), program)
+            )
     return result
+
+
+def look_at_loaded(torch: Any, name: str, captured: Any, methods: tuple[str, ...], program: Path) -> Sections:
+    """What `look_at` shows of the program once it went through an archive in the current folder."""
+    try:
+        torch.jit.save(captured, "program.pt")
+        loaded = torch.jit.load("program.pt")
+    except Exception as error:
+        return Sections({f"loaded_code: {name}": f"!! {type(error).__name__}: {error}"})
+    found = look_at(name, loaded, methods, program).of_kind("repr", "code", "graph")
+    return Sections((f"loaded_{section}", text) for section, text in found.items())
 
 
 def call(torch: Any, name: str, model: Any, inputs: list[tuple[Any, ...]]) -> Sections:
@@ -161,7 +194,6 @@ def tracer_warnings(program: Path) -> Iterator[list[str]]:
             found.append(normalise(f"{filename}:{lineno}: {category.__name__}:\n\n{message}\n\n", program))
 
     with warnings.catch_warnings():
-        warnings.simplefilter("always")
         warnings.showwarning = show
         yield found
 
@@ -174,7 +206,7 @@ def as_main(source: str, program: Path, module: str) -> tuple[ast.Module, dict[s
     tree = ast.parse(source, str(program))
     for node in tree.body:
         if isinstance(node, ast.Import) and node.names[0].name == "torch":
-            node.names = [ast.alias(module, "torch")]
+            node.names[0].name, node.names[0].asname = module, "torch"
     main = types.ModuleType("__main__")
     main.__file__ = str(program)
     sys.modules["__main__"] = main
@@ -189,12 +221,17 @@ def run_program(module: str, program: Path) -> Sections:
     with tracer_warnings(program) as found:
         try:
             exec(compile(tree, str(program), "exec"), names)
+            subjects = []
             for name, model, inputs, *methods in names["subjects"]():
+                subjects.append((name, model, inputs))
                 if found:
                     result[f"warnings: {name}"] = "".join(found)
                     found.clear()
-                if is_captured(model):
+                if is_captured(torch, model):
                     result.update(look_at(name, model, *methods or [()], program=program))
+                    result.update(look_at_loaded(torch, name, model, *methods or [()], program=program))
+            # Afterwards, as torch keeps what a call without its optimiser made of a function, and would inline that.
+            for name, model, inputs in subjects:
                 result.update(call(torch, name, model, inputs))
         except Exception as error:
             result["error: program"] = f"{type(error).__name__}: {error}"
@@ -205,7 +242,9 @@ def run_tutorial(module: str) -> Sections:
     """Runs the tutorial block by block; ``output: NUMBER`` is what the block printed, with the value of a last expression."""
     result = Sections()
     tree, names = as_main(TUTORIAL.read_text(encoding="utf-8"), TUTORIAL, module)
-    marks = [n for n, line in enumerate(TUTORIAL.read_text(encoding="utf-8").splitlines(), 1) if line.startswith("# %%")]
+    marks = [
+        n for n, line in enumerate(TUTORIAL.read_text(encoding="utf-8").splitlines(), 1) if line.startswith("# %%")
+    ]
     seen: dict[str, object] = {}
     for number, (start, end) in enumerate(zip(marks, [*marks[1:], math.inf], strict=True), 1):
         body = [node for node in tree.body if start < node.lineno < end]
@@ -215,7 +254,7 @@ def run_tutorial(module: str) -> Sections:
             result[f"error: {number:02}"] = f"{type(error).__name__}: {error}"
             break
         for name, value in list(names.items()):
-            if seen.get(name) is not value and is_captured(value):
+            if seen.get(name) is not value and is_captured(names["torch"], value):
                 seen[name] = value
                 result.update(look_at(f"{number:02} {name}", value, (), TUTORIAL))
     return result
@@ -232,7 +271,7 @@ def run_block(body: list[ast.stmt], names: dict[str, Any]) -> str:
         else:
             exec(compile(ast.Module([last], []), str(TUTORIAL), "exec"), names)
     shown = "".join(found) + out.getvalue() + ("" if value is None else f"\n{value!r}")
-    return normalise(shown, TUTORIAL)
+    return normalise(shown, TUTORIAL).replace(f"{names['torch'].__version__}\n", "<version>\n")
 
 
 # -- What the tests call ---------------------------------------------------------------------------------------------
@@ -241,15 +280,38 @@ def run_block(body: list[ast.stmt], names: dict[str, Any]) -> str:
 @functools.cache
 def sections(module: str, program: Path, folder: Path) -> Sections:
     """The sections of a program run by `module` in a process of its own, working in `folder`."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]), "PYTHONHASHSEED": "0"}
+    # The bridge that the tests see, installed or not, is the one that runs.
+    seen = importlib.util.find_spec("bridge")
+    assert seen is not None
+    assert seen.origin is not None
+    paths = [str(TESTS), str(Path(seen.origin).parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"}
     command = [sys.executable, "-m", "support.programs", module, str(program)]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stderr[-4000:]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        return Sections({"error: program": done.stderr[-4000:]})
     return Sections.parse(done.stdout)
 
 
 def recorded(program: Path) -> Sections:
+    """What torch did with the program when `goldens/record.py` ran."""
     return Sections.parse((RECORDED / f"{program.stem}.txt").read_text(encoding="utf-8"))
+
+
+def differences(found: Sections, expected: Sections, *kinds: str) -> str:
+    """What differs in the sections of these kinds, as diffs; empty where nothing does."""
+    report = [f"the program ended with {text}" for text in found.of_kind("error").values()]
+    mine, theirs = found.of_kind(*kinds), expected.of_kind(*kinds)
+    for name in [*theirs, *(name for name in mine if name not in theirs)]:
+        actual, wanted = mine.get(name, "(missing)"), theirs.get(name, "(nothing)")
+        kind = name.partition(":")[0]
+        if actual == wanted or (kind in NUMERIC and same_numbers(actual, wanted, printed=kind == "printed")):
+            continue
+        lines = difflib.unified_diff(wanted.splitlines(), actual.splitlines(), "expected", "found", lineterm="", n=30)
+        report.append("\n".join([f"=== {name}", *lines]))
+    return "\n\n".join(report)
 
 
 def main() -> None:

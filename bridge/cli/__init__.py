@@ -1,0 +1,5 @@
+"""The command ``bridge``: a thin layer over the Python functions of the same names."""
+
+from bridge.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,59 @@
+"""What the command prints and how: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PATIENCE = 1.0  # seconds before anything is shown
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Shows a spinner with ``what`` when the block takes longer than a second and stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    console = _console(stderr=True)
+    status = console.status(what)
+    timer = threading.Timer(PATIENCE, status.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        status.stop()
+
+
+def show_python(text: str) -> None:
+    """Print Python source, coloured when stdout is a terminal."""
+    if not sys.stdout.isatty():
+        print(text, end="" if text.endswith("\n") else "\n")
+        return
+    from rich.syntax import Syntax
+
+    _console().print(Syntax(printable(text), "python", background_color="default", word_wrap=False))
+
+
+def show(text: str) -> None:
+    """Print text that came out of a file: control characters are escaped when stdout is a terminal."""
+    print(printable(text) if sys.stdout.isatty() else text)
+
+
+def printable(text: str) -> str:
+    """The text with control characters written as escapes, so that a file's names cannot drive the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _console(stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)

@@ -1,0 +1,122 @@
+"""Files by extension: which reader and which writer a path asks for. ``convert`` is reading followed by writing.
+
+``.onnx``  ONNX model              :func:`bridge.onnx.load` / :func:`bridge.onnx.export`
+``.pt``    TorchScript archive     :func:`bridge.jit.load` / ``ScriptModule.save`` (also ``.pth``, ``.ts``)
+``.py``    Python source           the file's ``model()`` is called / source with its weights beside it
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bridge.ir.errors import BridgeError
+
+if TYPE_CHECKING:
+    from bridge.jit import ScriptModule
+
+__all__ = ["FormatError", "convert", "load", "save"]
+
+PathLike = str | os.PathLike[str]
+ARCHIVES = (".pt", ".pth", ".ts")
+KNOWN = ".onnx, .pt (.pth, .ts) and .py"
+
+
+class FormatError(BridgeError):
+    """The file's extension names no format, or its content is not what the extension says."""
+
+
+def load(path: PathLike) -> ScriptModule:
+    """Read a program in any format.
+
+    ``.onnx`` and ``.pt`` files are parsed, never executed. A ``.py`` file IS executed: it is your own program; it must
+    define ``model()`` that returns a module, which is scripted unless it is a ScriptModule already.
+
+    Raises FormatError for an unknown extension, FileNotFoundError, and what the format's reader raises.
+    """
+    path = Path(path)
+    _known(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    if path.suffix == ".onnx":
+        import bridge.onnx
+
+        return bridge.onnx.load(path)
+    import bridge.jit
+
+    if path.suffix in ARCHIVES:
+        return bridge.jit.load(path)
+    made = _python_model(path)
+    return made if isinstance(made, bridge.jit.ScriptModule) else bridge.jit.script(made)
+
+
+def save(
+    module: ScriptModule,
+    path: PathLike,
+    *,
+    args: Sequence[Any] | None = None,
+    opset_version: int | None = None,
+    modules: str = "functions",
+) -> list[Path]:
+    """Write a program in the format of the path's extension; returns the files written.
+
+    ``args`` are example inputs, ``opset_version`` and ``modules`` as in :func:`bridge.onnx.export`; they concern
+    ``.onnx`` alone. Nothing is written when it fails. Raises FormatError for an unknown extension, and what the writer
+    raises.
+    """
+    path = Path(path)
+    _known(path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no such folder: {path.parent}")
+    if path.suffix == ".onnx":
+        import bridge.onnx
+
+        args = None if args is None else tuple(args)
+        program = bridge.onnx.export(module, args, opset_version=opset_version, modules=modules)
+        program.save(path)
+        return [path]
+    if path.suffix in ARCHIVES:
+        module.save(path)
+        return [path]
+    from bridge.onnx.python_file import write_python
+
+    return write_python(module, path)
+
+
+def convert(src: PathLike, dst: PathLike, **options: Any) -> list[Path]:
+    """Read ``src`` and write it as ``dst``, each format by its extension; returns the files written.
+
+    ``options`` are those of :func:`save`. Raises what :func:`load` and :func:`save` raise.
+    """
+    _known(Path(dst))  # before the work of reading
+    return save(load(src), dst, **options)
+
+
+def _known(path: Path) -> None:
+    if path.suffix not in (".onnx", ".py", *ARCHIVES):
+        named = f"'{path.suffix}'" if path.suffix else "no extension"
+        raise FormatError(f"{path}: {named} is no format that bridge knows ({KNOWN})")
+
+
+def _python_model(path: Path) -> Any:
+    import importlib.util
+    import sys
+
+    name = path.stem
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise FormatError(f"{path}: cannot be imported as Python")
+    python = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(name)
+    sys.modules[name] = python
+    try:
+        spec.loader.exec_module(python)
+    finally:
+        if before is not None:
+            sys.modules[name] = before
+    make = getattr(python, "model", None)
+    if not callable(make):
+        raise FormatError(f"{path}: defines no function model() that returns the module")
+    return make()

@@ -1,0 +1,54 @@
+"""Capturing programs: ``script`` compiles source code, ``trace`` records a run, ``save`` and ``load`` keep them.
+
+Everything loads on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+_HOMES = {
+    "bridge.importers.torchscript.errors": "ArchiveError",
+    "bridge.jit.archive": "load save",
+    "bridge.jit.class_modules": "CompilationUnit script_method",
+    "bridge.jit.functions": "ScriptFunction",
+    "bridge.jit.modules": "RecursiveScriptModule ScriptModule",
+    "bridge.jit.script": (
+        "Attribute Final annotate export fork ignore interface is_scripting isinstance script unused wait _overload "
+        "_overload_method strict_fusion CompileError FrontendError NotSupportedError"
+    ),
+    "bridge.jit.trace": "is_tracing script_if_tracing trace trace_module",
+    "bridge.jit.trace_check": "TracingCheckError",
+    "bridge.jit.trace_warnings": "TracerWarning",
+    "bridge.jit.traced_modules": "TopLevelTracedModule TracedModule",
+}
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [n for n in _HOME_OF if not n.startswith("_")]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'torch.jit' has no attribute '{name}'")
+    found = globals()[name] = getattr(importlib.import_module(home), name)
+    return found
+
+
+class _Package(ModuleType):
+    """Keeps ``jit.trace`` and ``jit.script`` the functions when the modules of these names are imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

@@ -1,0 +1,200 @@
+"""What programs say to the compiler: ``export``, ``ignore``, ``unused``, ``interface``, ``annotate``, ``Attribute``…
+
+In Python these do nothing, or almost; their meaning is in how the compiler treats what they mark.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar
+
+__all__ = [
+    "Attribute", "Final", "Modifier", "annotate", "export", "fork", "get_modifier", "ignore", "interface", "is_ignored",
+    "is_scripting", "isinstance_", "overloads_of", "should_drop", "unused", "wait",
+]  # fmt: skip
+
+_F = TypeVar("_F")
+
+
+class Modifier:
+    """How a function is treated; the marker that a decorator leaves on it."""
+
+    UNUSED = "unused"
+    IGNORE = "ignore"
+    EXPORT = "export"
+    DEFAULT = "default"
+    COPY = "copy"
+    DROP = "drop"
+
+
+def get_modifier(fn: Any) -> str | None:
+    """The marker of a function or method; None for what is not callable."""
+    if not callable(fn):
+        return None
+    return getattr(getattr(fn, "__func__", fn), "_torchscript_modifier", Modifier.DEFAULT)
+
+
+def is_ignored(fn: Any) -> bool:
+    """Whether the compiler must not look at the body."""
+    return get_modifier(fn) in (Modifier.UNUSED, Modifier.IGNORE, Modifier.DROP)
+
+
+def should_drop(fn: Any) -> bool:
+    """Whether a call compiles to raising an exception."""
+    return get_modifier(fn) in (Modifier.UNUSED, Modifier.DROP)
+
+
+def _mark(fn: Any, modifier: str) -> Any:
+    fn._torchscript_modifier = modifier
+    return fn
+
+
+def export(fn: _F) -> _F:
+    """Compile this method although ``forward`` does not call it."""
+    return _mark(fn, Modifier.EXPORT)  # type: ignore[no-any-return]
+
+
+def unused(fn: Any) -> Any:
+    """Leave this function (or property) out: calling it in a compiled program raises an exception."""
+    if isinstance(fn, property):
+        for part in (fn.fget, fn.fset):
+            if part is not None:
+                _mark(part, Modifier.UNUSED)
+        return fn
+    return _mark(fn, Modifier.UNUSED)
+
+
+def ignore(drop: Any = False, **kwargs: Any) -> Any:
+    """Leave this function to Python: a compiled program calls back. Such programs cannot be saved or exported."""
+    if callable(drop):
+        return _mark(drop, Modifier.IGNORE)
+    if not isinstance(drop, bool):
+        text = f"Argument to @torch.jit.ignore must be a bool or a function but got {drop}"
+        raise RuntimeError(text)  # noqa: TRY004  (torch's)
+    if kwargs.pop("drop_on_export", None):
+        _deprecated("ignore(drop_on_export=True)")
+        drop = True
+    elif drop:
+        _deprecated("ignore(True)")
+    return lambda fn: _mark(fn, Modifier.UNUSED if drop else Modifier.IGNORE)
+
+
+def _deprecated(what: str) -> None:
+    text = f"{what} has been deprecated. TorchScript will now drop the function call on compilation. Use torch.jit.unused now. {{}}"
+    warnings.warn(text, category=FutureWarning, stacklevel=3)
+
+
+def drop(fn: _F) -> _F:
+    """As :func:`unused`, with a signature that need not be compilable either."""
+    return _mark(fn, Modifier.DROP)  # type: ignore[no-any-return]
+
+
+def interface(cls: _F) -> _F:
+    """Make a class an interface: methods that a module or class must have, to annotate attributes with.
+
+    Raises TypeError for what is not a class.
+    """
+    from bridge.jit.script_classes import declare_interface
+
+    if not inspect.isclass(cls):
+        raise TypeError("interface must be applied to a class")
+    declare_interface(cls)
+    return cls
+
+
+def is_scripting() -> bool:
+    """False in Python, True in a compiled program."""
+    return False
+
+
+def annotate(the_type: Any, the_value: _F) -> _F:
+    """Give a value a type in a compiled program; in Python, the value."""
+    return the_value
+
+
+class Attribute(NamedTuple):
+    """The value of a module's attribute and its type: ``self.d = Attribute({}, Dict[str, int])``."""
+
+    value: Any
+    type: Any
+
+
+def isinstance_(obj: Any, target_type: Any) -> bool:
+    """``isinstance`` that knows ``List[int]``, ``Dict[str, int]``, ``Tuple[int, str]``, ``Optional[int]``, ``Union[…]``."""
+    from bridge.jit.annotations import matches_type
+
+    return matches_type(obj, target_type)
+
+
+class _Done:
+    """The future of a call that has been made."""
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    def wait(self) -> Any:
+        return self._result
+
+    value = wait
+
+    def done(self) -> bool:
+        return True
+
+
+def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Start ``func(*args, **kwargs)``; :func:`wait` gives its result. Here the call is made at once."""
+    return _Done(func(*args, **kwargs))
+
+
+def wait(future: Any) -> Any:
+    """The result of a :func:`fork`."""
+    return future.wait()
+
+
+class strict_fusion(contextlib.nullcontext[None]):
+    """Accepted for programs that ask for it; there is no fuser here to be strict about."""
+
+
+# -- overloads ---------------------------------------------------------------------------------------------------------
+
+_overloads: dict[str, list[Callable[..., Any]]] = {}
+_method_overloads: dict[str, dict[str, list[Callable[..., Any]]]] = {}
+
+
+def _key(fn: Any) -> str:
+    return f"{fn.__module__}.{fn.__name__}"
+
+
+def _overload(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare one signature of a function; the implementation follows under the same name."""
+    _overloads.setdefault(_key(fn), []).append(fn)
+    return fn
+
+
+def overloads_of(fn: Any) -> list[Callable[..., Any]] | None:
+    """The declared signatures of a function that have not been compiled yet."""
+    return _overloads.get(_key(fn)) if hasattr(fn, "__name__") and hasattr(fn, "__module__") else None
+
+
+def clear_overloads(fn: Any) -> None:
+    """Forget them: they are compiled."""
+    _overloads.pop(_key(fn), None)
+
+
+def _overload_method(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare one signature of a method."""
+    owner = fn.__qualname__.rpartition(".")[0]
+    _method_overloads.setdefault(_key(fn), {}).setdefault(owner, []).append(fn)
+    return fn
+
+
+def method_overloads_of(cls: type, name: str) -> list[Callable[..., Any]] | None:
+    """The declared signatures of a method."""
+    fn = getattr(cls, name, None)
+    if not inspect.isfunction(fn):
+        return None
+    by_class = _method_overloads.get(_key(fn), {})
+    return by_class.get(fn.__qualname__.rpartition(".")[0])

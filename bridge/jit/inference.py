@@ -1,0 +1,128 @@
+"""The types of Python values: what an attribute, an argument or a traced result is in a program."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import numpy as np
+
+from bridge.ir import types as T
+from bridge.ir.classes import ScriptObject
+from bridge.ir.dtypes import DType, by_numpy
+
+__all__ = ["CannotInfer", "enum_type", "infer_type", "tensor_type"]
+
+
+class CannotInfer(RuntimeError):
+    """A Python value has no type in a program; the text says why."""
+
+
+def tensor_type(tensor: Any) -> T.TensorType:
+    """All that is known of a tensor: ``Float(3, 4, strides=[4, 1], requires_grad=1, device=cpu)``."""
+    a = tensor._array if hasattr(tensor, "_array") else np.asarray(tensor)
+    strides = [n // a.itemsize for n in a.strides]
+    if a.size == 0:  # NumPy leaves strides 0
+        step = 1
+        for i in range(a.ndim - 1, -1, -1):
+            strides[i] = step
+            step *= max(a.shape[i], 1)
+    return T.TensorType(by_numpy(a.dtype), a.shape, strides, bool(getattr(tensor, "requires_grad", False)), "cpu")
+
+
+def enum_type(python_class: type[enum.Enum]) -> T.EnumType:
+    """The type of an enum's members."""
+    from bridge.jit.names import python_cu, qualified_name
+
+    name = qualified_name(python_class)
+    known = python_cu.types.get(name)
+    if isinstance(known, T.EnumType) and known.python is python_class:
+        return known
+    members = [(m.name, m.value) for m in python_class]
+    value_types = {infer_type(v) for _, v in members}
+    if len(value_types) != 1:
+        raise CannotInfer(f"Enum class '{python_class.__name__}' has values of several types")
+    made = T.EnumType(python_cu.unique_name(name), value_types.pop(), members, python_class)
+    python_cu.add_type(made.name, made)
+    return made
+
+
+def infer_type(value: Any) -> T.Type:
+    """The type of a Python value as an attribute or argument; every tensor is plain ``Tensor``.
+
+    Raises CannotInfer, with torch's reason, for what has none (an empty list, a mixed list, any other object).
+    """
+    from bridge.tensor import Tensor
+
+    if isinstance(value, Tensor | np.ndarray):
+        return T.TENSOR
+    if value is None:
+        return T.NONE
+    simple: dict[type, T.Type] = {bool: T.BOOL, int: T.INT, float: T.FLOAT, complex: T.COMPLEX, str: T.STR}
+    for python, t in simple.items():
+        if isinstance(value, python) and not isinstance(value, enum.Enum):
+            return t
+    if isinstance(value, DType):
+        return T.INT
+    if type(value).__name__ in ("layout", "memory_format", "qscheme"):
+        return T.INT
+    if type(value).__name__ == "device":
+        return T.DEVICE
+    if isinstance(value, enum.Enum):
+        return enum_type(type(value))
+    script_object = (
+        value if isinstance(value, ScriptObject) else value.__dict__.get("_c") if hasattr(value, "__dict__") else None
+    )
+    if isinstance(script_object, ScriptObject):
+        return script_object.type
+    return _container_type(value)
+
+
+def _container_type(value: Any) -> T.Type:
+    if isinstance(value, tuple):
+        elements = [infer_type(v) for v in value]
+        if hasattr(value, "_fields"):
+            return _named_tuple_type(type(value), elements)
+        return T.TupleType(*elements)
+    if isinstance(value, dict):
+        if not value:
+            raise CannotInfer("Dictionary inputs must have entries")
+        what = "Dictionary inputs to traced functions must have consistent type. Found {} and {}"
+        keys = _unified([infer_type(k) for k in value], what)
+        return T.DictType(keys, _unified([infer_type(v) for v in value.values()], what))
+    if isinstance(value, list):
+        if not value:
+            raise CannotInfer("List trace inputs must have elements")
+        try:
+            inside = [infer_type(v) for v in value]
+        except CannotInfer as e:
+            raise CannotInfer(f"Could not infer type of list element: {e}") from None
+        return T.ListType(
+            _unified(inside, "List inputs to traced functions must have consistent element type. Found {} and {}")
+        )
+    raise CannotInfer(
+        "Only tensors and (possibly nested) tuples of tensors, lists, or dicts are supported as inputs or outputs of "
+        f"traced functions, but instead got value of type {type(value).__name__}."
+    )
+
+
+def _named_tuple_type(python_class: type, elements: list[T.Type]) -> T.TupleType:
+    from bridge.jit.names import python_cu, qualified_name
+
+    fields = python_class._fields  # type: ignore[attr-defined]
+    name = qualified_name(python_class)
+    known = python_cu.types.get(name)
+    made = T.TupleType(*elements, name=name, fields=fields)
+    if known is None:
+        python_cu.add_type(name, made)
+    return made
+
+
+def _unified(found: list[T.Type], message: str) -> T.Type:
+    so_far = found[0]
+    for t in found[1:]:
+        both = T.unify(so_far, t)
+        if both is None:
+            raise CannotInfer(message.format(so_far.annotation(), t.annotation()))
+        so_far = both
+    return so_far

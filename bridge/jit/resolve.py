@@ -1,0 +1,481 @@
+"""What names in live programs stand for: Python objects → sugared values (``python_sugared_value.cpp``)."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import enum
+import importlib
+import inspect
+import math
+import types
+import typing
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bridge.importers.script import (
+    BuiltinFunction,
+    CompileError,
+    ConstantValue,
+    EnumClass,
+    ExceptionValue,
+    FunctionValue,
+    LegacyTensorConstructor,
+    NamedTupleConstructor,
+    SimpleValue,
+    SliceClass,
+    SpecialForm,
+    SugaredValue,
+    matching,
+)
+from bridge.importers.script.sugared import ClassValue
+from bridge.ir import types as T
+from bridge.ir.classes import ClassType
+from bridge.ir.schema import Argument, Schema
+from bridge.ir.schemas import schemas_of
+from bridge.ir.source import SourceRange
+from bridge.jit import decorators, script_classes
+from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
+from bridge.jit.functions import ScriptFunction
+from bridge.jit.names import public_module
+
+if TYPE_CHECKING:
+    from bridge.importers.script.core import EmitterCore
+    from bridge.importers.script.matching import Named
+
+__all__ = ["ClosureResolver", "NamesResolver", "builtin_name", "closure_names", "python_to_sugared"]
+
+_MATH = {
+    name: f"aten::{name}"
+    for name in (
+        "ceil copysign erf erfc exp expm1 fabs floor gamma lgamma log log10 log1p pow sqrt isnan asinh atanh cosh sinh tanh "
+        "acos asin atan atan2 cos sin tan acosh fmod modf factorial frexp isinf degrees radians ldexp gcd isfinite"
+    ).split()
+} | {"remainder": "aten::mathremainder"}
+#: Functions of torch that are Python there, although there are operators of the same name.
+_PYTHON_IN_TORCH = frozenset("stft istft lu cdist norm unique unique_consecutive tensordot".split())
+_OPERATOR_MODULES = {"bridge": "", "bridge.linalg": "linalg_", "bridge.special": "special_", "bridge.fft": "fft_"}
+
+
+def _builtin_table() -> dict[int, str]:
+    table = {id(getattr(math, n)): operator for n, operator in _MATH.items()}
+    table[id(OrderedDict)] = table[id(dict)] = "aten::dict"
+    table[id(warnings.warn)] = "aten::warn"
+    table[id(decorators.is_scripting)] = "aten::is_scripting"
+    table[id(decorators.wait)] = "aten::wait"
+    return table
+
+
+#: Python functions of the library that are operators in programs.
+_OPERATORS_IN_NN = frozenset(
+    "_list_with_default _no_grad_embedding_renorm_ _no_grad_fill_ _no_grad_normal_ _no_grad_uniform_ _no_grad_zero_ _pair "
+    "_quadruple _single _triple".split()
+)
+_table: dict[int, str] | None = None
+
+
+def builtin_name(value: Any) -> str | None:
+    """The operator that a library function stands for (``"aten::add"`` for ``bridge.add``), or None."""
+    global _table
+    if _table is None:
+        _table = _builtin_table()
+    found = _table.get(id(value))
+    if found is not None:
+        return found
+    operator = getattr(value, "__operator__", None)
+    if isinstance(operator, str):
+        return operator
+    module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or not module.startswith("bridge"):
+        return None
+    if module.startswith("bridge.nn.") and name in _OPERATORS_IN_NN:
+        return f"aten::{name}" if name != "_list_with_default" else "aten::list_with_default"
+    import bridge
+
+    if bridge.__dict__.get(name) is value and name not in _PYTHON_IN_TORCH and schemas_of(f"aten::{name}"):
+        return f"aten::{name}"
+    return None
+
+
+def closure_names(fn: Any) -> dict[str, Any]:
+    """Names that a function can see: its globals and what it closes over."""
+    fn = inspect.unwrap(fn)
+    fn = getattr(fn, "__func__", fn)
+    names = dict(fn.__globals__)
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=False):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    return names
+
+
+_MISSING = object()
+
+
+class NamesResolver:
+    """Resolves names in tables of Python objects, then in ``typing`` and ``builtins``."""
+
+    def __init__(self, names: Mapping[str, Any], own: Mapping[str, T.Type] | None = None) -> None:
+        self.names, self.own = names, own or {}
+
+    def find(self, dotted: str) -> Any:
+        """The Python object of a dotted name."""
+        first, *rest = dotted.split(".")
+        obj = self.names.get(first, _MISSING)
+        if obj is _MISSING:
+            obj = getattr(typing, first, _MISSING)
+        if obj is _MISSING:
+            obj = getattr(builtins, first, _MISSING)
+        for part in rest:
+            if obj is _MISSING:
+                break
+            obj = getattr(obj, part, _MISSING)
+        return obj
+
+    def resolve_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+        if name in self.own:
+            t = self.own[name]
+            return ClassValue(t) if isinstance(t, ClassType) else None
+        obj = self.find(name)
+        if obj is _MISSING:
+            return None
+        return captured(obj, m, range) or python_to_sugared(obj, m, range)
+
+    def resolve_import(
+        self, module: str, member: str | None, m: EmitterCore, range: SourceRange
+    ) -> SugaredValue | None:
+        try:
+            found: Any = importlib.import_module(module)
+            if member is not None:
+                found = getattr(found, member)
+        except (ImportError, AttributeError) as e:
+            raise CompileError(str(e), range) from None
+        return captured(found, m, range) or python_to_sugared(found, m, range)
+
+    def resolve_type(self, name: str, range: SourceRange) -> T.Type | None:
+        if name in self.own:
+            return self.own[name]
+        obj = self.find(name)
+        if obj is _MISSING or obj is None or obj in (list, tuple):
+            return None
+        try:
+            return try_annotation(obj, self.names)
+        except RuntimeError as e:
+            if isinstance(obj, str):  # a text that names no type is just a text
+                return None
+            if isinstance(e, CompileError):
+                raise
+            raise CompileError(str(e), range) from None
+
+
+class ClosureResolver(NamesResolver):
+    """Resolves the names that a function can see."""
+
+    def __init__(self, fn: Any, own: Mapping[str, T.Type] | None = None) -> None:
+        super().__init__(closure_names(fn), own)
+
+    @property
+    def defining_class(self) -> type | None:
+        """The class in whose body the function is written, where ``super()`` is used in it."""
+        return self.names.get("__class__")
+
+
+# -- objects -----------------------------------------------------------------------------------------------------------
+
+
+class PythonModuleValue(SugaredValue):
+    """A Python module: attributes are looked up now; numbers in it count as constants."""
+
+    __slots__ = ("module",)
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self.module = module
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return f"python module '{self.module.__name__}'"
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        prefix = _OPERATOR_MODULES.get(self.module.__name__)
+        member = getattr(self.module, name, _MISSING)
+        if prefix is not None and schemas_of(f"aten::{prefix}{name}"):
+            callable_member = callable(member) and not isinstance(member, types.ModuleType)
+            special = name in _PYTHON_IN_TORCH and inspect.isfunction(member) and builtin_name(member) is None
+            if member is _MISSING or (callable_member and not special and not inspect.isclass(member)):
+                return BuiltinFunction(f"aten::{prefix}{name}")
+        if member is _MISSING:
+            raise CompileError(f"module '{public_module(self.module.__name__)}' has no attribute {name}", range)
+        return python_to_sugared(member, m, range, is_constant=True)
+
+    def has_attr(self, range: SourceRange, m: EmitterCore, name: str) -> bool:
+        return hasattr(self.module, name)
+
+
+class PythonValue(SugaredValue):
+    """A Python object that has no meaning of its own in a program; functions marked ``ignore`` can be called."""
+
+    __slots__ = ("this", "value")
+
+    def __init__(self, value: Any, this: Any = None) -> None:
+        self.value, self.this = value, this
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return f"python value of type '{type(self.value).__name__}'"
+
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Any:
+        raise CompileError(
+            f"{self.kind} cannot be used as a value. Perhaps it is a closed over global variable? If so, please consider "
+            "passing it in as an argument or use a local variable instead.",
+            range,
+        )
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        if not inspect.isroutine(self.value):
+            raise CompileError(f"cannot call a {self.kind}: it is not a function that can be compiled", range)
+        if self.this is not None:
+            args = [matching.Named(self.this, "self"), *args]
+        schema = _python_schema(self.value, len(args), binders, range, self.this)
+        match = matching.match_schema(schema, range, m.graph, args, keywords)
+        if decorators.should_drop(self.value):
+            text = matching.insert_constant(
+                m.graph, "This Python function is annotated to be ignored and cannot be run"
+            )
+            matching.insert(m.graph, "prim::RaiseException", [text], range=range)
+            return SimpleValue(m.graph.insert(m.uninitialized(match.returns[0])).output)
+        n = m.node("prim::PythonOp", match.inputs, 1, range, name=self.value.__name__, callable=_Held(self.value))
+        n.output.type = match.returns[0]
+        return SimpleValue(n.output)
+
+
+class _Held:
+    """A Python function inside a node."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def __repr__(self) -> str:
+        return f"<python {self.function.__name__}>"
+
+
+def _python_schema(fn: Any, count: int, binders: int, range: SourceRange, this: Any) -> Schema:
+    """The signature of a Python function: as annotated, or all tensors."""
+    from bridge.jit.sources import source_lines, type_comment
+
+    parameters = list(inspect.signature(fn).parameters.values())
+    names = closure_names(fn)
+    annotated = [p.annotation for p in parameters] + [inspect.signature(fn).return_annotation]
+    arguments: list[Argument] = []
+    if this is not None:
+        arguments.append(Argument(parameters[0].name, this.type))
+        parameters = parameters[1:]
+    if all(a is inspect.Parameter.empty for a in annotated):
+        comment = None
+        with contextlib.suppress(OSError):
+            comment = type_comment(source_lines(fn)[0])
+        if comment is not None:
+            return _schema_of_comment(fn, comment, arguments, parameters, names)
+        arguments += [Argument(p.name, T.TENSOR) for p in parameters]
+        result: T.Type = T.TENSOR if binders == 1 else T.NONE if binders == 0 else T.TupleType(*[T.TENSOR] * binders)
+    else:
+        arguments += [Argument(p.name, annotation_to_type(p.annotation, names)) for p in parameters]
+        result = annotation_to_type(inspect.signature(fn).return_annotation, names)
+    return Schema(fn.__name__, "", arguments, [Argument("0", result)])
+
+
+def _schema_of_comment(
+    fn: Any, comment: str, arguments: list[Argument], parameters: Sequence[inspect.Parameter], names: dict[str, Any]
+) -> Schema:
+    given, _, result = comment[comment.index("# type:") + len("# type:") :].partition("->")
+    inner = annotation_to_type(f"Tuple[{given.strip()[1:-1] or '()'}]", names)
+    assert isinstance(inner, T.TupleType)
+    both = zip(parameters, inner.elements, strict=True)
+    return Schema(
+        fn.__name__,
+        "",
+        [*arguments, *(Argument(p.name, t) for p, t in both)],
+        [Argument("0", annotation_to_type(result.strip(), names))],
+    )
+
+
+class PythonClassValue(ClassValue):
+    """A live script class: static methods and class attributes are found in Python."""
+
+    __slots__ = ("python",)
+
+    def __init__(self, type: ClassType, python: type) -> None:
+        super().__init__(type)
+        self.python = python
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        member = getattr(self.python, name, None)
+        if member is not None and name != "__new__":
+            return python_to_sugared(member, m, range)
+        return super().attr(range, m, name)
+
+    def has_attr(self, range: SourceRange, m: EmitterCore, name: str) -> bool:
+        return hasattr(self.python, name)
+
+
+class BooleanDispatch(SugaredValue):
+    """One of two functions, by the constant value of a flag among the arguments (``return_indices=…``)."""
+
+    __slots__ = ("choice",)
+    kind = "boolean dispatch"
+
+    def __init__(self, choice: Mapping[str, Any]) -> None:
+        self.choice = choice
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        index, name = self.choice["index"], self.choice["arg_name"]
+        flag: Any = self.choice["default"]
+        given = args[index] if index < len(args) else next((k for k in keywords if k.name == name), None)
+        if given is not None:
+            known, flag = matching.constant_of(given.get(m.graph))
+            if not known or not isinstance(flag, bool):
+                raise CompileError(f"Argument '{name}' for boolean dispatch was not constant", range)
+        fn = self.choice["if_true" if flag else "if_false"]
+        return python_to_sugared(fn, m, range).call(range, m, args, keywords, binders)
+
+
+def _constant(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+    """A Python value that may be a constant of the program."""
+    if obj is None or (isinstance(obj, bool | int | float | complex | str) and not isinstance(obj, enum.Enum)):
+        return SimpleValue(matching.insert_constant(m.graph, obj, range))
+    if type(obj).__name__ == "device" and type(obj).__module__ == "bridge.types":
+        return SimpleValue(matching.insert_constant(m.graph, str(obj), None, T.DEVICE))
+    if type(obj).__module__ in ("bridge.ir.dtypes", "bridge.types") and isinstance(getattr(obj, "code", None), int):
+        return SimpleValue(matching.insert_constant(m.graph, obj.code, range))
+    if isinstance(obj, tuple):
+        items = [python_to_sugared(v, m, range, True).as_value(range, m) for v in obj]
+        return SimpleValue(matching.make_tuple(m.graph, items))
+    return None
+
+
+def captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+    """A value from outside the program, as it is while compiling: numbers, strings, tensors, tuples and lists of them.
+
+    None for what is no such value. A list is a new one wherever it is named, so a program may read it only; see
+    ``importers/script/captures.py`` for what holds it to that.
+    """
+    from bridge.tensor import Tensor
+
+    if isinstance(obj, Tensor):
+        constant = matching.insert_constant(m.graph, obj.detach()._array.copy(), range)
+        m.captured.append(constant.node)
+        return SimpleValue(constant)
+    if isinstance(obj, list) and obj:
+        items = [captured(v, m, range) for v in obj]
+        values = [v.as_value(range, m) for v in items if v is not None]
+        element = T.unify_all([v.type for v in values]) if len(values) == len(items) else None
+        if element is None:
+            return None
+        node = m.node("prim::ListConstruct", values, 1, range)
+        node.output.type = T.ListType(element)
+        m.captured.append(node)
+        return SimpleValue(node.output)
+    if isinstance(obj, tuple) and type(obj) is tuple:
+        parts = [captured(v, m, range) for v in obj]
+        if any(p is None for p in parts):
+            return None
+        return SimpleValue(matching.make_tuple(m.graph, [p.as_value(range, m) for p in parts if p is not None]))
+    return None if isinstance(obj, tuple) else _constant(obj, m, range)
+
+
+def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant: bool = False) -> SugaredValue:
+    """What a Python object means in a program. Raises CompileError for what cannot be there at all."""
+    if is_constant:
+        constant = _constant(obj, m, range)
+        if constant is not None:
+            return constant
+    if isinstance(obj, ScriptFunction):
+        return FunctionValue(obj._function)
+    if isinstance(obj, types.ModuleType):
+        return PythonModuleValue(obj)
+    form = _special_forms().get(id(obj))
+    if form is not None:
+        return form
+    namespace = _operator_namespace(obj)
+    if namespace is not None:
+        return namespace
+    if hasattr(obj, "_c") and type(obj).__module__ == "bridge.jit.modules":
+        raise CompileError("Cannot call a ScriptModule that is not a submodule of the caller", range)
+    operator = builtin_name(obj)
+    if operator is not None:
+        return BuiltinFunction(operator)
+    if inspect.isclass(obj):
+        return _class(obj, m, range)
+    if isinstance(obj, enum.Enum):
+        return SimpleValue(matching.insert_constant(m.graph, T.EnumValue(fresh_enum_type(type(obj)), obj.name), range))
+    if inspect.isbuiltin(obj):
+        raise CompileError(f"Python builtin {obj} is currently not supported in Torchscript", range)
+    if inspect.isfunction(obj) or inspect.ismethod(obj):
+        return _function(obj, m, range)
+    if isinstance(obj, float) and obj == math.inf:
+        return ConstantValue(obj)
+    return PythonValue(obj)
+
+
+_forms: dict[int, SugaredValue] = {}
+
+
+def _special_forms() -> dict[int, SugaredValue]:
+    if not _forms:
+        _forms[id(decorators.fork)] = SpecialForm("fork")
+        _forms[id(decorators.annotate)] = SpecialForm("annotate")
+        _forms[id(decorators.isinstance_)] = SpecialForm("isinstance")
+        _forms[id(slice)] = SliceClass()
+    return _forms
+
+
+def _operator_namespace(obj: Any) -> SugaredValue | None:
+    """What is found in ``bridge.ops``."""
+    if type(obj).__module__.startswith("bridge.ops"):
+        from bridge.ops.script import namespace_value
+
+        return namespace_value(obj)
+    return None
+
+
+def _class(cls: type, m: EmitterCore, range: SourceRange) -> SugaredValue:
+    if issubclass(cls, BaseException):
+        module = "" if cls.__module__ == "builtins" else cls.__module__
+        return ExceptionValue(cls.__name__, f"{module or 'builtins'}.{cls.__name__}")
+    code = getattr(cls, "__tensor_alias__", None)
+    if isinstance(code, int):
+        return LegacyTensorConstructor(code)
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return NamedTupleConstructor(named_tuple_type(cls))
+    if issubclass(cls, enum.Enum):
+        return EnumClass(fresh_enum_type(cls))
+    if schemas_of(f"aten::{cls.__name__}") and cls.__module__.startswith("bridge."):
+        return BuiltinFunction(f"aten::{cls.__name__}")  # torch.device("cpu")
+    t = script_classes.class_type_of(cls, range)
+    return PythonClassValue(t, cls) if t is not None else PythonValue(cls)
+
+
+def _function(fn: Any, m: EmitterCore, range: SourceRange) -> SugaredValue:
+    from bridge.jit.script import compile_overloads, script_function
+
+    choice = getattr(fn, "__boolean_dispatch__", None)
+    if choice is not None:
+        return BooleanDispatch(choice)
+    if inspect.isfunction(fn):
+        overloads = compile_overloads(fn)
+        if overloads:
+            return FunctionValue(overloads)
+        if not decorators.is_ignored(fn):
+            return FunctionValue(script_function(fn, called_at=range))
+    return PythonValue(fn)

@@ -1,0 +1,69 @@
+"""Calls of programs: on the executor when there is one for the program, in the IR interpreter otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bridge.ir.classes import Function, ScriptObject
+from bridge.jit.values import match_arguments, out_of
+
+__all__ = ["call", "interpret", "interpreted", "set_executor"]
+
+Executor = Callable[[Function, "ScriptObject | None", Sequence[Any], Mapping[str, Any]], Any]
+
+
+def _load_executor(
+    function: Function, owner: ScriptObject | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """The first call brings onnxruntime in."""
+    from bridge.runtime.executor import execute
+
+    set_executor(execute)
+    return execute(function, owner, args, kwargs)
+
+
+_executor: Executor | None = _load_executor
+
+
+def set_executor(executor: Executor | None) -> None:
+    """Send calls through ``executor(function, owner, args, kwargs)``; None: the interpreter runs everything."""
+    global _executor
+    _executor = executor
+
+
+def call(function: Function, owner: ScriptObject | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a function (or a method of ``owner``) on Python arguments; the result as Python sees it.
+
+    Raises RuntimeError, with torch's text, for arguments that the schema does not take.
+    """
+    if _executor is not None:
+        return _executor(function, owner, args, kwargs)
+    return interpret(function, match_arguments(function.schema, args, kwargs, owner))
+
+
+def interpret(function: Function, arguments: list[Any]) -> Any:
+    """Run a function on complete, converted arguments in the interpreter, with the eager operators.
+
+    Gradients follow, because every operator goes through the eager dispatch.
+    """
+    from bridge import _dispatch
+    from bridge.ir.interpreter import run
+    from bridge.tensor import Tensor
+
+    tracer, _dispatch.tracer = _dispatch.tracer, None
+    try:
+        results = run(function.graph, arguments, _dispatch.call, Tensor._wrap)
+    finally:
+        _dispatch.tracer = tracer
+    return out_of(results[0], function.schema.returns[0].type)
+
+
+def interpreted(what: Any) -> Callable[..., Any]:
+    """A ScriptFunction or ScriptMethod as a Python function that runs in the interpreter, whatever the executor."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        function: Function = what._function
+        return interpret(function, match_arguments(function.schema, args, kwargs, getattr(what, "owner", None)))
+
+    return run

@@ -1,0 +1,182 @@
+"""``script``: compile live functions, modules and classes, and everything that they call."""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.importers.script import CompileError, FrontendError, NotSupportedError, compile_function, signature_of
+from bridge.ir.classes import Function
+from bridge.ir.source import SourceRange
+from bridge.jit import decorators
+from bridge.jit.annotations import annotation_to_type
+from bridge.jit.decorators import (
+    Attribute,
+    _overload,
+    _overload_method,
+    annotate,
+    export,
+    fork,
+    ignore,
+    interface,
+    is_scripting,
+    strict_fusion,
+    unused,
+    wait,
+)
+from bridge.jit.decorators import isinstance_ as isinstance
+from bridge.jit.functions import ScriptFunction
+from bridge.jit.names import python_cu, qualified_name
+from bridge.jit.resolve import ClosureResolver, builtin_name
+from bridge.jit.sources import default_values, definition_of
+
+if TYPE_CHECKING:
+    from bridge.jit.modules import RecursiveScriptModule
+
+__all__ = [
+    "Attribute", "CompileError", "Final", "FrontendError", "NotSupportedError", "_overload", "_overload_method",
+    "annotate", "annotation_to_type", "builtin_name", "compile_overloads", "export", "fork", "has_exports", "ignore",
+    "interface", "is_scripting", "isinstance", "script", "script_exported", "script_function",
+    "strict_fusion", "unused", "wait",
+]  # fmt: skip
+
+_functions: dict[Any, ScriptFunction] = {}
+_overloads: dict[Any, list[Function]] = {}
+_is = builtins.isinstance
+
+
+def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = None, example_inputs: Any = None) -> Any:
+    """Compile a function, a module or a class.
+
+    A function becomes a :class:`ScriptFunction`, a module a :class:`RecursiveScriptModule` (its ``forward``, the methods
+    marked ``export``, and everything they use), a class is compiled and returned as it is. What is a program already is
+    returned unchanged. Raises CompileError (``file:line:column``, the line, a caret) for what is not script.
+    """
+    from bridge.jit.modules import ScriptModule
+    from bridge.jit.script_classes import class_type_of, compile_class, interface_of
+    from bridge.nn import Module
+
+    if _is(obj, ScriptModule | ScriptFunction):
+        return obj
+    if hasattr(obj, "__script_if_tracing_wrapper"):
+        obj = obj.__original_fn
+    if hasattr(obj, "__prepare_scriptable__"):
+        obj = obj.__prepare_scriptable__()
+    if _is(obj, Module):
+        return _script_module(obj)
+    if inspect.isclass(obj):
+        if issubclass(obj, Module):
+            raise RuntimeError(
+                f"Type '{obj}' cannot be compiled since it inherits from nn.Module, consider passing an instance instead"
+            )
+        if len(obj.mro()) > 2 and not issubclass(obj, enum.Enum):
+            raise RuntimeError(
+                "TorchScript classes does not support inheritance yet. Please directly inherit from 'object'."
+            )
+        if interface_of(obj) is None and class_type_of(obj) is None:
+            compile_class(obj)
+        return obj
+    if inspect.isfunction(obj) or inspect.ismethod(obj):
+        return _script_function_object(obj)
+    if _is(obj, dict | list):
+        return obj
+    raise RuntimeError(f"a '{type(obj).__name__}' cannot be scripted: pass a function, an nn.Module or a class")
+
+
+# -- functions ---------------------------------------------------------------------------------------------------------
+
+
+def _script_function_object(fn: Any) -> ScriptFunction:
+    known = _functions.get(fn)
+    if known is not None:
+        return known
+    if decorators.overloads_of(fn) or fn in _overloads:
+        raise RuntimeError(
+            f"Function {qualified_name(fn)} cannot be directly compiled because it is overloaded. It must be used in a "
+            "context of a function where its inputs can determine which overload to call."
+        )
+    made = ScriptFunction(script_function(fn))
+    _functions[fn] = made
+    made.__doc__ = fn.__doc__
+    made.__dict__["__name__"] = fn.__name__
+    made.__dict__["_torchdynamo_inline"] = made.__dict__["__wrapped__"] = fn
+    return made
+
+
+def script_function(fn: Any, called_at: SourceRange | None = None) -> Function:
+    """The compiled function of a Python function; compiled on the first call, then remembered.
+
+    ``called_at`` is where a program calls it. Raises CompileError.
+    """
+    known = _functions.get(fn)
+    if known is not None:
+        return known._function
+    if hasattr(fn, "__prepare_scriptable__"):
+        fn = fn.__prepare_scriptable__()
+    name = python_cu.unique_name(qualified_name(fn))
+    f = compile_function(definition_of(fn), ClosureResolver(fn), name, defaults=default_values(fn))
+    python_cu.add_function(f)
+    _functions[fn] = ScriptFunction(f)
+    try:
+        f.ensure_defined()
+    except BaseException:
+        del _functions[fn]
+        python_cu.functions.pop(name, None)
+        raise
+    return f
+
+
+def compile_overloads(fn: Any) -> list[Function] | None:
+    """The compiled overloads of a function declared with ``_overload``; None when there are none."""
+    declared = decorators.overloads_of(fn)
+    known = _overloads.get(fn)
+    if declared is None:
+        return known
+    if fn in declared:
+        raise RuntimeError(f'Implementation for the function "{qualified_name(fn)}" is missing')
+    functions = list(known or [])
+    body = definition_of(fn)
+    for declaration in declared:
+        d = definition_of(declaration)
+        merged = body.with_signature(d.params, d.returns)
+        name = python_cu.unique_name(qualified_name(fn))
+        f = compile_function(merged, ClosureResolver(fn), name, defaults=default_values(fn))
+        signature_of(merged, ClosureResolver(fn))
+        python_cu.add_function(f)
+        f.ensure_defined()
+        functions.append(f)
+    decorators.clear_overloads(fn)
+    _overloads[fn] = functions
+    return functions
+
+
+# -- modules -----------------------------------------------------------------------------------------------------------
+
+
+def _script_module(module: Any) -> RecursiveScriptModule:
+    from bridge.jit.concrete import concrete_type_of
+    from bridge.jit.modules import create_script_module
+    from bridge.jit.script_modules import compile_methods
+
+    return create_script_module(module, concrete_type_of(module), compile_methods)
+
+
+def has_exports(module: Any) -> bool:
+    """Whether a module (traced, say) has methods marked ``export``."""
+    from bridge.jit.script_modules import exported_methods
+
+    return bool(exported_methods(module))
+
+
+def script_exported(module: Any) -> RecursiveScriptModule:
+    """A script module of its own class in which only the methods marked ``export`` are compiled (for tracing)."""
+    from bridge.jit.concrete import concrete_type_of
+    from bridge.jit.modules import create_script_module
+    from bridge.jit.script_modules import compile_named, exported_methods
+
+    def compile_exported(sub: Any, concrete: Any) -> None:
+        compile_named(sub, concrete, exported_methods(sub))
+
+    return create_script_module(module, concrete_type_of(module, share_types=False), compile_exported)

@@ -1,0 +1,163 @@
+"""Script classes and interfaces: compiled from live Python classes, once each."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import inspect
+import textwrap
+from typing import Any
+
+from bridge.importers.script import CompileError, SimpleSelf, compile_function, signature_of
+from bridge.importers.script import tree as X
+from bridge.ir.classes import ClassType, Function, InterfaceType
+from bridge.ir.schema import Argument, Schema
+from bridge.ir.source import SourceRange
+from bridge.jit import decorators
+from bridge.jit.names import declare_class, python_cu, qualified_name
+from bridge.jit.sources import default_values, definition_of
+
+__all__ = ["class_type_of", "compile_class", "declare_interface", "interface_of"]
+
+_classes: dict[type, ClassType] = {}
+_interfaces: dict[type, InterfaceType] = {}
+
+
+def interface_of(cls: type) -> InterfaceType | None:
+    """The interface that a class was declared to be."""
+    return _interfaces.get(cls)
+
+
+def _stand_in(cls: type) -> type:
+    """The class that is compiled in place of one of the library's context managers."""
+    if cls.__module__ == "bridge.autograd.grad_mode":
+        from bridge.jit import context_managers
+
+        return getattr(context_managers, cls.__name__, cls)
+    return cls
+
+
+def can_compile(cls: type) -> bool:
+    """Whether a class may be compiled: all its methods are Python."""
+    from bridge.nn import Module
+
+    if decorators.is_ignored(cls) or issubclass(cls, Module | tuple | list | BaseException | enum.Enum):
+        return False
+    if cls.__module__ in ("builtins", "typing"):
+        return False
+    routines = [getattr(cls, n) for n in cls.__dict__ if inspect.isroutine(getattr(cls, n, None))]
+    return all(hasattr(f, "__code__") for f in routines)
+
+
+def class_type_of(cls: type, range: SourceRange | None = None) -> ClassType | None:
+    """The type of a script class, compiled now if that has not happened; None for a class that cannot be one."""
+    cls = _stand_in(cls)
+    found = _classes.get(cls)
+    if found is None and can_compile(cls):
+        found = compile_class(cls, range)
+    return found
+
+
+class ClassResolver:
+    """Names that the methods of a class can see; its own name is the class itself."""
+
+    def __init__(self, cls: type, type: ClassType, fns: list[Any]) -> None:
+        from bridge.jit.resolve import NamesResolver, closure_names
+
+        names: dict[str, Any] = {}
+        for fn in fns:
+            names.update(closure_names(fn))
+        self._inner = NamesResolver(names, {cls.__name__: type})
+
+    def resolve_value(self, name: str, m: Any, range: SourceRange) -> Any:
+        return self._inner.resolve_value(name, m, range)
+
+    def resolve_import(self, module: str, member: str | None, m: Any, range: SourceRange) -> Any:
+        return self._inner.resolve_import(module, member, m, range)
+
+    def resolve_type(self, name: str, range: SourceRange) -> Any:
+        return self._inner.resolve_type(name, range)
+
+
+def compile_class(cls: type, range: SourceRange | None = None) -> ClassType:
+    """Compile the methods that a class defines itself. Raises CompileError."""
+    t = declare_class(cls, is_module=False)
+    _classes[cls] = t
+    try:
+        _compile_methods(cls, t)
+    except BaseException:
+        del _classes[cls]
+        python_cu.types.pop(t.name, None)
+        raise
+    return t
+
+
+def _own_methods(cls: type) -> list[tuple[str, Any]]:
+    """Methods defined in the class itself, by name; static ones are functions, not methods."""
+    found = []
+    for name, member in inspect.getmembers(cls, lambda f: inspect.ismethod(f) or inspect.isfunction(f)):
+        static = isinstance(inspect.getattr_static(cls, name, None), staticmethod)
+        if not static and name in cls.__dict__ and decorators.get_modifier(member) != decorators.Modifier.DROP:
+            found.append((name, member))
+    return found
+
+
+def _compile_methods(cls: type, t: ClassType) -> None:
+    methods = _own_methods(cls)
+    properties = [(n, p) for n, p in inspect.getmembers(cls, lambda m: isinstance(m, property))]
+    fns = [f for _, f in methods] + [p.fget for _, p in properties if p.fget is not None]
+    resolver = ClassResolver(cls, t, fns or [compile_class])
+    functions: list[Function] = []
+
+    def declare(fn: Any, name: str, defaults: dict[str, Any]) -> Function:
+        d = definition_of(fn, name)
+        if inspect.ismethod(fn):  # a class method: its first argument is the class
+            first = d.params[0]
+            d = X.Def(d.name_range, d.name, [X.Param(first.range, "self", None), *d.params[1:]], d.returns, [
+                X.Assign(first.range, [X.Var(first.range, first.name)], X.Var(first.range, cls.__name__)), *d.body])  # fmt: skip
+        f = compile_function(d, resolver, f"{t.name}.{name}", self=SimpleSelf(t), defaults=defaults)
+        functions.append(t.add_method(f))
+        return f
+
+    for name, p in properties:
+        if p.fget is None or decorators.should_drop(p.fget) or name in getattr(cls, "__jit_unused_properties__", ()):
+            continue
+        getter = declare(p.fget, f"__{name}_getter", {})
+        setter = declare(p.fset, f"__{name}_setter", {}) if p.fset is not None else None
+        t.properties[name] = (getter, setter)
+    for name, fn in methods:
+        declare(fn, name, default_values(fn))
+    for f in sorted(functions, key=lambda f: f.name != "__init__"):
+        f.ensure_defined()
+
+
+def declare_interface(cls: type) -> InterfaceType:
+    """Register a class as an interface: its methods' signatures. Raises CompileError for bodies other than ``pass``."""
+    from bridge.jit.resolve import closure_names
+    from bridge.nn import Module
+
+    is_module = issubclass(cls, Module)
+    if not is_module and len(cls.mro()) > 2:
+        raise RuntimeError(
+            "TorchScript interface does not support inheritance yet. Please directly inherit from 'object' or 'nn.Module'."
+        )
+    t = InterfaceType(python_cu.unique_name(qualified_name(cls)), is_module, cls)
+    python_cu.add_type(t.name, t)
+    _interfaces[cls] = t
+    from bridge.jit.resolve import NamesResolver
+
+    source = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(source, ast.ClassDef)
+    for node in source.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        fn = cls.__dict__[node.name]
+        d = definition_of(fn)
+        if d.returns is None:
+            raise CompileError("interface declarations must have a return type annotated.", d.range)
+        if any(not isinstance(s, X.Pass | X.ExprStmt) for s in d.body):
+            raise CompileError("interfaces declarations should only contain a single 'pass' statement.", d.range)
+        schema = signature_of(d, NamesResolver(closure_names(fn), {cls.__name__: t}), True, default_values(fn))
+        this = Argument(d.params[0].name, t)
+        t.methods[d.name] = Schema(d.name, "", [this, *schema.arguments], schema.returns)
+    return t

@@ -1,0 +1,269 @@
+"""Python values into a program and out of it, checked against its types.
+
+Inside a program a device is a string, an element type its number, a module or class instance a ScriptObject;
+:func:`into` converts and checks (with torch's words for what does not fit), :func:`out_of` is the way back.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bridge.ir import types as T
+from bridge.ir.classes import ClassType, InterfaceType, ScriptObject
+from bridge.ir.dtypes import DType
+from bridge.ir.schema import Schema
+from bridge.jit.inference import CannotInfer, infer_type
+
+__all__ = ["CastError", "into", "match_arguments", "out_of"]
+
+
+class CastError(RuntimeError):
+    """A Python value is no value of the type that a program declares."""
+
+
+def _class_text(value: Any) -> str:
+    """``<class 'int'>``; classes of this package with the names that programs know."""
+    cls = type(value)
+    if cls.__module__.split(".")[0] != "bridge":
+        return str(cls)
+    return f"<class 'torch.{_class_name(value)}'>"
+
+
+def _class_name(value: Any) -> str:
+    return "dtype" if isinstance(value, DType) else type(value).__name__
+
+
+def _cannot(value: Any) -> CastError:
+    return CastError(
+        f"Unable to cast Python instance of type {_class_text(value)} to C++ type '?' "
+        "(#define PYBIND11_DETAILED_ERROR_MESSAGES or compile in debug mode for details)"
+    )
+
+
+def into(value: Any, t: T.Type) -> Any:
+    """The value as a program of type ``t`` holds it. Raises CastError."""
+    from bridge.tensor import Tensor
+
+    if isinstance(t, T.TensorType):
+        if isinstance(value, Tensor) or value is None or isinstance(value, np.ndarray):
+            return value
+        raise CastError(f"Unable to cast {value} to Tensor")
+    simple = _SIMPLE.get(t) if isinstance(t, T.SimpleType) else None
+    if simple is not None:
+        return simple(value)
+    if isinstance(t, T.OptionalType):
+        return None if value is None else into(value, t.element)
+    if isinstance(t, T.UnionType):
+        return _union(value, t)
+    if isinstance(t, T.ListType):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise _cannot(value)
+        try:
+            return value if _same_list(value, t) else [into(v, t.element) for v in value]
+        except CastError:
+            raise _cannot(value) from None
+    if isinstance(t, T.TupleType):
+        elements = tuple(value)
+        if len(elements) != len(t.elements):
+            raise CastError(f"Object {value} had a different number of elements than type {t.annotation()}")
+        made = tuple(into(v, e) for v, e in zip(elements, t.elements, strict=True))
+        return type(value)(*made) if hasattr(value, "_fields") else made
+    if isinstance(t, T.DictType):
+        return {into(k, t.key): into(v, t.value) for k, v in dict(value).items()}
+    if isinstance(t, T.EnumType):
+        return value
+    if isinstance(t, ClassType | InterfaceType):
+        return _object(value, t)
+    return value
+
+
+def _same_list(value: Any, t: T.ListType) -> bool:
+    """A list whose elements need no conversion is passed as it is (a program may append to it)."""
+    return type(value) is list and all(into(v, t.element) is v for v in value)
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, DType):
+        return value.code
+    if isinstance(value, bool | int | np.integer) or hasattr(value, "item"):
+        return int(value.item() if hasattr(value, "item") else value)
+    if type(value).__name__ in ("layout", "memory_format", "qscheme"):
+        return int(getattr(value, "code", 0))
+    raise _cannot(value)
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool | int | float | np.integer | np.floating) or hasattr(value, "item"):
+        return float(value.item() if hasattr(value, "item") else value)
+    raise _cannot(value)
+
+
+def _bool(value: Any) -> bool:
+    if value is None or isinstance(value, bool | int | float | np.bool_) or hasattr(value, "item"):
+        return bool(value)
+    raise _cannot(value)
+
+
+def _str(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _cannot(value)
+
+
+def _complex(value: Any) -> complex:
+    if isinstance(value, bool | int | float | complex) or hasattr(value, "item"):
+        return complex(value.item() if hasattr(value, "item") else value)
+    raise _cannot(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | int | float | complex):
+        return value
+    if hasattr(value, "item"):
+        return value.item()
+    raise CastError(f"Cannot cast {value} to number")
+
+
+def _none(value: Any) -> None:
+    if value is not None:
+        raise CastError(f"Cannot cast {value} to None")
+
+
+def _device(value: Any) -> str:
+    if isinstance(value, str) or type(value).__name__ == "device":
+        return str(value)
+    raise _cannot(value)
+
+
+def _any(value: Any) -> Any:
+    try:
+        return into(value, infer_type(value))
+    except CannotInfer as e:
+        raise RuntimeError(f"Tracer cannot infer type of {value}\n:{e}") from None
+
+
+_SIMPLE: dict[T.Type, Any] = {
+    T.INT: _int, T.FLOAT: _float, T.BOOL: _bool, T.STR: _str, T.COMPLEX: _complex, T.NUMBER: _number, T.NONE: _none,
+    T.DEVICE: _device, T.ANY: _any,
+}  # fmt: skip
+
+
+def _union(value: Any, t: T.UnionType) -> Any:
+    try:
+        found = infer_type(value)
+    except CannotInfer:
+        found = None
+    if found is not None and found.is_subtype_of(t):
+        return into(value, found)
+    for m in t.members:
+        if isinstance(m, T.ListType | T.DictType | T.TupleType):
+            try:
+                return into(value, m)
+            except (CastError, TypeError, ValueError):
+                continue
+    raise CastError(f"Expected a member of {t.annotation()} but instead found type {type(value).__name__}")
+
+
+def _object(value: Any, t: ClassType | InterfaceType) -> Any:
+    held = value if isinstance(value, ScriptObject) else getattr(value, "_c", None)
+    if not isinstance(held, ScriptObject):
+        raise CastError(f"Object {value} is not a script object of type {t.annotation()}")
+    if not held.type.is_subtype_of(t):
+        raise CastError(
+            f"Object of type {held.type.annotation()} is not an instance of the expected type {t.annotation()}"
+        )
+    return held
+
+
+def out_of(value: Any, t: T.Type) -> Any:
+    """A program's value as Python code sees it: devices and enum members are objects, modules are modules again."""
+    if isinstance(value, ScriptObject):
+        from bridge.jit.modules import wrap
+
+        return wrap(value) if value.type.is_module else value
+    if t is T.DEVICE and isinstance(value, str):
+        from bridge.types import device
+
+        return device(value)
+    if isinstance(t, T.OptionalType):
+        return None if value is None else out_of(value, t.element)
+    if isinstance(t, T.EnumType) and not isinstance(value, enum.Enum) and t.python is not None:
+        return t.python[value.name]
+    if isinstance(t, T.ListType) and _needs_conversion(t):
+        return [out_of(v, t.element) for v in value]
+    if isinstance(t, T.TupleType) and isinstance(value, tuple) and _needs_conversion(t):
+        made = tuple(out_of(v, e) for v, e in zip(value, t.elements, strict=True))
+        return type(value)(*made) if hasattr(value, "_fields") else made
+    return value
+
+
+def _needs_conversion(t: T.Type) -> bool:
+    return any(x is T.DEVICE or isinstance(x, T.EnumType | ClassType | InterfaceType) for x in t.walk())
+
+
+def match_arguments(
+    schema: Schema, args: Sequence[Any], kwargs: Mapping[str, Any], owner: ScriptObject | None = None
+) -> list[Any]:
+    """Complete, checked, converted arguments of a call, ``owner`` (the module) first when there is one.
+
+    Raises RuntimeError with torch's text: too many, missing, unknown or unfitting arguments.
+    """
+    supplied = (owner, *args) if owner is not None else tuple(args)
+    gathers = next((i for i, a in enumerate(schema.arguments) if a.gathers), None)
+    if gathers is not None:
+        supplied = (*supplied[:gathers], *([list(supplied[gathers:])] if len(supplied) >= gathers else []))
+    if len(supplied) + len(kwargs) > len(schema.arguments):
+        raise RuntimeError(
+            f"{schema.name}() expected at most {len(schema.arguments)} argument(s) but received "
+            f"{len(supplied) + len(kwargs)} argument(s). Declaration: {schema}"
+        )
+    made: list[Any] = []
+    consumed = 0
+    for position, a in enumerate(schema.arguments):
+        if position < len(supplied):
+            if owner is not None and position == 0:
+                made.append(owner)
+                continue
+            value = supplied[position]
+        elif a.name in kwargs:
+            value = kwargs[a.name]
+            consumed += 1
+        elif a.has_default or a.gathers:
+            made.append([] if a.gathers else a.default)
+            continue
+        else:
+            raise RuntimeError(f"{schema.name}() is missing value for argument '{a.name}'. Declaration: {schema}")
+        try:
+            made.append(into(value, a.type))
+        except (CastError, TypeError, ValueError) as e:
+            details = (
+                f"Cast error details: {e}"
+                if isinstance(e, CastError)
+                else f" Python error details: {type(e).__name__}: {e}"
+            )
+            wanted, hint = a.type.annotation(), ""
+            if a.inferred:
+                wanted = "Tensor (inferred)"
+                hint = (
+                    f"Inferred '{a.name}' to be of type 'Tensor' because it was not annotated with an explicit type.\n"
+                )
+            raise RuntimeError(
+                f"{schema.name}() Expected a value of type '{wanted}' for argument '{a.name}' but instead found type "
+                f"'{_class_name(value)}'.\n{hint}Position: {position}\nValue: {value!r}\nDeclaration: {schema}\n{details}"
+            ) from None
+    if consumed != len(kwargs):
+        _refuse_keywords(schema, len(supplied), kwargs)
+    return made
+
+
+def _refuse_keywords(schema: Schema, positional: int, kwargs: Mapping[str, Any]) -> None:
+    for name in kwargs:
+        index = schema.index.get(name)
+        if index is None:
+            raise RuntimeError(f"Unknown keyword argument '{name}' for operator '{schema.name}'. Schema: {schema}")
+        if index < positional:
+            raise RuntimeError(f"Argument '{name}' specified both as positional and keyword argument. Schema: {schema}")

@@ -1,0 +1,22 @@
+"""Modules: models made of parts with parameters, as in ``torch.nn``."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from bridge.nn import init as init
+from bridge.nn import modules
+from bridge.nn import parameter as parameter
+from bridge.nn.modules import *
+from bridge.nn.parameter import Buffer as Buffer
+from bridge.nn.parameter import Parameter as Parameter
+
+__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter"]
+__all__ += modules.__all__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":
+        return importlib.import_module("bridge.nn.functional")
+    raise AttributeError(f"module 'bridge.nn' has no attribute '{name}'")

@@ -1,0 +1,137 @@
+"""``bridge.onnx.export``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from bridge.onnx.program import OnnxProgram
+from bridge.onnx.written import written_model
+from bridge.version import __version__
+
+if TYPE_CHECKING:
+    from bridge.ir.classes import Function, ScriptObject
+
+__all__ = ["export"]
+
+
+def export(
+    model: Any,
+    args: Any = None,
+    f: str | os.PathLike[str] | None = None,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    dynamic_shapes: Any = None,
+    opset_version: int | None = None,
+    modules: str = "functions",
+    provenance: bool = True,
+    raises: bool = True,
+) -> OnnxProgram:
+    """Export a program to ONNX, control flow included; writes ``f`` when it is given.
+
+    ``model`` is a ScriptModule, a ScriptFunction, a method of one, or a module or function, which is scripted first. ``args``
+    are example arguments: a tuple, one tensor, or a tuple that ends in a dict of keyword arguments. They tell element types
+    and numbers of dimensions; None takes these from a trace or from annotations. Every size stays free unless
+    ``dynamic_shapes`` fixes it: ``{"x": {0: "batch", 1: 4}}``, per input a dict by axis or a sequence (a size fixes the
+    dimension, a name names it, None leaves it free). ``modules`` is ``"functions"`` (a model-local function per submodule
+    method) or ``"inline"``. ``provenance=False`` leaves out the metadata from which :func:`bridge.onnx.load` restores the
+    program's text.
+
+    A program that raises depending on data gets one more output, ``error``, a list of int64: empty when the program ran to its
+    end, else the code of what was raised and the values in its message; :func:`bridge.onnx.error_of` reads it.
+    ``raises=False`` drops these checks, and reports each.
+
+    Raises :class:`ExportError` listing everything that ONNX cannot express, each with its line; nothing is written then.
+    """
+    from bridge.exporters.onnx.export import export_program
+
+    owner, function = entry_of(model)
+    examples = _examples(owner, function, args)
+    written = None
+    if input_names is None and output_names is None and dynamic_shapes is None:
+        written = written_model(owner, function, examples, opset_version)
+    if written is not None:
+        program = OnnxProgram(written.proto, model if _is_script(model) else _wrapped(owner, function), _no_report())
+    else:
+        made = export_program(
+            owner,
+            function,
+            examples,
+            input_names=input_names,
+            output_names=output_names,
+            dynamic_shapes=dynamic_shapes,
+            opset=opset_version,
+            modules=modules,
+            provenance=provenance,
+            raises=raises,
+            producer_version=__version__,
+        )
+        same = made.function is function
+        program = OnnxProgram(
+            made.model, model if same and _is_script(model) else _wrapped(made.owner, made.function), made.report
+        )
+    if f is not None:
+        program.save(f)
+    return program
+
+
+def entry_of(model: Any) -> tuple[ScriptObject | None, Function]:
+    """The object and the function that a model's call runs. Raises what scripting raises for one that is no program yet."""
+    from bridge.jit.functions import ScriptFunction, ScriptMethod
+    from bridge.jit.modules import ScriptModule
+
+    if not isinstance(model, ScriptModule | ScriptFunction | ScriptMethod):
+        from bridge.jit.script import script
+
+        model = script(model)
+    if isinstance(model, ScriptFunction):
+        return None, model._function
+    if isinstance(model, ScriptMethod):
+        return model.owner, model._function
+    method = model._method("forward")
+    return method.owner, method._function
+
+
+def _is_script(model: Any) -> bool:
+    from bridge.jit.functions import ScriptFunction
+    from bridge.jit.modules import ScriptModule
+
+    return isinstance(model, ScriptModule | ScriptFunction)
+
+
+def _wrapped(owner: ScriptObject | None, function: Function) -> Any:
+    from bridge.jit.functions import ScriptFunction
+    from bridge.jit.modules import wrap
+
+    return ScriptFunction(function) if owner is None else wrap(owner)
+
+
+def _no_report() -> Any:
+    from bridge.exporters.onnx.report import Report
+
+    return Report()
+
+
+def _examples(owner: ScriptObject | None, function: Function, args: Any) -> list[Any] | None:
+    """Complete example arguments in order, as the program holds them."""
+    if args is None:
+        return None
+    from bridge.jit.values import match_arguments
+
+    given = list(args) if isinstance(args, tuple | list) else [args]
+    kwargs: dict[str, Any] = {}
+    if isinstance(args, tuple) and given and isinstance(given[-1], dict) and len(given) > _positional(owner, function):
+        kwargs = given.pop()
+    elif isinstance(args, dict):
+        given, kwargs = [], dict(args)
+    complete = match_arguments(function.schema, given, kwargs, owner)
+    return complete[1:] if owner is not None else complete
+
+
+def _positional(owner: ScriptObject | None, function: Function) -> int:
+    """How many arguments the program takes, without ``self``: a dict beyond them holds keyword arguments."""
+    count = len(function.schema.arguments) - (owner is not None)
+    takes_dict = function.schema.arguments and str(function.schema.arguments[-1].type).startswith("Dict")
+    return count if takes_dict else 0

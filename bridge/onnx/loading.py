@@ -1,0 +1,101 @@
+"""``bridge.onnx.load``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnx
+
+    from bridge.ir.classes import Function, ScriptObject
+
+__all__ = ["load"]
+
+
+def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Any:
+    """The program that an ONNX model is, as a ScriptModule (a ScriptFunction where a function was exported).
+
+    It is made from the graph that is there. Where the model carries our exporter's provenance, that is believed as far as
+    lowering it again gives exactly these nodes, so that ``.code`` is what was exported; what was edited since prints as it now
+    is, and everything else as ``ops.onnx.…``. Any model loads, with or without metadata.
+
+    Raises FileNotFoundError, and OnnxImportError when the file is no ONNX model.
+    """
+    from bridge.importers.onnx.raise_functions import raise_functions
+    from bridge.importers.onnx.raise_own import raise_own
+    from bridge.importers.onnx.reader import read_model
+    from bridge.jit.functions import ScriptFunction
+    from bridge.jit.modules import wrap
+
+    model, _ = read_model(source)
+    own = raise_own(model, relower)
+    found = own or raise_functions(model)
+    if found is None:
+        return _foreign(model)
+    if found.owner is None:
+        return ScriptFunction(found.function)
+    _tensors(found.owner, gradients=own is not None)
+    return wrap(found.owner)
+
+
+def _foreign(model: onnx.ModelProto) -> Any:
+    import bridge.ops.interpreted  # noqa: F401  (ONNX operators run in the interpreter, too)
+    from bridge.importers.onnx.model import import_model
+    from bridge.jit.modules import wrap
+
+    imported = import_model(model)
+    _tensors(imported.module, gradients=False)  # ONNX operators have none
+    return wrap(imported.module)
+
+
+def _tensors(held: ScriptObject, gradients: bool = True) -> None:
+    """Make the arrays of a program's object tensors."""
+    import numpy as np
+
+    from bridge.ir.classes import ScriptObject
+    from bridge.nn.parameter import Parameter
+    from bridge.tensor import Tensor
+
+    for name, v in held.attributes.items():
+        if isinstance(v, ScriptObject):
+            _tensors(v, gradients)
+        elif isinstance(v, np.ndarray):
+            a = held.type.attributes[name]
+            t = Tensor._wrap(v)
+            held.attributes[name] = (
+                Parameter(t, requires_grad=gradients and v.dtype.kind == "f") if a.is_parameter else t
+            )
+        else:
+            held.attributes[name] = _inside(v)
+
+
+def _inside(value: Any) -> Any:
+    """A list, tuple or dict with the arrays in it made tensors."""
+    import numpy as np
+
+    from bridge.tensor import Tensor
+
+    if isinstance(value, list | tuple):
+        return type(value)(Tensor._wrap(v) if isinstance(v, np.ndarray) else _inside(v) for v in value)
+    if isinstance(value, dict):
+        return {k: Tensor._wrap(v) if isinstance(v, np.ndarray) else _inside(v) for k, v in value.items()}
+    return value
+
+
+class _Relowered:
+    def __init__(self, model: onnx.ModelProto, names: Mapping[Any, Mapping[int, Mapping[str, str]]]) -> None:
+        self.model, self.names = model, names
+
+
+def relower(owner: ScriptObject | None, function: Function, model: onnx.ModelProto, table: Mapping[str, Any]) -> Any:
+    """Export a candidate as ``model`` was exported, for the importer to compare."""
+    from bridge.exporters.onnx.export import export_again
+
+    made = export_again(owner, function, model, table)
+    names: dict[Any, Any] = {None: made.main.claims.value_names() if made.main.claims is not None else {}}
+    for key, rows in made.lowering.finished.items():
+        for _, record in rows:
+            names[(*key, record.overload)] = record.claims.value_names()
+    return _Relowered(made.model, names)

@@ -1,0 +1,64 @@
+"""A program as an importable Python file with its weights beside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bridge.ir.files import replacing
+from bridge.version import __version__
+
+if TYPE_CHECKING:
+    from bridge.jit import ScriptModule
+
+__all__ = ["python_source", "write_python"]
+
+
+def write_python(module: ScriptModule, path: str | os.PathLike[str]) -> list[Path]:
+    """Write ``module`` as ``path`` (a .py file) and its weights as ``.safetensors`` beside it; returns both paths.
+
+    The file's ``model()`` returns an :class:`bridge.nn.Module` with the weights loaded, which runs eagerly, scripts, and
+    exports to a model that gives the same results. Both files are complete before either replaces an older one.
+    Raises UnsupportedError and OnnxImportError for what has no form in Python source, with the node's name.
+    """
+    from bridge.weights import weights_bytes
+
+    path = Path(path)
+    beside = path.with_suffix(".safetensors")
+    text, arrays = python_source(module, stem=path.stem, weights=beside.name)
+    data = weights_bytes(arrays)
+    with replacing(beside) as w, replacing(path) as p:
+        w.write(data)
+        p.write(text.encode())
+    return [path, beside]
+
+
+def python_source(module: ScriptModule, *, stem: str, weights: str) -> tuple[str, dict[str, Any]]:
+    """The text of the Python file and what is stored beside it: weights by ``state_dict`` name, attributes of nodes."""
+    from bridge.exporters.python.literals import LONGEST
+    from bridge.exporters.python.module_file import module_file
+    from bridge.ops.stored import stored_name
+
+    root = module._c
+    stored: dict[str, Any] = {}
+    forward = root.type.find_method("forward")
+    if forward is not None and forward.graph.foreign is not None:
+        from bridge.exporters.onnx.foreign import write_foreign
+        from bridge.importers.onnx.readable import has_bodies, inferred_types, readable
+
+        info = forward.graph.foreign.model
+        types: dict[str, Any] = {}
+        if info is not None and has_bodies(forward.graph):
+            types = inferred_types(write_foreign(root, forward.graph, info))
+        root, stored = readable(root, LONGEST, types)
+    title = f"{module.original_name}, as Python"
+    text, arrays, constants = module_file(
+        root, stem=stem, weights=weights, title=title, version=__version__, stored=bool(stored)
+    )
+    for name, value in {**stored, **constants}.items():
+        texts = isinstance(value, list) and isinstance(value[0], str)
+        arrays[stored_name(name, value)] = np.asarray(value, object if texts else None)
+    return text, arrays

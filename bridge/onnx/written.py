@@ -1,0 +1,71 @@
+"""Programs that are ONNX models already: imported ones, and those that consist of ``ops.onnx.…`` calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bridge.ir import types as T
+from bridge.ir.dtypes import by_numpy
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from bridge.ir.classes import Function, ScriptObject
+
+__all__ = ["WrittenModel", "written_model"]
+
+
+@dataclass(slots=True)
+class WrittenModel:
+    """A model; ``results`` are the program's results as nested tuples of output numbers, ``weights`` the paths of attributes
+    by the names of the initializers that they are."""
+
+    proto: ModelProto
+    results: Any
+    weights: dict[str, str]
+
+
+def written_model(
+    owner: ScriptObject | None, function: Function, examples: Sequence[Any] | None, opset: int | None = None
+) -> WrittenModel | None:
+    """The model of a program that consists of ONNX operators; None for any other program.
+
+    An imported model is written as it was, a program of ``ops.onnx.…`` node for node. None also when another ``opset`` is asked
+    for. Raises LoweringError for an input whose element type nobody tells.
+    """
+    graph = function.graph
+    if not graph.opsets and graph.foreign is None:
+        return None
+    if opset is not None and opset != graph.opsets.get("", graph.opsets.get("ai.onnx")):
+        return None
+    from bridge.exporters.onnx.foreign import is_foreign, write_foreign
+
+    header = graph.foreign.model if graph.foreign is not None else None
+    if owner is not None and header is not None and is_foreign(graph):
+        model = write_foreign(owner, graph, header)
+        count = len(model.graph.output)
+        paths = {name: path for path, name in header.initializers.items()}
+        return WrittenModel(model, 0 if count == 1 else tuple(range(count)), paths)
+    from bridge.exporters.onnx.verbatim import NotVerbatim, write_verbatim
+
+    names = [a.name for a in function.schema.arguments][owner is not None :]
+    types = {n: t for n, v in zip(names, examples or (), strict=False) if (t := _type_of(v)) is not None}
+    try:
+        return WrittenModel(*write_verbatim(owner, function, types))
+    except NotVerbatim:
+        return None
+
+
+def _type_of(value: Any) -> T.Type | None:
+    """The type of an example argument with free sizes; None where it does not tell."""
+    from bridge.tensor import Tensor
+
+    if isinstance(value, Tensor):
+        return T.TensorType(by_numpy(value._array.dtype), [None] * value._array.ndim)
+    if isinstance(value, list):
+        inside = [_type_of(v) for v in value]
+        known = {t.dtype for t in inside if isinstance(t, T.TensorType)}
+        return T.ListType(T.TensorType(known.pop())) if len(known) == 1 else None
+    return None

@@ -1,0 +1,285 @@
+"""Calls of programs: a plan per kind of arguments, made on the first call and kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bridge.autograd.grad_mode import state
+from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.errors import BridgeError, LoweringError
+from bridge.runtime.plans import Plan, build_plan, tensors_of
+from bridge.runtime.sessions import chosen
+from bridge.tensor import Tensor
+
+__all__ = ["InterpreterWarning", "call_method", "execute"]
+
+
+class InterpreterWarning(UserWarning):
+    """A program runs in the interpreter because ONNX cannot express it; the message names the operators and lines."""
+
+
+class _Entry:
+    """The plans of one function (of one object) by signature; False where the interpreter must run it."""
+
+    __slots__ = ("arity", "lengths", "live", "plans", "state", "warned")
+
+    def __init__(self, function: Function, owner: ScriptObject | None) -> None:
+        self.plans: dict[Any, Plan | bool] = {}
+        self.arity = len(function.schema.arguments) - (owner is not None)
+        self.lengths = self.live = self.warned = False
+        self.state: list[Any] = []
+
+
+def call_method(owner: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a method of a module (a ScriptModule or its script object)."""
+    held = owner if isinstance(owner, ScriptObject) else owner._c
+    function = held.type.find_method(name)
+    if function is None:
+        raise BridgeError(f"{held.type.name} has no method '{name}'")
+    return execute(function, held, args, kwargs)
+
+
+def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a function (or a method of ``owner``) on onnxruntime, or in the interpreter where ONNX cannot express it.
+
+    Raises RuntimeError, with torch's text, for arguments that the schema does not take.
+    """
+    if owner is None:
+        entry = function.runtime
+        if entry is None:
+            entry = function.runtime = _Entry(function, None)
+    else:
+        entry = owner.runtime.get(function)
+        if entry is None:
+            entry = owner.runtime[function] = _Entry(function, owner)
+    key = chosen(), *map(_kind, args)
+    plan = entry.plans.get(key) if not kwargs and len(args) == entry.arity else None
+    if type(plan) is Plan and plan.simple:
+        if not plan.is_stale():
+            return _run(plan, function, owner, args)
+        plan = None
+    return _slow(entry, key, function, owner, args, kwargs)
+
+
+def _kind(v: Any) -> Any:
+    """What of an argument decides the plan."""
+    if isinstance(v, Tensor):
+        a = v._array
+        return a.dtype, a.ndim
+    if isinstance(v, bool | int | float):
+        return type(v)
+    if isinstance(v, tuple):
+        return tuple(map(_kind, v))
+    if isinstance(v, list):
+        if not v or isinstance(v[0], bool | int | float):
+            return "list", bool(v) and type(v[0])
+        if isinstance(v[0], Tensor):
+            return "tensors", v[0]._array.dtype, {x._array.ndim for x in v} == {v[0]._array.ndim} and v[0]._array.ndim
+        return "list", *map(_kind, v)
+    if isinstance(v, dict):
+        return "dict", *((k, _kind(x)) for k, x in v.items())
+    if isinstance(v, str):
+        return "str", v
+    return v if v is None else ("object", id(v))
+
+
+def _slow(
+    entry: _Entry,
+    key: Any,
+    function: Function,
+    owner: ScriptObject | None,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """Match the arguments, find or make the plan, run it."""
+    from bridge.jit.running import interpret
+    from bridge.jit.values import match_arguments
+
+    complete = match_arguments(function.schema, args, kwargs, owner)
+    own = complete[1:] if owner is not None else complete
+    direct = not kwargs and len(args) == entry.arity and all(a is b for a, b in zip(args, own, strict=True))
+    if not direct:
+        key = chosen(), *map(_kind, own)
+    if entry.lengths:
+        key = (*key, *_lengths(own))
+    plan = entry.plans.get(key)
+    if isinstance(plan, Plan) and plan.is_stale():
+        entry.live = True  # written to once, so likely again: weights are given with the call from now on
+        plan = None
+    if plan is False and entry.state != _plain_state(owner):
+        plan = None  # an attribute changed (train and eval, say): it may be expressible now
+    if plan is None:
+        plan = _make_plan(entry, function, owner, own)
+        if isinstance(plan, Plan) and plan.lengths and not entry.lengths:
+            entry.lengths = True  # from now on, lists of other lengths are other arguments
+            entry.plans.clear()
+            key = (*key, *_lengths(own))
+        entry.plans[key] = plan
+        if plan is False:
+            entry.state = _plain_state(owner)
+    if not isinstance(plan, Plan):
+        return interpret(function, complete)
+    return _run(plan, function, owner, own)
+
+
+def _plain_state(owner: ScriptObject | None) -> list[Any]:
+    """The attributes of an object and of all its submodules that are numbers, strings or None."""
+    found: list[Any] = []
+    for v in owner.attributes.values() if owner is not None else ():
+        if isinstance(v, ScriptObject):
+            found.append(_plain_state(v))
+        elif v is None or isinstance(v, bool | int | float | str):
+            found.append(v)
+    return found
+
+
+def _lengths(values: Any) -> list[int]:
+    """The lengths of all lists in arguments."""
+    found: list[int] = []
+    for v in values.values() if isinstance(values, dict) else values:
+        if isinstance(v, list):
+            found.append(len(v))
+        if isinstance(v, list | tuple | dict):
+            found += _lengths(v)
+    return found
+
+
+def _make_plan(entry: _Entry, function: Function, owner: ScriptObject | None, own: Sequence[Any]) -> Plan | bool:
+    try:
+        return build_plan(owner, function, own, entry.live)
+    except LoweringError as error:
+        if not entry.warned:
+            entry.warned = True
+            _warn(function, owner, error)
+        return False
+
+
+def _warn(function: Function, owner: ScriptObject | None, error: LoweringError) -> None:
+    """Say once per function what keeps it off onnxruntime."""
+    from bridge.exporters.onnx.report import Entry
+
+    reasons = []
+    obstacles = getattr(error, "obstacles", None) or (Entry("arguments", error.message, error.range),)
+    for o in obstacles:
+        place = o.range.file_line_col() if o.range is not None else None
+        where = f" ({place[0]}:{place[1]})" if place else ""
+        reasons.append(f"{o.kind}{where}: {o.message}")
+    if all(o.kind == "output" for o in obstacles):
+        return  # nothing is computed: there is nothing that onnxruntime could do
+    name = f"{owner.type.name}.{function.name}" if owner is not None else function.qualified_name
+    text = "\n  ".join(dict.fromkeys(reasons))
+    warnings.warn(f"{name} runs in the interpreter, not on onnxruntime:\n  {text}", InterpreterWarning, stacklevel=6)
+
+
+def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Sequence[Any]) -> Any:
+    if plan.states and _must_interpret(plan, args):
+        return _interpret(function, owner, args)
+    feed = plan.feed(args)
+    try:
+        outs = plan.run(plan.outputs, feed, None)
+    except Exception as error:
+        if plan.raises:
+            return _interpret(
+                function, owner, args
+            )  # what follows the place of an exception may fail for the same reason
+        raise BridgeError(f"onnxruntime failed in {function.name}: {error}") from error
+    if plan.raises and outs[-1].size:
+        return _interpret(function, owner, args)  # it knows the message and the place; nothing has changed so far
+    for held, name, index in plan.states:
+        tensor = held[name]
+        np.copyto(tensor._array, outs[index])
+        tensor._share_counter()[0] += 1
+    result = plan.build(outs, list(args) if plan.simple else _leaves(args))
+    if state.enabled:
+        for t in args if plan.simple else tensors_of(args):
+            if t._requires_grad:
+                break
+        else:
+            if not any(t._requires_grad for t in plan.parameters) and not _live_grad(plan):
+                return result
+        _attach(plan, function, owner, args, result)
+    return result
+
+
+def _interpret(function: Function, owner: ScriptObject | None, args: Sequence[Any]) -> Any:
+    from bridge.jit.running import interpret
+
+    return interpret(function, [owner, *args] if owner is not None else list(args))
+
+
+def _must_interpret(plan: Plan, args: Sequence[Any]) -> bool:
+    """Whether a run that writes to tensors of the module needs a gradient (running again would write again), or was given
+    one of those tensors."""
+    given = tensors_of(list(args))
+    if state.enabled and (any(t._requires_grad for t in (*given, *plan.parameters)) or _live_grad(plan)):
+        return True
+    return any(np.may_share_memory(t._array, held[name]._array) for held, name, _ in plan.states for t in given)
+
+
+def _leaves(args: Any) -> list[Any]:
+    """Run-time arguments in the order of the model's inputs, as they are."""
+    found: list[Any] = []
+    for a in args:
+        if isinstance(a, tuple):
+            found += _leaves(a)
+        elif isinstance(a, dict):
+            found += _leaves(a.values())
+        elif isinstance(a, list) and not (a and isinstance(a[0], Tensor | bool | int | float)):
+            found += _leaves(a)
+        elif a is not None and not isinstance(a, str):
+            found.append(a)
+    return found
+
+
+def _live_grad(plan: Plan) -> bool:
+    return any(held[name]._requires_grad for _, held, name in plan.live)
+
+
+def _attach(plan: Plan, function: Function, owner: ScriptObject | None, args: Sequence[Any], result: Any) -> None:
+    """Give the results a gradient that is worked out when somebody asks, by running the program again eagerly."""
+    replay = _Replay(plan, function, owner, args)
+    mine = {id(t) for t in (args if plan.simple else tensors_of(list(args)))}  # a result may be an argument
+    for index, t in enumerate(tensors_of(result)):
+        if t._array.dtype.kind in "fcV" and t._lazy_grad is None and id(t) not in mine:
+            t._requires_grad = True
+            t._lazy_grad = partial(replay.result, index)
+
+
+class _Replay:
+    """The eager run of a call, done at most once, for the results' place on the tape."""
+
+    __slots__ = ("arguments", "function", "given", "plan", "results")
+
+    def __init__(self, plan: Plan, function: Function, owner: ScriptObject | None, args: Sequence[Any]) -> None:
+        self.plan, self.function = plan, function
+        self.arguments = [owner, *args] if owner is not None else list(args)
+        self.given = [(t, t._version) for t in (args if plan.simple else tensors_of(list(args)))]
+        for _, held, name in plan.live:
+            self.given.append((held[name], held[name]._version))
+        self.results: list[Tensor] | None = None
+
+    def result(self, index: int) -> Tensor:
+        """The eager result of that number: what ``Tensor._lazy_grad`` asks for. It does not hold the tensor it is for."""
+        return self.run()[index]
+
+    def run(self) -> list[Tensor]:
+        from bridge.jit.running import interpret
+
+        if self.results is None:
+            if self.plan.has_changed() or any(t._version != v for t, v in self.given):
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"an argument, parameter or attribute of '{self.function.name}' changed after it ran"
+                )
+            enabled, state.enabled = state.enabled, True
+            try:
+                self.results = tensors_of(interpret(self.function, self.arguments))
+            finally:
+                state.enabled = enabled
+            self.arguments = []
+        return self.results

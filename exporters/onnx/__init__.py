@@ -1,0 +1,1 @@
+"""IR programs to ONNX models: specialise, make data flow of what is mutable, lower, write."""

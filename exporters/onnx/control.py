@@ -1,0 +1,104 @@
+"""``prim::If`` to ``If``, one to one. A condition that is known now leaves only its branch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.exporters.onnx.machine import Machine, Skip, handles
+from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair
+from bridge.exporters.onnx.records import Body, Record
+from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run
+from bridge.ir.graph import Node
+
+__all__: list[str] = []
+
+
+class Side:
+    """One branch: its nodes, its results, and the heap after it."""
+
+    __slots__ = ("body", "heap", "values")
+
+    def __init__(self, m: Machine, node: Node, index: int) -> None:
+        self.body = Body(name=("then", "else")[index])
+        before = m.heap
+        m.heap = dict(before)
+        with m.into(self.body):
+            m.run_block(node.blocks[index])
+            self.values = [_latest(m, m.env[v]) for v in node.blocks[index].outputs]
+        self.heap, m.heap = m.heap, before
+
+
+@handles("prim::If")
+def lower_if(m: Machine, node: Node) -> Abstract:
+    """Both branches become subgraphs; results that differ become outputs of the ``If``."""
+    test = m.get(node.inputs[0])
+    if not isinstance(test, Run):
+        m.frame.decisions[node] = chosen = 0 if test else 1
+        with m.into(m.emitter.body):
+            m.run_block(node.blocks[chosen])
+        return _results(node, [m.env[v] for v in node.blocks[chosen].outputs])
+    e = m.emitter
+    test = e.materialise(e.cast(test, BOOL))
+    sides = Side(m, node, 0), Side(m, node, 1)
+    if any(isinstance(v, Poison) for s in sides for v in s.values):
+        raise Skip
+    return _join(m, node, test, *sides)
+
+
+def _results(node: Node, values: list[Abstract]) -> Abstract:
+    return values[0] if len(node.outputs) == 1 else values
+
+
+def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstract:
+    pairs: list[tuple[Abstract, Abstract, Run]] = []
+
+    def pair(a: Abstract, b: Abstract, merged: Run) -> Run:
+        for x, y, known in pairs:
+            if x is a and y is b:
+                return known
+        merged.hint = f"{m.emitter.hint}/If"
+        pairs.append((a, b, merged))
+        return merged
+
+    def value(a: Abstract, b: Abstract) -> Abstract:
+        if isinstance(a, Cell) and isinstance(b, Cell) and a is not b:
+            joined = merge_content(m, a, then.heap[a], other.heap[b], (then.body, other.body), pair)
+            return m.new_cell(a.type, joined)
+        return merge_pair(m, a, b, pair)
+
+    results = [value(a, b) for a, b in zip(then.values, other.values, strict=True)]
+    for key in _changed(m, then, other):
+        if isinstance(key, Cell):
+            sides = (then.body, other.body)
+            m.heap[key] = merge_content(m, key, then.heap[key], other.heap[key], sides, pair)
+        else:
+            m.heap[key] = merge_pair(m, then.heap.get(key, key), other.heap.get(key, key), pair)
+    if pairs:
+        merged = [r for _, _, r in pairs]
+        finish_outputs(m, then.body, [a for a, _, _ in pairs], merged)
+        finish_outputs(m, other.body, [b for _, b, _ in pairs], merged)
+        branches = {"then_branch": then.body, "else_branch": other.body}
+        m.emitter.append(Record("If", "", [test], merged, branches, m.emitter.origin))
+    return _results(node, results)
+
+
+def _latest(m: Machine, v: Abstract) -> Abstract:
+    """A tensor as the branch left it; so are those of a tuple."""
+    if isinstance(v, tuple):
+        return tuple(_latest(m, x) for x in v)
+    if isinstance(v, Maybe):
+        return Maybe(v.present, _latest(m, v.value))
+    return m.current(v)
+
+
+def _changed(m: Machine, then: Side, other: Side) -> list[Any]:
+    """What existed before and a branch wrote to: lists of the heap, and tensors that are not the branch's own."""
+    own = {o for s in (then, other) for r in s.body.nodes for o in r.outputs}
+    found = []
+    for side in (then, other):
+        for key, content in side.heap.items():
+            before = m.heap.get(key, None if isinstance(key, Cell) else key)
+            exists = key in m.heap if isinstance(key, Cell) else key not in own
+            if exists and content is not before and key not in found:
+                found.append(key)
+    return found

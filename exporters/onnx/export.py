@@ -1,0 +1,156 @@
+"""The exporter: a method of a module, or a function, to an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onnx import ModelProto, ValueInfoProto
+
+from bridge.exporters.onnx.hierarchy import state
+from bridge.exporters.onnx.inputs import Inputs, inputs_from_description, inputs_from_examples, inputs_from_types
+from bridge.exporters.onnx.model import build_model
+from bridge.exporters.onnx.program import MainRecord, ProgramLowering
+from bridge.exporters.onnx.report import ExportError, Report
+from bridge.exporters.onnx.sharing import refuse_shared_writes
+from bridge.exporters.onnx.specialise import specialised
+from bridge.exporters.onnx.values import Run, RunList
+from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.dtypes import by_onnx
+from bridge.ir.errors import LoweringError
+
+__all__ = ["DEFAULT_OPSET", "OPSETS", "Exported", "export_again", "export_program"]
+
+DEFAULT_OPSET = 21
+OPSETS = range(13, 29)
+
+
+@dataclass(slots=True)
+class Exported:
+    """A model, the program it is exactly (owner and entry), what was specialised, and the lowering itself."""
+
+    model: ModelProto
+    owner: ScriptObject | None
+    function: Function
+    report: Report
+    inputs: Inputs
+    main: MainRecord
+    lowering: ProgramLowering
+
+
+def export_program(
+    owner: ScriptObject | None,
+    function: Function,
+    examples: Sequence[Any] | None,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    dynamic_shapes: Any = None,
+    opset: int | None = None,
+    modules: str = "functions",
+    provenance: bool = True,
+    weights: bool = True,
+    producer_version: str = "",
+    hosted: bool = False,
+    raises: bool = True,
+) -> Exported:
+    """Lower ``function`` (a method of ``owner``, or free) for the dtypes and ranks of ``examples`` and write the model.
+
+    Without examples the types that the graph declares must tell dtypes and ranks. ``hosted`` is for a host that runs the
+    model at once with bridge's own semantics: random numbers are refused (they come from bridge's generator), ranks of outputs
+    need not be known. Without ``raises`` the model does not tell what the program raises. Raises ExportError listing
+    everything that cannot be expressed, LoweringError for options that do not fit the program.
+    """
+    meant = function.graph.opsets.get("")  # that of the ONNX operators which the program calls
+    version: int = opset if opset is not None else meant if meant is not None and meant in OPSETS else DEFAULT_OPSET
+    if version not in OPSETS:
+        raise LoweringError(f"opset_version must be {OPSETS[0]} to {OPSETS[-1]}, not {version!r}")
+    if modules not in ("functions", "inline"):
+        raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
+    refuse_shared_writes(function)
+    program_of = owner, function
+
+    def attempt(lengths: bool) -> Exported:
+        owner, function = program_of
+        report = Report()
+        for _ in range(8):
+            program = ProgramLowering(version, modules == "inline", provenance)
+            program.hosted, program.raises, program.report = hosted, raises, report
+            inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths)
+            if inputs.problems:
+                raise ExportError(inputs.problems)
+            main = program.lower(owner, function, inputs.arguments, inputs.heap)
+            found = specialised(owner, function, program.frames, report) if provenance else None
+            if found is None:
+                break
+            owner, function = found
+        for entry in inputs.fixed:
+            report.note(entry.kind, entry.message, entry.range)
+        model = build_model(program, main, inputs, owner, output_names, producer_version, weights)
+        return Exported(model, owner, function, report, inputs, main, program)
+
+    try:
+        return attempt(lengths=False)
+    except ExportError:
+        if not _takes_numbers(examples):
+            raise
+    return attempt(lengths=True)  # the lengths of lists of numbers may be what must be known
+
+
+def _takes_numbers(examples: Any) -> bool:
+    """Whether there is a list of numbers among the examples."""
+    if isinstance(examples, list | tuple):
+        found = bool(examples) and isinstance(examples, list) and isinstance(examples[0], int | float)
+        return found or any(map(_takes_numbers, examples))
+    return False
+
+
+def _inputs(
+    owner: ScriptObject | None,
+    function: Function,
+    examples: Sequence[Any] | None,
+    names: Sequence[str] | None,
+    shapes: Any,
+    lengths: bool,
+) -> Inputs:
+    reserved = {n for n, _ in state(owner)} if owner is not None else set()
+    if examples is None:
+        return inputs_from_types(function.graph, owner, names, shapes, reserved)
+    return inputs_from_examples(function.graph, owner, examples, names, shapes, reserved, lengths)
+
+
+def export_again(
+    owner: ScriptObject | None, function: Function, model: ModelProto, table: Mapping[str, Any]
+) -> Exported:
+    """Export a program that was read from ``model``, as that was: for its inputs, opset and form of modules; without weights.
+
+    Raises ExportError or LoweringError when it cannot be lowered so.
+    """
+    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    if opset not in OPSETS:
+        raise LoweringError(f"opset {opset} is not written here")
+    held = {t.name for t in model.graph.initializer}  # of the inputs that are initializers too the program tells
+    known = {i.name: _input_run(i) for i in model.graph.input if i.name not in held}
+    inputs = inputs_from_description(function.graph, owner, table["arguments"], known, list(known))
+    program = ProgramLowering(opset, table["modules"] == "inline")
+    program.raises = table.get("raises", True)
+    main = program.lower(owner, function, inputs.arguments, inputs.heap)
+    names = [o.name for o in model.graph.output]
+    again = build_model(program, main, inputs, owner, names, "", weights=False)
+    return Exported(again, owner, function, program.report, inputs, main, program)
+
+
+def _input_run(info: ValueInfoProto) -> Run:
+    """A model input as it is declared. Raises LoweringError for what is no tensor or sequence of tensors."""
+    t = info.type
+    is_list = t.WhichOneof("value") == "sequence_type"
+    tensor = t.sequence_type.elem_type.tensor_type if is_list else t.tensor_type
+    try:
+        dtype = by_onnx(tensor.elem_type)
+    except KeyError:
+        raise LoweringError(f"input '{info.name}' is no tensor of a type that programs have") from None
+    dims: tuple[Any, ...] | None = None
+    if tensor.HasField("shape"):
+        dims = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)
+    return (RunList if is_list else Run)(dtype, dims, info.name, fixed=True)

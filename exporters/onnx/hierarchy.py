@@ -1,0 +1,109 @@
+"""The module hierarchy: its tensors by path (the names of a state_dict), and its classes as metadata."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bridge.exporters.onnx.inputs import array_of
+from bridge.ir.classes import ClassType, ScriptObject
+from bridge.ir.dtypes import by_numpy
+from bridge.ir.printer import type_text
+
+if TYPE_CHECKING:
+    from bridge.exporters.onnx.program import ProgramLowering
+
+__all__ = ["CLASSES", "describe", "state"]
+
+#: The metadata key of the class table.
+CLASSES = "bridge.classes"
+
+
+def state(root: ScriptObject, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, tensor) of every parameter and buffer, named and ordered as in ``state_dict``."""
+    attributes = root.type.attributes
+    for wanted in ("is_parameter", "is_buffer"):
+        for name, a in attributes.items():
+            value = root.attributes.get(name)
+            if getattr(a, wanted) and value is not None and not isinstance(value, ScriptObject):
+                yield prefix + name, value
+    for name, child in root.submodules():
+        yield from state(child, f"{prefix}{name}.")
+
+
+def all_tensors(root: ScriptObject) -> Iterator[tuple[str, Any]]:
+    """(path, tensor) of every tensor that is an attribute of the module or of a module in it."""
+    for path, o in modules(root):
+        for name, v in o.attributes.items():
+            if v is not None and not isinstance(v, ScriptObject) and hasattr(v, "_array"):
+                yield f"{path}.{name}" if path else name, v
+
+
+def modules(root: ScriptObject, path: str = "") -> Iterator[tuple[str, ScriptObject]]:
+    """(path, object) of the module and all modules in it."""
+    yield path, root
+    for name, child in root.submodules():
+        yield from modules(child, f"{path}.{name}" if path else name)
+
+
+def describe(
+    root: ScriptObject | None, program: ProgramLowering, silent: dict[str, dict[str, list[str]]], arguments: list[Any]
+) -> str:
+    """The class table as JSON: classes with their attributes, and which object is of which class.
+
+    ``silent`` has the claims of methods that became no node at all, by class and method (functions: by ""); ``arguments`` how the entry's arguments
+    are made of the model's inputs.
+    """
+    classes: dict[str, Any] = {}
+    objects: dict[str, Any] = {}
+    for path, o in modules(root) if root is not None else ():
+        objects[path] = [o.type.name, {n: _describe_value(v) for n, v in o.attributes.items() if _is_plain(o, n, v)}]
+        if o.type.name not in classes:
+            classes[o.type.name] = _class(o.type, silent.get(o.type.name, {}))
+    form = "inline" if program.inline else "functions"
+    table = {
+        "format": 1,
+        "modules": form,
+        "arguments": arguments,
+        "raises": program.raises,
+        "classes": classes,
+        "objects": objects,
+    }
+    if silent.get(""):
+        table["functions"] = silent[""]
+    return json.dumps(table, separators=(",", ":"))
+
+
+def _class(t: ClassType, methods: dict[str, list[str]]) -> dict[str, Any]:
+    def flag(a: Any) -> str:
+        return "parameter" if a.is_parameter else "buffer" if a.is_buffer else ""
+
+    made: dict[str, Any] = {"attributes": {n: [type_text(a.type), flag(a)] for n, a in t.attributes.items()}}
+    if methods:
+        made["methods"] = methods
+    return made
+
+
+def _describe_value(v: Any) -> Any:
+    """A plain attribute's value as JSON: scalars as they are, the rest as ``[kind, …]``; None for what has no form."""
+    if v is None or isinstance(v, bool | int | str):
+        return v
+    if isinstance(v, float):
+        return v if math.isfinite(v) else ["float", str(v)]
+    if isinstance(v, list | tuple):
+        return ["list" if isinstance(v, list) else "tuple", [_describe_value(x) for x in v]]
+    if isinstance(v, dict):
+        return ["dict", [[_describe_value(k), _describe_value(x)] for k, x in v.items()]]
+    if hasattr(v, "__array__"):
+        array = array_of(v)
+        return ["tensor", by_numpy(array.dtype).name, list(array.shape), base64.b64encode(array.tobytes()).decode()]
+    return None
+
+
+def _is_plain(o: ScriptObject, name: str, value: Any) -> bool:
+    """Whether an attribute is neither a submodule nor a tensor with a name of its own."""
+    a = o.type.attributes.get(name)
+    return a is not None and not isinstance(value, ScriptObject) and not hasattr(value, "__array__")

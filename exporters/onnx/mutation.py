@@ -1,0 +1,131 @@
+"""In-place operators as data flow.
+
+A tensor that is written to gets a new ONNX value; every name that stands for it, or for a view of it, is read through
+:func:`present` from then on. A write into a view is written back into what it is a view of (``view_writes``). Where it is
+not provable what shares memory with what, the write is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bridge.exporters.onnx.hierarchy import all_tensors
+from bridge.exporters.onnx.inputs import array_of
+from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.values import Abstract, Cell, Run, View
+from bridge.exporters.onnx.view_writes import writer_of
+from bridge.ir.errors import LoweringError
+from bridge.ir.graph import Node
+from bridge.ir.registry import Operator
+
+__all__ = ["lower_mutable", "note_view", "present"]
+
+#: Operators that may or may not give a view: strides decide, which a program for free sizes does not know.
+_MAYBE = {
+    "aten::reshape", "aten::contiguous", "aten::to", "aten::flatten", "aten::reshape_as", "aten::type_as", "aten::float",
+    "aten::double", "aten::int", "aten::long", "aten::half", "aten::bool", "aten::cpu", "aten::ravel", "aten::positive",
+}  # fmt: skip
+
+
+def present(m: Machine, v: Run) -> Run:
+    """The tensor as it is now. Raises LoweringError where that depends on how a view was made."""
+    written = m.heap.get(v)
+    if written is not None:
+        return written  # type: ignore[no-any-return]
+    if v.view is None:
+        return v
+    base = present(m, v.view.base)
+    if base is v.view.base:
+        return v
+    return v.view.reapply(base)  # type: ignore[no-any-return]
+
+
+def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result: Abstract) -> None:
+    """Remember that results share memory (or may) with the operator's first argument."""
+    base = m.env[node.inputs[0]] if node.inputs else None
+    if not isinstance(base, Run):
+        return
+    name = node.inputs[0].debug_name_base or node.inputs[0].debug_name
+    single = isinstance(result, Run) and o.schema.name not in _MAYBE
+
+    def reapply(now: Run) -> Run:
+        from bridge.exporters.onnx.operators import lower_call
+
+        if not single:
+            raise LoweringError(
+                f"'{name}' was written to in place after {o.schema.name} made another tensor of it, which may share its "
+                "memory; write to a .clone() of it",
+                node.range,
+            )
+        again = lower_call(m, node, o, [now, *values[1:]])
+        assert isinstance(again, Run)
+        return again
+
+    write = writer_of(o.schema.name, values) if single else None
+    for r in _runs(m, result):
+        if r is not base and r.view is None:
+            r.view = View(base, o.schema.name, reapply, write)
+
+
+def _runs(m: Machine, v: Abstract) -> Iterator[Run]:
+    if isinstance(v, Run):
+        yield v
+    elif isinstance(v, tuple):
+        for x in v:
+            yield from _runs(m, x)
+    elif isinstance(v, Cell):
+        yield from _runs(m, m.heap.get(v))
+
+
+def lower_mutable(m: Machine, node: Node, o: Operator, values: Sequence[Any]) -> Abstract:
+    """Lower an operator that writes to its first argument."""
+    from bridge.exporters.onnx.operators import lower_call
+
+    target = m.env[node.inputs[0]]
+    if not isinstance(target, Run) or not o.schema.arguments[0].writes:
+        raise LoweringError(f"{node.kind} writes to a value that the exported program cannot follow", node.range)
+    name = node.inputs[0].debug_name_base or node.inputs[0].debug_name
+    made = lower_call(m, node, o, values)
+    if not isinstance(made, Run):
+        raise LoweringError(f"{node.kind} has more than one result", node.range)
+    _write(m, node, target, made, name)
+    return target
+
+
+def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:
+    if target.root.fixed:
+        if target.root.name in m.parameters:
+            _note_state(m, node, target.root.name)
+        elif m.program.hosted:
+            raise LoweringError(
+                f"'{name}' is written to in place, but it belongs to the caller; write to a .clone() of it", node.range
+            )
+        else:
+            message = f"what is written to '{name}' in place stays in the model: the caller's tensor does not change"
+            m.program.report.note("caller's tensor", message, node.range)
+    if target.view is None:
+        m.heap[target] = new
+        return
+    if target.view.write is None:
+        raise LoweringError(
+            f"'{name}' is written to in place and may share memory with another tensor "
+            f"(it comes from {target.view.operator}); make it a tensor of its own with .clone() first",
+            node.range,
+        )
+    base = target.view.base
+    _write(m, node, base, target.view.write(m, present(m, base), new), name)
+
+
+def _note_state(m: Machine, node: Node, path: str) -> None:
+    """A tensor of the module is written to: it becomes state. Raises LoweringError where another name has the same memory."""
+    owner = m.program.owner
+    assert owner is not None
+    mine = array_of(owner.resolve(path))
+    for other, value in all_tensors(owner):
+        if other != path and np.may_share_memory(mine, array_of(value)):
+            raise LoweringError(f"'{path}' is written to in place and shares its memory with '{other}'", node.range)
+    message = f"'{path}' is written to: it is an input (with its value now as the default) and an output of the model"
+    m.program.report.note("state", message, node.range)

@@ -1,0 +1,244 @@
+"""Constants, tuples, attributes and the other statements that move values without computing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bridge.exporters.onnx.inputs import array_of
+from bridge.exporters.onnx.lists import number_dtype_of
+from bridge.exporters.onnx.machine import Machine, handles
+from bridge.exporters.onnx.operators import lower_operator
+from bridge.exporters.onnx.records import Record
+from bridge.exporters.onnx.values import Abstract, Cell, Maybe, ObjectRef, Run, RunList, Unset, number_type, type_of
+from bridge.ir import types as T
+from bridge.ir.classes import FunctionType, ScriptObject
+from bridge.ir.dtypes import by_numpy
+from bridge.ir.errors import LoweringError
+from bridge.ir.graph import Node
+
+__all__ = ["as_abstract"]
+
+
+def as_abstract(m: Machine, v: Any, type: T.Type) -> Abstract:
+    """A Python value of a constant or attribute as an abstract value: lists and dicts get an identity."""
+    if isinstance(v, list):
+        element = type.element if isinstance(type, T.ListType) else T.ANY
+        return m.new_cell(type, tuple(as_abstract(m, x, element) for x in v))
+    if isinstance(v, tuple):
+        inside = type.contained() if isinstance(type, T.TupleType) else [T.ANY] * len(v)
+        return tuple(as_abstract(m, x, t) for x, t in zip(v, inside, strict=True))
+    if isinstance(v, dict):
+        of = type.value if isinstance(type, T.DictType) else T.ANY
+        return m.new_cell(type, {k: as_abstract(m, x, of) for k, x in v.items()})
+    if isinstance(v, np.generic):
+        return v.item()
+    return v
+
+
+@handles("prim::Constant")
+def constant(m: Machine, node: Node) -> Abstract:
+    value = node.attributes.get("value")
+    t = node.output.type
+    if isinstance(t, FunctionType):
+        return t.function
+    if isinstance(value, np.ndarray) and value.ndim:
+        made = Run(by_numpy(value.dtype), value.shape, m.emitter.hint)
+        m.emitter.append(Record("Constant", "", [], [made], {"value": value}, m.emitter.origin))
+        return made
+    return as_abstract(m, value, t)
+
+
+@handles("prim::TupleConstruct")
+def tuple_construct(m: Machine, node: Node) -> Abstract:
+    return tuple(m.inputs(node))
+
+
+@handles("prim::TupleUnpack")
+def tuple_unpack(m: Machine, node: Node) -> Abstract:
+    t = m.get(node.inputs[0])
+    return t[0] if len(t) == 1 and len(node.outputs) == 1 else list(t)
+
+
+@handles("prim::TupleIndex")
+def tuple_index(m: Machine, node: Node) -> Abstract:
+    t, i = m.inputs(node)[:2]
+    if not isinstance(i, int):
+        raise LoweringError("the index into a tuple must be known when the model is exported", node.range)
+    return t[i]
+
+
+@handles("prim::TupleSlice")
+def tuple_slice(m: Machine, node: Node) -> Abstract:
+    return m.get(node.inputs[0])[node["beg"] : node["end"]]
+
+
+@handles("prim::GetAttr")
+def get_attr(m: Machine, node: Node) -> Abstract:
+    owner, name = m.get(node.inputs[0]), node["name"]
+    if not isinstance(owner, ObjectRef):
+        if isinstance(owner, tuple) and isinstance(node.inputs[0].type, T.TupleType):
+            return owner[node.inputs[0].type.fields.index(name)]
+        raise LoweringError(f"attribute '{name}' of something that is no module", node.range)
+    path = f"{owner.path}.{name}" if owner.path else name
+    value = owner.object.attributes[name]
+    if isinstance(value, ScriptObject):
+        m.program.note_read(owner.object, name)
+        return ObjectRef(value, path)
+    declared = owner.object.type.attributes[name].type
+    if _is_tensor(value, declared):
+        return m.program.parameter(m, path, value)
+    m.program.note_read(owner.object, name)
+    if _holds_tensors(value):
+        value = _known_tensors(m, owner, value, node)
+    return as_abstract(m, value, declared)
+
+
+def _known_tensors(m: Machine, owner: ObjectRef, value: Any, node: Node) -> Any:
+    """A list or dict of tensors with those that are parameters of the same module as what they are; others are constants."""
+    if isinstance(value, list | tuple):
+        return type(value)(_known_tensors(m, owner, v, node) for v in value)
+    if isinstance(value, dict):
+        return {k: _known_tensors(m, owner, v, node) for k, v in value.items()}
+    if not hasattr(value, "__array__"):
+        return value
+    for name, v in owner.object.attributes.items():
+        if v is value:
+            return m.program.parameter(m, f"{owner.path}.{name}" if owner.path else name, value)
+    if m.program.hosted:
+        raise LoweringError(f"attribute '{node['name']}' holds tensors, which may change", node.range)
+    return array_of(value)
+
+
+def _holds_tensors(value: Any) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return isinstance(value, list | tuple) and any(hasattr(v, "__array__") or _holds_tensors(v) for v in value)
+
+
+def _is_tensor(value: Any, declared: T.Type) -> bool:
+    if value is None or isinstance(value, bool | int | float | complex | str | list | tuple | dict):
+        return False
+    return hasattr(value, "__array__") and (isinstance(declared, T.TensorType | T.OptionalType) or declared is T.ANY)
+
+
+@handles("prim::SetAttr")
+def set_attr(m: Machine, node: Node) -> Abstract:
+    owner, _ = m.inputs(node)
+    if isinstance(owner, ObjectRef):
+        path = f"{owner.path}.{node['name']}" if owner.path else node["name"]
+        if m.parameters.get(path, owner) is m.env[node.inputs[1]]:
+            return []  # `self.n += 1` assigns the tensor that it wrote to
+    raise LoweringError(
+        f"attribute '{node['name']}' is assigned while the program runs; ONNX models keep no state", node.range
+    )
+
+
+@handles("prim::NumToTensor")
+def num_to_tensor(m: Machine, node: Node) -> Abstract:
+    v = m.get(node.inputs[0])
+    if isinstance(v, Run):
+        return v.seen_as(None)
+    return np.asarray(v, {bool: np.bool_, int: np.int64, float: np.float64}.get(type(v)))
+
+
+@handles("aten::tensor")
+def tensor(m: Machine, node: Node) -> Abstract:
+    """``torch.tensor(n)`` of a run-time int or bool is its ONNX value."""
+    v = m.get(node.inputs[0])
+    if isinstance(v, Run) and v.number in (T.INT, T.BOOL) and m.get(node.inputs[1]) is None:
+        return v.another().seen_as(None)
+    return lower_operator(m, node)
+
+
+@handles("prim::unchecked_cast", "prim::unchecked_unwrap_optional", "aten::_unwrap_optional")
+def pass_through(m: Machine, node: Node) -> Abstract:
+    v = m.get(node.inputs[0])
+    if isinstance(v, Maybe):
+        if node.kind != "prim::unchecked_cast":
+            raise LoweringError("a value that may be None, depending on data, is used as if it were none", node.range)
+        return m.current(v.value)
+    if v is None and node.kind != "prim::unchecked_cast":
+        raise LoweringError("a value that is None here is used as if it were none", node.range)
+    return v
+
+
+@handles("prim::Uninitialized")
+def uninitialized(m: Machine, node: Node) -> Abstract:
+    return Unset(node.output.type)
+
+
+@handles("prim::Print")
+def print_(m: Machine, node: Node) -> Abstract:
+    raise LoweringError("printing cannot be expressed in ONNX", node.range)
+
+
+@handles("aten::warn", "aten::manual_seed")
+def drop(m: Machine, node: Node) -> Abstract:
+    m.program.report.note("dropped", f"{node.kind} has no meaning in a model", node.range)
+    return [] if not node.outputs else None
+
+
+@handles("aten::__is__", "aten::__isnot__")
+def identity_test(m: Machine, node: Node) -> Abstract:
+    a, b = m.inputs(node)
+    maybe = a if isinstance(a, Maybe) else b
+    if isinstance(maybe, Maybe) and (a is None or b is None):
+        there = maybe.present
+        return there if node.kind == "aten::__isnot__" else m.emitter.op("Not", there).seen_as(T.BOOL)
+    if a is None or b is None:
+        same = a is b
+    elif isinstance(a, bool) and isinstance(b, bool):
+        same = a == b
+    else:
+        raise LoweringError("'is' between two values that are not None", node.range)
+    return same if node.kind == "aten::__is__" else not same
+
+
+@handles("prim::isinstance")
+def is_instance(m: Machine, node: Node) -> Abstract:
+    v = m.get(node.inputs[0])
+    declared = node.inputs[0].type
+    if isinstance(v, Maybe):
+        raise LoweringError("whether the value is None depends on data; test it with 'is None'", node.range)
+    actual = declared if isinstance(v, Cell | ObjectRef | RunList) else T.unshaped(type_of(v))
+    return any(actual.is_subtype_of(t) for t in node["types"])
+
+
+@handles(
+    "aten::ScalarImplicit",
+    "aten::IntImplicit",
+    "aten::FloatImplicit",
+    "aten::item",
+    "aten::Bool",
+    "aten::Int",
+    "aten::Float",
+)
+def to_number(m: Machine, node: Node) -> Abstract:
+    """A number from a tensor: the same ONNX value where it is 0-d and of the number's element type."""
+    v = m.get(node.inputs[0])
+    t = node.output.type
+    if not isinstance(v, Run) or v.number is not None or isinstance(v, RunList) or t is T.COMPLEX:
+        return lower_operator(m, node)
+    if number_dtype_of(t) is None:
+        t = number_type(v.dtype)
+    dtype = number_dtype_of(t)
+    assert dtype is not None
+    e = m.emitter
+    shaped = v if v.dims == () else e.op("Reshape", v, np.array([], np.int64), dims=())
+    return e.cast(shaped, dtype).seen_as(t)
+
+
+@handles("prim::ListConstruct")
+def list_construct(m: Machine, node: Node) -> Abstract:
+    return m.new_cell(node.output.type, tuple(m.inputs(node)))
+
+
+@handles("prim::DictConstruct")
+def dict_construct(m: Machine, node: Node) -> Abstract:
+    flat = m.inputs(node)
+    keys = flat[::2]
+    if any(isinstance(k, Run | np.ndarray) for k in keys):
+        raise LoweringError("the keys of a dict must be known when the model is exported", node.range)
+    return m.new_cell(node.output.type, dict(zip(keys, flat[1::2], strict=True)))

@@ -1,0 +1,250 @@
+"""A whole program to ONNX records: the entry method, the functions it calls, parameters, and what stands in the way."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from bridge.exporters.onnx import calls, control, lists, loops, prims, raising  # noqa: F401  (fill the table of handlers)
+from bridge.exporters.onnx.claims import Claims
+from bridge.exporters.onnx.inputs import array_of
+from bridge.exporters.onnx.lists import number_dtype_of
+from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.merge import finish_outputs, number_kind
+from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin
+from bridge.exporters.onnx.report import Entry, ExportError, Report
+from bridge.exporters.onnx.tidy import tidy
+from bridge.exporters.onnx.values import Abstract, Cell, Maybe, ObjectRef, Poison, Run, Stacked, Text, Unset
+from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.dtypes import by_numpy
+
+__all__ = ["Entry", "MainRecord", "ProgramLowering", "used_values"]
+
+
+#: Versions of the other domains that onnx defines.
+_DOMAINS = {"ai.onnx.ml": 5}
+
+
+class MainRecord:
+    """The lowered entry: its body, the structure of what it returns, and the module's tensors that it reads."""
+
+    __slots__ = ("body", "claims", "flags", "frame", "machine", "parameters", "results")
+
+    def __init__(self, body: Body, frame: Frame, machine: Machine, results: list[Abstract]) -> None:
+        self.body, self.frame, self.machine, self.results = body, frame, machine, results
+        self.parameters = machine.parameters
+        self.claims: Claims | None = None
+        self.flags: list[tuple[int, Abstract]] = []  # by output that may be None, whether it is there
+
+    @property
+    def states(self) -> dict[str, Run]:
+        """The tensors of the module that the program writes to, by path: inputs, with their new values as outputs."""
+        return {path: run for path, run in self.parameters.items() if run in self.machine.heap}
+
+    @property
+    def raises(self) -> bool:
+        """Whether the last output tells what was raised."""
+        return self.machine.error in self.machine.heap
+
+
+class ProgramLowering:
+    """Lowers one method of one module (or a function).
+
+    ``obstacles`` collects everything that cannot be expressed; ``frames`` every run of a function, with what was decided in it.
+    """
+
+    def __init__(self, opset: int, inline: bool = False, provenance: bool = True, debug: bool = False) -> None:
+        self.opset, self.inline, self.provenance, self.debug = opset, inline, provenance, debug
+        self.hosted, self.raises = False, True
+        self.errors: dict[int, dict[str, Any]] = {}
+        self.reads: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
+        self.report = Report()
+        self.obstacles: list[Entry] = []
+        self.functions: dict[Any, Any] = {}
+        self.finished: dict[tuple[str, str], list[tuple[bytes, FunctionRecord]]] = {}
+        self.running: set[Any] = set()
+        self.frames: dict[Frame, None] = {}
+        self.main: Machine | None = None
+        self.owner: ScriptObject | None = None
+
+    def opset_of(self, domain: str) -> int:
+        """The version of a domain that is written."""
+        if not domain:
+            return self.opset
+        import onnx
+
+        return onnx.defs.onnx_opset_version() if domain == "ai.onnx" else max(_DOMAINS.get(domain, 1), 1)
+
+    # -- what machines report ------------------------------------------------------------------------------------------
+
+    def obstacle(self, entry: Entry) -> None:
+        """Note something that cannot be exported; lowering goes on to find the rest."""
+        if entry not in self.obstacles:
+            self.obstacles.append(entry)
+
+    def mark(self) -> tuple[int, int, int]:
+        """A state to come back to."""
+        return len(self.obstacles), len(self.report), len(self.frames)
+
+    def reset(self, mark: tuple[int, int, int]) -> None:
+        """Forget what was noted since :meth:`mark`."""
+        del self.obstacles[mark[0] :], self.report[mark[1] :]
+        for frame in list(self.frames)[mark[2] :]:
+            del self.frames[frame]
+
+    def frame(self, frame: Frame) -> Frame:
+        """Note that a function is lowered, or used as lowered before."""
+        self.frames.setdefault(frame)
+        return frame
+
+    def note_read(self, owner: ScriptObject, name: str) -> None:
+        """Note that the value of an attribute that is no tensor went into the model; a list's or dict's is copied."""
+        value = owner.attributes[name]
+        self.reads[id(owner), name] = (
+            owner.attributes,
+            name,
+            copy.copy(value) if isinstance(value, list | dict) else value,
+        )
+
+    def error_code(self, row: dict[str, Any]) -> int:
+        """The number that stands for an exception with its message."""
+        code = raising.code_of(row)
+        while self.errors.setdefault(code, row) != row:
+            code += 1
+        return code
+
+    def parameter(self, m: Machine, path: str, value: Any) -> Run:
+        """The ONNX value of a tensor of the module: an initializer of the main graph, an input of a function."""
+        found = m.parameters.get(path)
+        if found is None:
+            array = array_of(value)
+            found = m.parameters[path] = Run(by_numpy(array.dtype), array.shape, path, fixed=m is self.main)
+            found.named = True
+        return found
+
+    def finish_function(self, record: FunctionRecord) -> FunctionRecord:
+        """Clean the function up and give it its overload; an equal one that is there already stands for it."""
+        from bridge.exporters.onnx.write import function_bytes
+
+        tidy(record.body, self.opset)
+        used = used_values(record.body)
+        record.parameters = {p: r for p, r in record.parameters.items() if r in used}
+        record.body.params += record.parameters.values()
+        known = self.finished.setdefault((record.domain, record.name), [])
+        data = function_bytes(record, self)
+        for other, existing in known:
+            if other == data:
+                return existing
+        record.overload = str(len(known)) if known else ""
+        known.append((data, record))
+        return record
+
+    # -- the entry -------------------------------------------------------------------------------------------------------
+
+    def lower(
+        self, owner: ScriptObject | None, function: Function, arguments: list[Abstract], heap: dict[Any, Any]
+    ) -> MainRecord:
+        """Lower the entry for these arguments.
+
+        Raises ExportError with all that stands in the way.
+        """
+        frame, body = self.frame(Frame(function, owner, "")), Body(name=function.name)
+        m = self.main = Machine(self, frame, body)
+        self.owner = owner
+        m.heap.update(heap)
+        graph = function.graph
+        actual = [ObjectRef(owner, ""), *arguments] if owner is not None else arguments
+        self.running.add((id(owner) if owner is not None else 0, function))
+        for value, v in zip(graph.inputs, actual, strict=True):
+            m.env[value] = v
+        m.run_block(graph.block)
+        results = [m.env[v] for v in graph.outputs]
+        if self.obstacles or any(isinstance(r, Poison) for r in results):
+            raise ExportError(self.obstacles)
+        if self.hosted:
+            _check_results(m, results, frame)
+        results = [m.current(r) for r in results]
+        return MainRecord(body, frame, m, results)
+
+    def outputs(self, main: MainRecord) -> list[Run]:
+        """Make the ONNX outputs of the main graph: each run-time leaf of the results, in order, whether those that may be None are there, new
+        values of the module's tensors, what was raised."""
+        leaves: list[Run] = []
+        main.machine.emitter.begin(Origin(main.frame, main.frame.function.graph.return_node), "return")
+        for r in main.results:
+            _flatten(main.machine, r, leaves, main.flags)
+        m = main.machine
+        for _, present in main.flags:
+            _flatten(m, present, leaves, [])
+        for run in main.states.values():
+            now = m.current(run)
+            now.dims = run.dims  # writing in place changes no shape
+            leaves.append(now)
+        if main.raises:
+            leaves.append(m.current(m.error))
+        finish_outputs(m, main.body, list(leaves), leaves)
+        tidy(main.body, self.opset)
+        return leaves
+
+
+def _check_results(m: Machine, results: Any, frame: Frame) -> None:
+    """Refuse results that are, or may share memory with, a tensor of the module that is written to: they would be copies."""
+    place = frame.function.graph.return_node.range
+    for r in results:
+        if isinstance(r, tuple):
+            _check_results(m, r, frame)
+        elif isinstance(r, Cell):
+            content = m.heap[r]
+            _check_results(m, content.values() if isinstance(content, dict) else [content], frame)
+        elif isinstance(r, Maybe):
+            _check_results(m, [r.value], frame)
+        while isinstance(r, Run):
+            if r in m.heap and r.root.name in m.parameters:
+                raise ExportError(
+                    [Entry("output", f"the result shares memory with '{r.root.name}', which is written to", place)]
+                )
+            if r.view is None:
+                break
+            r = r.view.base
+
+
+def _flatten(m: Machine, v: Abstract, leaves: list[Run], flags: list[tuple[int, Abstract]]) -> None:
+    if isinstance(v, Maybe):
+        flags.append((len(leaves), v.present))
+        v = v.value
+    if isinstance(v, Text | Unset):
+        text = isinstance(v, Text)
+        why = "ONNX programs return no strings that are made at run time" if text else "the program always raises"
+        raise ExportError([Entry("output", why, m.frame.function.graph.return_node.range)])
+    if isinstance(v, Run):
+        leaves.append(m.current(v))
+    elif isinstance(v, tuple):
+        for x in v:
+            _flatten(m, x, leaves, flags)
+    elif isinstance(v, Cell):
+        content = m.content(v)
+        if isinstance(content, Stacked):
+            from bridge.exporters.onnx.lists import stacked_as_sequence
+
+            m.heap[v] = content = stacked_as_sequence(m, content)
+        for x in (
+            content.values() if isinstance(content, dict) else content if isinstance(content, tuple) else [content]
+        ):
+            _flatten(m, x, leaves, flags)
+    elif isinstance(v, np.ndarray):
+        leaves.append(m.emitter.constant(v))
+    elif isinstance(v, bool | int | float):
+        kind = number_kind(v)
+        leaves.append(m.emitter.constant(v, number_dtype_of(kind) if kind is not None else None))
+
+
+def used_values(body: Body) -> set[Run]:
+    """Every value that is an input of a node or a result, in the body and its subgraphs."""
+    used: set[Run] = set(body.outputs)
+    for r in body.nodes:
+        used.update(i for i in r.inputs if i is not None)
+        for b in r.bodies():
+            used |= used_values(b)
+    return used

@@ -1,0 +1,234 @@
+"""What an in-place write changes beside the name that it is written through, where that depends on the path taken.
+
+The lowering follows memory that is shared along a straight line: a tensor and its views. Where an ``if`` or a loop decides
+whether two names stand for one tensor, or a list holds it, a write through one of them changes the other on some paths
+only. :func:`refuse_shared_writes` finds such writes, as far as the other name is used afterwards, so that they are refused
+instead of computed wrongly. One walk over the inlined graph; sets of origins, to a fixed point around loops.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bridge.exporters.onnx.report import Entry, ExportError
+from bridge.ir import types as T
+from bridge.ir.classes import Function
+from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.node_schema import schema_of
+from bridge.ir.passes.inline import inlined_graph
+
+__all__ = ["refuse_shared_writes"]
+
+Origins = frozenset[Any]
+_HOLDERS = (T.ListType, T.DictType, T.TupleType, T.OptionalType)
+
+
+def refuse_shared_writes(function: Function) -> None:
+    """Raise ExportError for every write whose effect on another name depends on data."""
+    if not _may_write(function, set()):
+        return
+    graph = inlined_graph(function)
+    sharing = _Sharing(graph)
+    obstacles = []
+    for w, written in sharing.writes:
+        other = sharing.touched(w, written)
+        if other is not None:
+            name = written.debug_name_base or written.debug_name
+            shared = other.debug_name_base or other.debug_name
+            message = (
+                f"'{name}' is written to in place, and '{shared}', which is used later, is the same tensor on some paths or "
+                "holds it; write to a .clone() of it"
+            )
+            obstacles.append(Entry(w.kind, message, w.range))
+    if obstacles:
+        raise ExportError(obstacles)
+
+
+def _may_write(function: Function, seen: set[int]) -> bool:
+    """Whether the function or one that it calls has an operator that writes to a tensor."""
+    if id(function) in seen:
+        return False
+    seen.add(id(function))
+    for n in function.graph.all_nodes():
+        if n.kind in ("prim::CallMethod", "prim::CallFunction"):
+            callee = _callee(n)
+            if callee is None or _may_write(callee, seen):
+                return True
+        elif _written(n):
+            return True
+    return False
+
+
+def _callee(n: Node) -> Function | None:
+    t = n.inputs[0].type
+    methods = getattr(t, "methods", None)
+    if n.kind == "prim::CallMethod" and isinstance(methods, dict):
+        found = methods.get(n["name"])
+        return found if isinstance(found, Function) else None
+    found = getattr(t, "function", None)
+    return found if isinstance(found, Function) else None
+
+
+def _written(n: Node) -> list[Value]:
+    """The tensors that a node writes to."""
+    if not n.kind.startswith("aten::"):
+        return []
+    schema = schema_of(n)
+    if schema is None or not schema.is_mutable:
+        return []
+    pairs = zip(schema.arguments, n.inputs, strict=False)
+    return [v for a, v in pairs if a.writes and isinstance(v.type, T.TensorType)]
+
+
+class _Sharing:
+    """For every tensor or holder of tensors, the tensors that it may be or hold (``origins``) and its straight-line base."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.origins: dict[Value, Origins] = {}
+        self.bases: dict[Value, Any] = {}
+        self.writes: list[tuple[Node, Value]] = []
+        self.changed = True
+        while self.changed:
+            self.changed = False
+            self.writes.clear()
+            self._block(graph.block)
+        # A tuple built here is followed element by element; one that a branch or loop gives is not.
+        self.order = [v for v in self.origins if v.node.kind != "prim::TupleConstruct"]
+
+    def touched(self, w: Node, written: Value) -> Value | None:
+        """Another name of what is written, on some path, that is older than the write and used after it."""
+        mine, base = self.origins[written], self.bases[written]
+        for v in self.order:
+            if self.bases[v] != base and not mine.isdisjoint(self.origins[v]) and _is_older(v, w):
+                if any(_follows(use.user, w, v) for use in v.uses):
+                    return v
+        return None
+
+    def _give(self, v: Value, origins: Origins, base: Any) -> None:
+        old = self.origins.get(v)
+        new = origins if old is None else old | origins
+        if new != old:
+            self.origins[v], self.changed = new, True
+        self.bases[v] = base
+
+    def _of(self, *values: Value) -> Origins:
+        return frozenset().union(*(self.origins.get(v, frozenset()) for v in values))
+
+    def _block(self, block: Block) -> None:
+        for v in block.inputs:
+            if v not in self.origins and _relevant(v):
+                self._give(v, frozenset((v,)) if block.owner is None else frozenset(), v)
+        for n in block.nodes:
+            if n.kind == "prim::If":
+                self._if(n)
+            elif n.kind == "prim::Loop":
+                self._loop(n)
+            else:
+                self._node(n)
+
+    def _if(self, n: Node) -> None:
+        for b in n.blocks:
+            self._block(b)
+        for i, o in enumerate(n.outputs):
+            if _relevant(o):
+                self._give(o, self._of(*(b.outputs[i] for b in n.blocks)), o)
+
+    def _loop(self, n: Node) -> None:
+        body = n.blocks[0]
+        for p, first, again in zip(body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True):
+            if _relevant(p):
+                self._give(p, self._of(first, again), p)
+        self._block(body)
+        for o, first, again in zip(n.outputs, n.inputs[2:], body.outputs[1:], strict=True):
+            if _relevant(o):
+                self._give(o, self._of(first, again), o)
+
+    def _node(self, n: Node) -> None:
+        self.writes += [(n, v) for v in _written(n)]
+        if n.kind == "prim::GetAttr":
+            key = ("attribute", self.bases.get(n.input, n.input), n["name"])
+            self._give(n.output, frozenset((key,)), key)
+            return
+        if n.kind in ("prim::unchecked_cast", "aten::detach", "aten::_unwrap_optional"):
+            self._give(n.outputs[0], self._of(n.inputs[0]), self.bases.get(n.inputs[0], n.inputs[0]))
+            return
+        if n.kind in ("aten::append", "aten::insert", "aten::_set_item", "aten::extend"):
+            self._give(n.inputs[0], self._of(*n.inputs), self.bases.get(n.inputs[0], n.inputs[0]))
+        view_of = _viewed(n)
+        for i, o in enumerate(n.outputs):
+            if not _relevant(o):
+                continue
+            if n.kind == "prim::TupleUnpack" and n.input.node.kind == "prim::TupleConstruct":
+                element = n.input.node.inputs[i]
+                self._give(o, self._of(element), self.bases.get(element, element))
+                continue
+            if view_of is not None and isinstance(o.type, T.TensorType):
+                self._give(o, self._of(view_of), self.bases.get(view_of, view_of))
+            elif isinstance(o.type, _HOLDERS) or any(isinstance(i.type, _HOLDERS) for i in n.inputs if _takes_out(n)):
+                self._give(o, self._of(*n.inputs) or frozenset((o,)), o)
+            else:
+                self._give(o, frozenset((o,)), o)
+
+
+def _takes_out(n: Node) -> bool:
+    """Whether a node takes values out of a holder without making new tensors."""
+    return n.kind in (
+        "prim::TupleUnpack",
+        "prim::TupleIndex",
+        "prim::ListUnpack",
+        "aten::__getitem__",
+        "aten::pop",
+        "aten::get",
+    )
+
+
+def _viewed(n: Node) -> Value | None:
+    """The argument that a node's result shares memory with, by its schema."""
+    schema = schema_of(n) if n.kind.startswith(("aten::", "prim::")) else None
+    if schema is None or not schema.returns or not isinstance(schema.returns[0].type, T.TensorType):
+        return None
+    sets = set((schema.returns[0].alias or "").split("|")) - {"", "*"}
+    for a, v in zip(schema.arguments, n.inputs, strict=False):
+        if a.alias in sets and isinstance(v.type, T.TensorType):
+            return v
+    return None
+
+
+def _relevant(v: Value) -> bool:
+    return any(isinstance(t, T.TensorType) for t in v.type.walk())
+
+
+def _is_older(v: Value, w: Node) -> bool:
+    """Whether the value exists when ``w`` runs."""
+    n = v.node
+    if n.kind == "prim::Param":
+        return n.block is not None and (n.block.owner is None or _inside(w, n.block))
+    return n.is_before(w) and not any(_inside(w, b) for b in n.blocks)
+
+
+def _inside(n: Node, block: Block) -> bool:
+    b = n.block
+    while b is not None:
+        if b is block:
+            return True
+        b = b.owner.block if b.owner is not None else None
+    return False
+
+
+def _follows(user: Node, w: Node, v: Value) -> bool:
+    """Whether ``user`` may run after ``w`` with the same ``v``: later in the text, or in a loop that ``v`` is outside of."""
+    block = w.block
+    while block is not None and block.owner is not None:
+        loop = block.owner
+        if loop.kind == "prim::Loop" and _inside(user, block) and not _inside(v.node, block):
+            return True
+        block = loop.block
+    if user is w or not w.is_before(user):
+        return False
+    block = w.block
+    while block is not None and block.owner is not None:
+        owner = block.owner
+        if owner.kind == "prim::If" and not _inside(user, block) and any(_inside(user, b) for b in owner.blocks):
+            return False  # the other branch
+        block = owner.block
+    return True

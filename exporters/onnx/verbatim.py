@@ -1,0 +1,273 @@
+"""Programs of ONNX operators → the nodes that they name, one for one.
+
+A program that calls ``ops.onnx.…`` and is otherwise made of control flow, constants, tuples and calls needs no types to be
+written: its statements are the nodes. That is what a printed model is, so that exporting it gives the model that was printed.
+A loop is a ``Loop``, a list that each iteration appends to and ``stacked`` joins is a scan output, ``int(n)`` and ``bool(c)`` are
+the tensors themselves. Any other statement raises :class:`NotVerbatim`; then the typed lowering is what can write the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto, helper
+
+from bridge.exporters.onnx.foreign import onnx_attribute, onnx_tensor, split_kind, type_proto
+from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
+from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
+from bridge.ir import types as T
+from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.errors import LoweringError
+from bridge.ir.foreign import StoredAttribute
+from bridge.ir.graph import Block, Graph, Node, Value
+
+__all__ = ["NotVerbatim", "Writer", "write_verbatim"]
+
+
+def write_verbatim(
+    owner: ScriptObject | None, function: Function, types: Mapping[str, T.Type] | None = None
+) -> tuple[onnx.ModelProto, Any, dict[str, str]]:
+    """The model of a program of ONNX operators, its results as nested tuples of output numbers, and where initializers come from.
+
+    The last maps the name of an initializer to the path of the module's attribute.
+
+    ``types`` are the types of inputs by argument name where annotations do not tell them. Raises NotVerbatim for programs that
+    have other statements, LoweringError for an input whose element type nobody tells.
+    """
+    graph = function.graph
+    if not graph.opsets:
+        raise NotVerbatim("no ONNX operator is called")
+    w = Writer(owner)
+    results = w.run(function, types or {})
+    return w.model, results, {name.name: path for path, name in w.initializers.items()}
+
+
+class Writer:
+    """Writes one model."""
+
+    def __init__(self, owner: ScriptObject | None) -> None:
+        self.owner = owner
+        self.model = onnx.ModelProto()
+        self.scope = Scope(self.model.graph)
+        self.values: dict[Value, Any] = {}
+        self.taken: set[str] = set()
+        self.initializers: dict[str, Name] = {}
+        self.opsets: dict[str, int] = {}
+        self.calling: list[Function] = []
+
+    # -- the model -------------------------------------------------------------------------------------------------
+
+    def run(self, function: Function, types: Mapping[str, T.Type]) -> Any:
+        graph = function.graph
+        self._note_opsets(graph)
+        given = list(zip(function.schema.arguments, graph.inputs, strict=True))
+        if self.owner is not None:
+            self.values[given.pop(0)[1]] = Object(self.owner, "")
+        self.taken |= {a.name for a, _ in given}
+        for a, v in given:
+            self.values[v] = Name(a.name)
+            self.scope.own.add(a.name)
+            info = self.model.graph.input.add(name=a.name)
+            info.type.CopyFrom(_input_type(a.name, a.type, types.get(a.name), graph.input_hints.get(a.name), function))
+        self.block(graph.block)
+        outputs: list[str] = []
+        results = self._results(self.get(graph.outputs[0]), outputs)
+        g = self.model.graph
+        g.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+        g.name = self.owner.type.name.rpartition(".")[2] if self.owner is not None else function.name
+        self.model.producer_name = "scriptbridge"
+        for domain, version in self.opsets.items():
+            self.model.opset_import.add(domain=domain, version=version)
+        imports = list(self.model.opset_import)
+        self.model.ir_version = max(10, helper.find_min_ir_version_for(imports, ignore_unknown=True))
+        _declare_outputs(self.model, graph.output_hints)
+        return results
+
+    def _results(self, v: Any, outputs: list[str]) -> Any:
+        if isinstance(v, tuple):
+            return tuple(self._results(x, outputs) for x in v)
+        if v is None:
+            return None
+        name = self.name(v)
+        if name in outputs or name in {i.name for i in self.model.graph.input} or name in self.initializers:
+            name = self.emit("Identity", [name], name).name
+        outputs.append(name)
+        return len(outputs) - 1
+
+    def _note_opsets(self, graph: Graph) -> None:
+        for domain, version in graph.opsets.items():
+            if self.opsets.setdefault(domain, version) != version:
+                raise LoweringError(f"the program uses two versions of the ONNX domain '{domain}'")
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def get(self, v: Value) -> Any:
+        found = self.values[v]
+        if isinstance(found, Gone):
+            raise NotVerbatim("a loop's own number is used after it", v.node.range)
+        return found
+
+    def name(self, v: Any) -> str:
+        """The ONNX name of a value that a node takes."""
+        if isinstance(v, Name):
+            return v.name
+        if v is None:
+            return ""
+        if isinstance(v, np.ndarray):
+            return self.constant(v).name
+        if isinstance(v, Items):
+            if v.stacked is not None or not v.items:
+                raise NotVerbatim("a list that a loop fills is used as a list")
+            return self.emit("SequenceConstruct", [self.name(i) for i in v.items], "list").name
+        raise NotVerbatim("a Python value is given to an ONNX operator")
+
+    def number(self, v: Any) -> str:
+        """The ONNX name of an int, as a 0-d int64 tensor."""
+        if isinstance(v, int) and not isinstance(v, bool):
+            return self.constant(np.array(v, np.int64)).name
+        if isinstance(v, Counter):
+            if not v.scope.counter:
+                raise NotVerbatim("a loop's number is used where it is not known")
+            if not v.more:
+                return v.scope.counter
+            return self.emit("Add", [v.scope.counter, self.number(v.more)], "i").name
+        if isinstance(v, Number):
+            cast = self.emit("Cast", [v.of.name], f"{v.of.name}_int", to=TensorProto.INT64)
+            return self.emit("Reshape", [cast.name, self.constant(np.empty(0, np.int64)).name], v.of.name).name
+        raise NotVerbatim("a number that no tensor holds is used")
+
+    def constant(self, array: np.ndarray[Any, Any]) -> Name:
+        """A Constant node; one per value and graph."""
+        text = repr(array.tolist()) if array.dtype.kind == "O" else array.tobytes()
+        key = (str(array.dtype), array.shape, text)
+        scope: Scope | None = self.scope
+        while scope is not None:
+            if key in scope.constants:
+                return scope.constants[key]
+            scope = scope.outer
+        node = self.scope.graph.node.add(op_type="Constant")
+        made = self.scope.constants[key] = self.fresh("constant")
+        node.output.append(made.name)
+        attribute = node.attribute.add(name="value", type=AttributeProto.TENSOR)
+        attribute.t.CopyFrom(onnx_tensor(array))
+        return made
+
+    def fresh(self, hint: str) -> Name:
+        """A new value of this graph."""
+        name, number = hint, 1
+        while name in self.taken:
+            name, number = f"{hint}_{number}", number + 1
+        self.taken.add(name)
+        self.scope.own.add(name)
+        return Name(name)
+
+    def emit(self, op_type: str, inputs: Sequence[str], hint: str, **attributes: Any) -> Name:
+        """A node of one result in the default domain."""
+        node = self.scope.graph.node.add(op_type=op_type)
+        node.input.extend(inputs)
+        made = self.fresh(hint)
+        node.output.append(made.name)
+        node.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
+        return made
+
+    # -- statements --------------------------------------------------------------------------------------------------
+
+    def block(self, block: Block) -> None:
+        for node in block.nodes:
+            namespace = node.kind.partition("::")[0]
+            if namespace not in ("aten", "prim"):
+                self.operator(node)
+                continue
+            handler = HANDLERS.get(node.kind)
+            if handler is None:
+                raise NotVerbatim(f"{node.kind} is no ONNX operator", node.range)
+            result = handler(self, node)
+            if len(node.outputs) == 1:
+                self.values[node.output] = result
+            elif node.outputs:
+                self.values.update(zip(node.outputs, result, strict=True))
+
+    def operator(self, node: Node) -> None:
+        """The node that the statement names."""
+        if node.blocks:
+            raise NotVerbatim(f"{node.kind} holds graphs", node.range)
+        inputs = [self.name(self.get(v)) for v in node.inputs]
+        while inputs and not inputs[-1]:
+            inputs.pop()
+        proto = self.scope.graph.node.add()
+        domain, proto.op_type = split_kind(node.kind)
+        if domain:
+            proto.domain = domain
+        proto.input.extend(inputs)
+        for v in node.outputs:
+            made = self.fresh(hint_of(v))
+            self.values[v] = made
+            proto.output.append(made.name)
+        for name, value in node.attributes.items():
+            if isinstance(value, StoredAttribute):
+                raise LoweringError(f"attribute '{name}' is not loaded", node.range)
+            proto.attribute.append(onnx_attribute(name, value, node))
+
+    def inputs(self, node: Node) -> list[Any]:
+        return [self.get(v) for v in node.inputs]
+
+    def call(self, function: Function, arguments: Sequence[Any], node: Node) -> Any:
+        """The statements of a function, in the place of its call."""
+        if function in self.calling or len(self.calling) > 50:
+            raise LoweringError(f"function '{function.name}' calls itself", node.range)
+        graph = function.graph
+        self._note_opsets(graph)
+        before = self.values
+        self.values = dict(zip(graph.inputs, arguments, strict=True))
+        self.calling.append(function)
+        self.block(graph.block)
+        self.calling.pop()
+        result = self.get(graph.outputs[0])
+        self.values = before
+        return result
+
+    # -- subgraphs -----------------------------------------------------------------------------------------------------
+
+    def results(self, block: Block) -> list[Any]:
+        return [self.get(v) for v in block.outputs]
+
+    def output(self, v: Any, names: list[str]) -> None:
+        """Make a value an output of the present subgraph: one that was made here and is not listed yet."""
+        name = self.name(v)
+        if name not in self.scope.own or name in names:
+            name = self.emit("Identity", [name], name).name
+        names.append(name)
+
+
+def _input_type(name: str, t: T.Type, given: T.Type | None, hint: T.Type | None, function: Function) -> onnx.TypeProto:
+    if isinstance(given, T.TensorType) and isinstance(hint, T.TensorType):
+        same = hint.dtype in (given.dtype, None) and (hint.rank is None or hint.rank == given.rank)
+        found: T.Type = T.TensorType(given.dtype, hint.dims if same and hint.dims is not None else given.dims)
+    else:
+        found = hint if isinstance(hint, T.OptionalType) else given or hint or t
+    if not any(isinstance(i, T.TensorType | T.SimpleType) for i in found.walk()):
+        raise NotVerbatim(f"input '{name}' is a {found}")
+    if any(isinstance(i, T.TensorType) and i.dtype is None for i in found.walk()):
+        raise LoweringError(
+            f"the element type of input '{name}' is not known: give example arguments, or annotate it as "
+            f'Annotated[Tensor, "float32[?, 3]"]',
+            function.graph.param_node.range,
+        )
+    return type_proto(found)
+
+
+def _declare_outputs(model: onnx.ModelProto, hints: Sequence[T.Type]) -> None:
+    """Give the outputs the types that annotations or onnx's inference tell; where both are silent, the runtime will know."""
+    if len(hints) == len(model.graph.output):
+        for o, hint in zip(model.graph.output, hints, strict=True):
+            o.type.CopyFrom(type_proto(hint))
+        return
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model)
+    except (onnx.shape_inference.InferenceError, ValueError):
+        return
+    for o, known in zip(model.graph.output, inferred.graph.output, strict=True):
+        o.type.CopyFrom(known.type)

@@ -1,0 +1,319 @@
+"""Methods as people write them: for Python files that are imported and run, and that the compiler reads as well.
+
+The printer of ``.code`` with other spellings, where those of TorchScript's text mean nothing to Python: ``i + 1`` for
+``torch.add(i, 1)``, ``ys.append(y)``, ``self.encoder(x)``, small tensors as literals, and ONNX operators of any name.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from bridge.exporters.python.literals import tensor_literal
+from bridge.exporters.python.source_printer import SourcePrinter
+from bridge.exporters.python.tagged import TaggedText
+from bridge.ir import dtypes
+from bridge.ir import types as T
+from bridge.ir.classes import Function, FunctionType
+from bridge.ir.errors import UnsupportedError
+from bridge.ir.graph import Block, Node, Value
+from bridge.ir.hints import hint_text
+from bridge.ir.literals import literal
+from bridge.ir.node_schema import schema_of
+
+__all__ = ["FilePrinter", "text_literal"]
+
+#: Names that the file uses itself.
+_FILE_NAMES = frozenset(
+    """
+    Annotated Any Dict List NoneType Optional Path Tensor Tuple Union annotate bool dict float int len list math model nn
+    number ops range self stacked stored str super torch tuple
+    """.split()
+)
+_LONG_LINE = 100
+#: Lines are broken beyond this; the file indents them once more.
+_WIDEST = 112
+_INFIX = {
+    "aten::lt": "<", "aten::le": "<=", "aten::gt": ">", "aten::ge": ">=", "aten::eq": "==", "aten::ne": "!=",
+    "aten::add": "+", "aten::sub": "-", "aten::mul": "*", "aten::div": "/", "aten::floordiv": "//",
+    "aten::remainder": "%", "aten::pow": "**", "aten::__and__": "&", "aten::__or__": "|", "aten::__is__": "is",
+    "aten::__isnot__": "is not",
+}  # fmt: skip
+#: Arguments that a program gives as numbers, and their Python names.
+_NUMBERED: dict[str, Callable[[int], str]] = {
+    "dtype": lambda code: f"torch.{dtypes.by_code(code).name}",
+    "memory_format": (
+        "torch.contiguous_format",
+        "torch.preserve_format",
+        "torch.channels_last",
+        "torch.channels_last_3d",
+    ).__getitem__,
+    "layout": ("torch.strided", "torch.sparse_coo").__getitem__,
+}
+_PREFIX = {"aten::neg": "-", "aten::__not__": "not "}
+
+
+class FilePrinter(SourcePrinter):
+    """Prints methods for a Python file.
+
+    ``type_name`` gives the names of classes, ``function_name`` those of functions that are called; ``stored`` receives the
+    tensors that are too long for the text, by the name that it uses.
+    """
+
+    def __init__(
+        self,
+        type_name: Callable[[T.Type], str | None],
+        function_name: Callable[[Function], str],
+        stored: dict[str, np.ndarray[Any, Any]],
+    ) -> None:
+        super().__init__(type_name=type_name)
+        self.function_name, self.stored = function_name, stored
+
+    def print_method(self, function: Function, is_method: bool = True) -> str:
+        """The ``def`` of a method or function, without indentation."""
+        schema, graph = function.schema, function.graph
+        self._used.clear()
+        parts = []
+        for i, (a, v) in enumerate(zip(schema.arguments, graph.inputs, strict=True)):
+            name = "self" if i == 0 and is_method else self.unique_name(a.name)
+            self.declared.add(v)
+            self.assign(v, name)
+            if i or not is_method:
+                default = f" = {self.default(a)}" if a.has_default else ""
+                parts.append(f"{name}: {self.input_annotation(a.name, a.type, function)}{default}")
+        if is_method:
+            parts.insert(0, "self")
+        result = self.result_annotation(schema.returns[0].type, graph.output_hints)
+        head = f"def {function.name}({', '.join(parts)})"
+        if len(head) + len(result) > _LONG_LINE:
+            head = f"def {function.name}(\n" + "".join(f"    {p},\n" for p in parts) + ")"
+        self.body.raw(f"{head} -> {result}:\n")
+        self.print_body(graph.block)
+        return "\n".join(map(_wrapped, self.text.split("\n")))
+
+    def input_annotation(self, name: str, t: T.Type, function: Function) -> str:
+        """``Annotated[Tensor, "float32[batch, ?]"]`` where more is known than the type."""
+        known = function.graph.input_hints.get(name)
+        hint = hint_text(known) if known is not None else None
+        return self.annotation(t) if hint is None else f'Annotated[{self.annotation(t)}, "{hint}"]'
+
+    def result_annotation(self, t: T.Type, hints: Sequence[T.Type]) -> str:
+        """The type of the results, with what is known of each."""
+        texts = [hint_text(h) for h in hints]
+        if not texts or None in texts:
+            return self.annotation(t)
+        return f"Annotated[{self.annotation(t)}, {', '.join(text_literal(h) for h in texts if h)}]"
+
+    def print_block(self, block: Block, more_follows: bool) -> None:
+        if block.owner is None:  # results keep their names, which are those of the model
+            self.inlined -= {v.node for v in block.outputs if v.has_debug_name}
+        super().print_block(block, more_follows)
+
+    # -- spellings -----------------------------------------------------------------------------------------------------
+
+    def indent(self) -> TaggedText:
+        self.body.raw("    " * self.level)
+        return self.body
+
+    def unique_name(self, candidate: str) -> str:
+        clean = re.sub(r"\W", "_", candidate, flags=re.ASCII)
+        if not clean or clean[0].isdigit() or keyword.iskeyword(clean) or clean in _FILE_NAMES:
+            clean = f"{clean}_" if clean and not clean[0].isdigit() else f"v{clean}"
+        return super().unique_name(clean)
+
+    def is_long(self, text: TaggedText) -> bool:
+        return text.size + self.level * 4 >= _LONG_LINE
+
+    def define(self, n: Node, expression: TaggedText | str) -> None:
+        if n.kind == "aten::append" and not any(v.use_count for v in n.outputs):
+            self.indent().add(str(expression)).raw("\n")
+        elif n.kind == "prim::ListConstruct" and not n.inputs:
+            self.name_values(n.outputs)
+            self.indent().join(self.use(n.output)).raw(f": {self.annotation(n.output.type)} = []\n")
+        elif any(not v.use_count for v in n.outputs) and len(n.outputs) > 1 and n.kind != "prim::If":
+            self._define_used(n, expression)
+        else:
+            super().define(n, expression)
+
+    def _define_used(self, n: Node, expression: TaggedText | str) -> None:
+        """Results that nobody uses are called ``_``."""
+        for v in n.outputs:
+            if v.use_count:
+                self.name_values([v])
+            else:
+                self.assign(v, "_")
+        self.indent().joined(self.uses(n.outputs)).raw(" = ").add(str(expression)).raw("\n")
+
+    def expression(self, n: Node) -> TaggedText:
+        out = TaggedText(self.current)
+        if n.kind in _INFIX and len(n.inputs) == 2 and self._plain(n):
+            out.join(self._operand(n.inputs[0])).raw(f" {_INFIX[n.kind]} ").join(self._operand(n.inputs[1]))
+        elif n.kind in _PREFIX and len(n.inputs) == 1 and self._plain(n):
+            out.raw(_PREFIX[n.kind]).join(self._operand(n.inputs[0]))
+        elif n.kind in _SPELLINGS:
+            _SPELLINGS[n.kind](self, out, n)
+        else:
+            return self._with_names(n, super().expression)
+        return out
+
+    def _with_names(self, n: Node, write: Callable[[Node], TaggedText]) -> TaggedText:
+        """Write an operator's call with names for element types and layouts, which are numbers in a program."""
+        schema = schema_of(n) if n.kind.startswith("aten::") else None
+        named: dict[Value, TaggedText | None] = {}
+        for a, v in zip(schema.arguments if schema is not None else (), n.inputs, strict=False):
+            value = v.node.attributes.get("value") if v.node.kind == "prim::Constant" else None
+            if a.name in _NUMBERED and isinstance(value, int) and v not in named:
+                named[v] = self._expressions.get(v)
+                self._expressions[v] = TaggedText(self.current).add(_NUMBERED[a.name](value))
+        text = write(n)
+        for v, before in named.items():
+            if before is None:
+                del self._expressions[v]
+            else:
+                self._expressions[v] = before
+        return text
+
+    @staticmethod
+    def _plain(n: Node) -> bool:
+        return not any(isinstance(v.type, T.TensorType | T.ListType) for v in n.inputs)
+
+    def _operand(self, v: Value) -> TaggedText:
+        use = self.use(v)
+        if v.node in self.inlined and v.node.kind in (*_INFIX, *_PREFIX) and self._plain(v.node):
+            return TaggedText(self.current).raw("(").join(use).raw(")")
+        return use
+
+    # -- constants -----------------------------------------------------------------------------------------------------
+
+    def constant(self, value: Any, t: T.Type | None) -> str:
+        return literal(value, t, self._special, self.annotation)
+
+    def _store(self, value: np.ndarray[Any, Any]) -> str:
+        """What the text calls a tensor that is stored beside it."""
+        for name, known in self.stored.items():
+            if known is value:
+                return f"stored.{name}"
+        name = f"constant_{len(self.stored)}"
+        self.stored[name] = value
+        return f"stored.{name}"
+
+    def _special(self, value: Any, t: T.Type | None) -> str | None:
+        if isinstance(value, np.ndarray):
+            return tensor_literal(value) or self._store(value)
+        if isinstance(value, str) and t is not T.DEVICE:
+            return text_literal(value)
+        if isinstance(value, float):
+            return _float(value)
+        return None
+
+
+def _float(value: float) -> str:
+    if math.isnan(value):
+        return "math.nan"
+    if math.isinf(value):
+        return "math.inf" if value > 0 else "-math.inf"
+    return repr(value)
+
+
+def _wrapped(line: str) -> str:
+    """A statement that is too long for a line, broken between the arguments of its outermost call."""
+    if len(line) <= _WIDEST or not line.endswith(")"):
+        return line
+    margin = " " * (len(line) - len(line.lstrip(" ")))
+    parts = _arguments(line[len(margin) :])
+    if parts is None:
+        return line
+    head, arguments = parts
+    lines, inside = [f"{margin}{head}("], f"{margin}    "
+    row = ""
+    for a in arguments:
+        if row and len(inside) + len(row) + len(a) + 3 > _WIDEST:
+            lines.append(f"{inside}{row},")
+            row = ""
+        row = f"{row}, {a}" if row else a
+    return "\n".join([*lines, f"{inside}{row},", f"{margin})"])
+
+
+def _arguments(text: str) -> tuple[str, list[str]] | None:
+    """What stands before the call that ends the text, and the call's arguments; None where that is no call."""
+    depth, quoted, start = 0, False, -1
+    cuts: list[int] = []
+    skip = False
+    for i, c in enumerate(text):
+        if skip:
+            skip = False
+        elif quoted:
+            quoted, skip = c != '"', c == "\\"
+        elif c == '"':
+            quoted = True
+        elif c in "([{":
+            if depth == 0:
+                start, cuts = i, []
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+        elif c == "," and depth == 1:
+            cuts.append(i)
+    if start <= 0 or not (text[start - 1].isalnum() or text[start - 1] in "_)") or not cuts:
+        return None
+    edges = [start, *cuts, len(text) - 1]
+    return text[:start], [text[a + 1 : b].strip() for a, b in pairwise(edges)]
+
+
+def text_literal(text: str) -> str:
+    """A string as Python source: double quotes, nothing in it that a terminal would act on."""
+    inside = "".join(_character(c) for c in text)
+    return f'"{inside}"'
+
+
+def _character(c: str) -> str:
+    if c in '"\\':
+        return f"\\{c}"
+    if c.isprintable():
+        return c
+    code = ord(c)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+# -- statements of TorchScript in Python's words -----------------------------------------------------------------------
+
+
+def _append(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    out.join(p.use(n.inputs[0])).raw(".append(").join(p.use(n.inputs[1])).raw(")")
+
+
+def _size(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    out.join(p.use(n.inputs[0])).raw(".size(").joined(p.uses(n.inputs[1:])).raw(")")
+
+
+def _length(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    out.joined(p.uses(n.inputs), "len(", ")")
+
+
+def _call_method(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    out.join(p.use(n.inputs[0]))
+    if n["name"] != "forward":
+        out.raw(".").add(n["name"])
+    out.joined(p.uses(n.inputs[1:]), "(", ")")
+
+
+def _call_function(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    t = n.inputs[0].type
+    if not isinstance(t, FunctionType):
+        raise UnsupportedError("a function value is called that is not known")
+    out.add(p.function_name(t.function)).joined(p.uses(n.inputs[1:]), "(", ")")
+
+
+_SPELLINGS: dict[str, Callable[[FilePrinter, TaggedText, Node], None]] = {
+    "aten::append": _append,
+    "aten::size": _size,
+    "aten::len": _length,
+    "prim::CallMethod": _call_method,
+    "prim::CallFunction": _call_function,
+}

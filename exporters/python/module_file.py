@@ -1,0 +1,226 @@
+"""A program as a Python file that can be imported: classes whose methods are the program's code, and ``model()``.
+
+The file names nothing that came from outside without making it an identifier or a quoted string first; weights are not
+in it but in a dict that the caller stores beside it, and ``model()`` loads from there.
+"""
+
+from __future__ import annotations
+
+import keyword
+import textwrap
+from typing import Any
+
+import numpy as np
+
+from bridge.exporters.python.file_printer import FilePrinter, text_literal
+from bridge.exporters.python.literals import tensor_literal
+from bridge.exporters.python.tagged import annotation
+from bridge.ir import dtypes
+from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
+from bridge.ir.errors import UnsupportedError
+from bridge.ir.types import TupleType, Type
+
+__all__ = ["module_file"]
+
+_HEADER = '''\
+"""{title}
+
+Printed by bridge {version}. The weights are in '{weights}' beside this file::
+
+    import bridge, {stem}
+    scripted = bridge.jit.script({stem}.model())
+"""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Dict, List, NamedTuple, Optional, Tuple, Union
+
+import bridge as torch
+from bridge import Tensor, nn
+from bridge.jit.printed import *
+
+'''
+
+_FOOTER = '''
+
+def model() -> {root}:
+    """The module, with its weights read from the file beside this one."""
+    module = {root}()
+    module.load_state_dict(torch.load_weights(Path(__file__).with_name({weights})))
+    return module.train({training})
+'''
+
+
+class _File:
+    """What is put into one file: names, classes, functions, arrays."""
+
+    def __init__(self) -> None:
+        self.taken = {
+            "Annotated",
+            "Any",
+            "NamedTuple",
+            "Path",
+            "Tensor",
+            "math",
+            "model",
+            "nn",
+            "ops",
+            "stored",
+            "torch",
+        }
+        self.arrays: dict[str, np.ndarray[Any, Any]] = {}
+        self.constants: dict[str, np.ndarray[Any, Any]] = {}
+        self.opsets: dict[str, int] = {}
+        #: Class and function definitions in order; classes by their text without the name, so that equal ones are one.
+        self.definitions: list[str] = []
+        self.classes: dict[str, str] = {}
+        self.functions: dict[Function, str] = {}
+        self.tuples: dict[str, str] = {}
+
+    def name(self, qualified: str) -> str:
+        """A new Python name after the last part of a qualified name."""
+        base = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in qualified.rpartition(".")[2])
+        if not base or base[0].isdigit() or keyword.iskeyword(base):
+            base = f"_{base}"
+        found, n = base, 1
+        while found in self.taken:
+            found, n = f"{base}_{n}", n + 1
+        self.taken.add(found)
+        return found
+
+    # -- modules -----------------------------------------------------------------------------------------------------
+
+    def module(self, obj: ScriptObject, path: str = "") -> str:
+        """Add the classes of a module and of those in it; returns the name of its class."""
+        children = {name: self.module(child, f"{path}{name}.") for name, child in obj.submodules()}
+        lines = ["    def __init__(self) -> None:", "        super().__init__()"]
+        for name, a in obj.type.attributes.items():
+            value = obj.attributes.get(name)
+            if (a.is_parameter or a.is_buffer) and value is not None:
+                self.arrays[path + name] = np.asarray(getattr(value, "_array", value))
+            made = _attribute(name, value, a.is_parameter, a.is_buffer, children.get(name, ""))
+            lines += [f"        {part}" for part in made.split("\n") if part]
+        lines += [f"        self.{name} = {_value(value)}" for name, value in obj.type.constants.items()]
+        for method in obj.type.methods.values():
+            lines += ["", textwrap.indent(self.method(method), "    ")]
+        text = "\n".join(lines)
+        if text not in self.classes:
+            name = self.classes[text] = self.name(obj.type.name)
+            self.definitions.append(f"class {name}(nn.Module):\n{text}\n")
+        return self.classes[text]
+
+    def method(self, function: Function, first: bool = True) -> str:
+        """The ``def`` of a method (or, without ``first``, of a function) after everything that it mentions."""
+        self.opsets.update(function.graph.opsets)
+        printer = FilePrinter(self.type_name, self.function, self.constants)
+        return printer.print_method(function, is_method=first).rstrip("\n")
+
+    def function(self, function: Function) -> str:
+        """The name of a function that is called; its definition is added."""
+        if function.qualified_name in _PRINTED:
+            return function.name
+        if function not in self.functions:
+            self.functions[function] = self.name(function.qualified_name)
+            text = self.method(function, first=False)
+            head = f"def {function.name}("
+            assert text.startswith(head)
+            self.definitions.append(f"def {self.functions[function]}({text[len(head) :]}\n")
+        return self.functions[function]
+
+    def type_name(self, t: Type) -> str | None:
+        """The name of a class; NamedTuples are added. Raises UnsupportedError for other classes."""
+        if isinstance(t, TupleType) and t.name:
+            if t.name not in self.tuples:
+                self.tuples[t.name] = self.name(t.name)
+                fields = zip(t.fields, t.elements, strict=True)
+                lines = [f"    {f}: {annotation(e, self.type_name)}" for f, e in fields]
+                self.definitions.append("\n".join([f"class {self.tuples[t.name]}(NamedTuple):", *lines]) + "\n")
+            return self.tuples[t.name]
+        if isinstance(t, FunctionType):
+            return self.function(t.function)
+        if isinstance(t, ClassType) and t.is_module:
+            return None
+        raise UnsupportedError(f"{t} has no form in a Python file yet")
+
+
+#: Functions of bridge.jit.printed, which the file imports.
+_PRINTED = ("__torch__.torch.jit.printed.stacked",)
+
+
+def module_file(
+    root: ScriptObject, *, stem: str, weights: str, title: str, version: str, stored: bool
+) -> tuple[str, dict[str, np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]]]:
+    """The text of the file, the weights by ``state_dict`` name, and the constants that the text calls ``stored.NAME``.
+
+    Classes come before those that use them; modules that are alike share one. ``stored`` says whether attributes of nodes are
+    stored beside the file. Raises UnsupportedError for what Python source cannot hold.
+    """
+    file = _File()
+    name = file.module(root)
+    beside = _one_line(weights)
+    parts = [_HEADER.format(title=_one_line(title), version=version, weights=beside, stem=_one_line(stem))]
+    if file.opsets:
+        versions = ", ".join(f"{text_literal(domain)}: {v}" for domain, v in file.opsets.items())
+        parts.append(f"ops = torch.ops.opset({{{versions}}})\n")
+    if stored or file.constants:
+        parts.append(f"stored = torch.ops.stored(Path(__file__).with_name({text_literal(weights)}))\n")
+    parts += [f"\n\n{text}" for text in file.definitions]
+    training = bool(root.attributes.get("training", False))
+    parts.append(_FOOTER.format(root=name, weights=text_literal(weights), training=training))
+    return "".join(parts), file.arrays, file.constants
+
+
+_SKIPPED = ("training", "_is_full_backward_hook")
+
+
+def _attribute(name: str, value: Any, is_parameter: bool, is_buffer: bool, child: str) -> str:
+    """The statement of ``__init__`` that makes one attribute; "" for those that nn.Module makes. ``child``: a module's class."""
+    if name in _SKIPPED:
+        return ""
+    usual = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not name.startswith("_")
+    quoted = text_literal(name)
+    if child:
+        return f"self.{name} = {child}()" if usual else f"self.add_module({quoted}, {child}())"
+    if is_parameter or is_buffer:
+        register = "register_parameter" if is_parameter else "register_buffer"
+        if value is None:
+            return f"self.{register}({quoted}, None)"
+        made = _empty(np.asarray(getattr(value, "_array", value)))
+        if is_buffer:
+            return f"self.register_buffer({quoted}, {made})"
+        grad = "" if getattr(value, "requires_grad", False) else ", requires_grad=False"
+        made = f"nn.Parameter({made}{grad})"
+        return f"self.{name} = {made}" if usual else f"self.register_parameter({quoted}, {made})"
+    text = _value(value)
+    return f"self.{name} = {text}" if usual else f"setattr(self, {quoted}, {text})"
+
+
+def _empty(array: np.ndarray[Any, Any]) -> str:
+    """``torch.empty(3, 4)``: the place of a tensor that is loaded later."""
+    dtype = dtypes.by_numpy(array.dtype)
+    size = ", ".join(map(str, array.shape)) if array.shape else "[]"
+    return f"torch.empty({size})" if dtype.name == "float32" else f"torch.empty({size}, dtype=torch.{dtype.name})"
+
+
+def _value(value: Any) -> str:
+    """A plain attribute's value as source. Raises UnsupportedError."""
+    if isinstance(value, str):
+        return text_literal(value)
+    if value is None or isinstance(value, bool | int):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(value) if np.isfinite(value) else f'float("{value}")'
+    if isinstance(value, list | tuple):
+        inside = ", ".join(map(_value, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_value(k)}: {_value(v)}" for k, v in value.items()) + "}"
+    if hasattr(value, "__array__"):
+        literal = tensor_literal(np.asarray(getattr(value, "_array", value)))
+        if literal is not None:
+            return literal
+    raise UnsupportedError(f"an attribute of type {type(value).__name__} cannot be written as Python source")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("\\", "\\\\").replace('"', "'")

@@ -1,0 +1,302 @@
+"""GraphProto → Graph: one node for one node, every name and record kept.
+
+``If`` becomes ``prim::If`` on ``aten::Bool`` of the condition, which is what it means; every other operator is the node
+``onnx::Op`` (``domain::Op``), its subgraphs blocks. Initializers are attributes of the module, dotted names a hierarchy.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import onnx
+from onnx import AttributeProto
+
+from bridge.importers.onnx.errors import OnnxImportError
+from bridge.importers.onnx.kinds import propagate_kinds
+from bridge.importers.onnx.values import (
+    attribute_value,
+    metadata,
+    sparse_value,
+    tensor_value,
+    type_of,
+    written_empty,
+)
+from bridge.ir.classes import ClassType, CompilationUnit, Function, ScriptObject
+from bridge.ir.foreign import ForeignArray, GraphInfo, NodeInfo, Subgraph
+from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.schema import Argument, Schema
+from bridge.ir.types import BOOL, NONE, TENSOR, TensorType, TupleType
+
+__all__ = ["GraphBuilder", "ModuleBuilder", "forward_function", "graph_info", "kind_of"]
+
+
+class Scope:
+    """The values and declared types that a graph sees: its own and those of the graphs around it."""
+
+    __slots__ = ("types", "values")
+
+    def __init__(self, outer: Scope | None = None) -> None:
+        self.values: ChainMap[str, Value] = outer.values.new_child() if outer else ChainMap()
+        self.types: ChainMap[str, onnx.TypeProto] = outer.types.new_child() if outer else ChainMap()
+
+
+def kind_of(domain: str, op_type: str) -> str:
+    """The IR kind of an ONNX operator: ``onnx::Conv``, ``com.microsoft::Attention``."""
+    return f"{domain or 'onnx'}::{op_type}"
+
+
+class GraphBuilder:
+    """Builds the graph of one model or function; the attributes of ``module`` take the initializers."""
+
+    def __init__(self, where: str, module: ModuleBuilder) -> None:
+        self.where, self.module = where, module
+        self.graph = Graph()
+        self.self_value = self.graph.add_input("self", module.root.type)
+        self._none: Value | None = None
+
+    def build(self, proto: onnx.GraphProto, opsets: Mapping[str, int] | None = None) -> Graph:
+        """The graph of the model's top level; several outputs are returned as a tuple."""
+        self.graph.opsets.update(opsets or {})
+        info = self.graph.foreign = graph_info(proto)
+        scope = Scope()
+        self._open_block(self.graph.block, proto, scope, info)
+        self._nodes(self.graph.block, proto.node, scope)
+        results = [self._lookup(o.name, scope, "a graph output") for o in proto.output]
+        if len(results) == 1:
+            self.graph.add_output(results[0])
+        else:
+            pack = self.graph.block.append(self.graph.create("prim::TupleConstruct", results))
+            pack.output.type = TupleType(*[v.type for v in results])
+            self.graph.add_output(pack.output)
+        propagate_kinds(self.graph)
+        return self.graph
+
+    def _open_block(self, block: Block, proto: onnx.GraphProto, scope: Scope, info: GraphInfo) -> None:
+        """Add the parameters and initializers of a graph to its block and scope."""
+        initial = {t.name for t in proto.initializer} | {t.values.name for t in proto.sparse_initializer}
+        for i in proto.input:
+            if i.name not in initial:
+                v = block.add_input(type=type_of(i.type))
+                self._name(v, i.name)
+                self._bind(scope, i.name, v, "an input")
+        for t in proto.initializer:
+            self._bind(scope, t.name, self._initializer(block, t.name, tensor_value(t, self.where)), "an initializer")
+        for s in proto.sparse_initializer:
+            name = s.values.name
+            self._bind(scope, name, self._initializer(block, name, sparse_value(s, self.where)), "an initializer")
+        scope.types.update({v.name: v.type for v in (*proto.value_info, *proto.output)})
+
+    def _initializer(self, block: Block, name: str, array: ForeignArray) -> Value:
+        path = self.module.add(name, array)
+        v = self.self_value
+        at = self.module.root
+        for part in path.split("."):
+            n = block.append(self.graph.create("prim::GetAttr", [v], name=part))
+            n.output.type = at.type.attributes[part].type
+            v = n.output
+            at = at.attributes[part] if isinstance(at.attributes[part], ScriptObject) else at
+        self._name(v, name)
+        return v
+
+    def _nodes(self, block: Block, nodes: Iterable[onnx.NodeProto], scope: Scope) -> None:
+        for n in nodes:
+            if n.op_type == "If" and n.domain in ("", "ai.onnx"):
+                self._if(block, n, scope)
+            else:
+                self._node(block, n, scope)
+
+    def _node(self, block: Block, proto: onnx.NodeProto, scope: Scope) -> None:
+        node = self.graph.create(kind_of(proto.domain, proto.op_type), (), 0)
+        for name in proto.input:
+            node.add_input(self._lookup(name, scope, proto.name or proto.op_type) if name else self._omitted())
+        info = self._info(proto)
+        for a in proto.attribute:
+            if a.type == AttributeProto.GRAPH:
+                node.attributes[a.name] = self._subgraph(node, a.g, scope)
+            elif a.type == AttributeProto.GRAPHS:
+                node.attributes[a.name] = [self._subgraph(node, g, scope) for g in a.graphs]
+            else:
+                node.attributes[a.name] = attribute_value(a, self.where)
+        self._finish(block, node, proto, info, scope)
+
+    def _if(self, block: Block, proto: onnx.NodeProto, scope: Scope) -> None:
+        graphs = {a.name: a.g for a in proto.attribute if a.type == AttributeProto.GRAPH}
+        if set(graphs) != {"then_branch", "else_branch"} or len(proto.input) != 1 or len(proto.attribute) != 2:
+            raise OnnxImportError(
+                f"{self.where}: node '{proto.name}': an If has a condition, then_branch and else_branch"
+            )
+        cast = block.append(self.graph.create("aten::Bool", [self._lookup(proto.input[0], scope, proto.name)]))
+        cast.output.type, cast.overload = BOOL, "Tensor"
+        node = self.graph.create("prim::If", [cast.output], 0)
+        info = self._info(proto)
+        made = {name: self._subgraph(node, graphs[name], scope) for name in ("then_branch", "else_branch")}
+        info.graphs = {a.name: made[a.name] for a in proto.attribute}
+        self._finish(block, node, proto, info, scope)
+        for branch in node.blocks:
+            if len(branch.outputs) != len(node.outputs):
+                raise OnnxImportError(
+                    f"{self.where}: node '{proto.name}': its branches give different numbers of results"
+                )
+
+    def _info(self, proto: onnx.NodeProto) -> NodeInfo:
+        empty = written_empty(proto, "name", "domain", "doc_string", "overload")
+        return NodeInfo(proto.doc_string, metadata(proto.metadata_props), empty=empty)
+
+    def _finish(self, block: Block, node: Node, proto: onnx.NodeProto, info: NodeInfo, scope: Scope) -> None:
+        node.export_name, node.foreign, node.overload = proto.name, info, proto.overload or node.overload
+        block.append(node)
+        for name in proto.output:
+            v = node.add_output()
+            declared = scope.types.get(name)
+            if declared is not None:
+                v.type = type_of(declared)
+            self._name(v, name)
+            if name:
+                self._bind(scope, name, v, proto.name or proto.op_type)
+
+    def _subgraph(self, node: Node, proto: onnx.GraphProto, outer: Scope) -> Subgraph:
+        block = node.add_block()
+        info = graph_info(proto)
+        scope = Scope(outer)
+        self._open_block(block, proto, scope, info)
+        self._nodes(block, proto.node, scope)
+        for o in proto.output:
+            block.add_output(self._lookup(o.name, scope, f"an output of subgraph '{proto.name}'"))
+        return Subgraph(len(node.blocks) - 1, info)
+
+    def _lookup(self, name: str, scope: Scope, user: str) -> Value:
+        v = scope.values.get(name)
+        if v is None:
+            raise OnnxImportError(f"{self.where}: '{name}', used by '{user}', is not defined before it")
+        return v
+
+    def _bind(self, scope: Scope, name: str, v: Value, by: str) -> None:
+        if name in scope.values:
+            raise OnnxImportError(f"{self.where}: '{name}', given by '{by}', is defined already")
+        scope.values[name] = v
+
+    def _omitted(self) -> Value:
+        if self._none is None:
+            n = self.graph.block.prepend(self.graph.create("prim::Constant"))
+            n.output.type = NONE
+            self._none = n.output
+        return self._none
+
+    def _name(self, v: Value, name: str) -> None:
+        v.export_name = name
+        if name and not name.isdigit() and self.graph.value(name) is None:
+            v.set_debug_name(name)
+
+
+class ModuleBuilder:
+    """The object tree of a model: initializers by dotted name, every name part an attribute."""
+
+    def __init__(self, name: str, unit: CompilationUnit) -> None:
+        self.unit = unit
+        self.root = self._object(f"__torch__.{name}")
+        self.names: dict[str, str] = {}
+
+    @classmethod
+    def around(cls, root: ScriptObject) -> ModuleBuilder:
+        """A builder on a copy of a module's objects (its methods and tensors are not copied; the root gets no methods)."""
+        builder = cls(root.type.name.rpartition(".")[2], CompilationUnit())
+        builder._take(root, builder.root)
+        return builder
+
+    def _take(self, source: ScriptObject, target: ScriptObject) -> None:
+        for name, a in source.type.attributes.items():
+            value = source.attributes.get(name)
+            if isinstance(value, ScriptObject):
+                child = target.attributes[name] = self._object(f"__torch__.{_child_class(target.type.name, name)}")
+                child.type.methods.update(value.type.methods)
+                target.type.add_attribute(name, child.type)
+                self._take(value, child)
+            else:
+                target.type.add_attribute(name, a.type, a.is_parameter, a.is_buffer)
+                target.attributes[name] = value
+
+    def _object(self, qualified: str) -> ScriptObject:
+        t = ClassType(self.unit.unique_name(qualified), is_module=True)
+        self.unit.add_type(t.name, t)
+        return ScriptObject(t)
+
+    def add(self, name: str, value: Any) -> str:
+        """Place a tensor under its dotted name; returns the path it got (``names`` maps it back)."""
+        parts = [_attribute_name(p) for p in name.split(".")]
+        at = self.root
+        for part in parts[:-1]:
+            child = at.attributes.get(part)
+            if not isinstance(child, ScriptObject) and part in at.attributes:
+                at, parts = self.root, [_attribute_name(name)]
+                break
+            if child is None:
+                child = at.attributes[part] = self._object(f"__torch__.{_child_class(at.type.name, part)}")
+                at.type.add_attribute(part, child.type)
+            at = child
+        leaf = parts[-1]
+        while leaf in at.attributes:
+            leaf += "_"
+        parts[-1] = leaf
+        floating = getattr(value, "dtype", None) is not None and value.dtype.kind in "fc"
+        at.type.add_attribute(leaf, TENSOR, is_parameter=floating, is_buffer=not floating)
+        at.attributes[leaf] = value
+        path = ".".join(parts)
+        self.names[path] = name
+        return path
+
+
+#: What every module has already: attributes of these names would hide it.
+_RESERVED = frozenset(
+    """
+    T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
+    named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
+    register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
+    state_dict to to_empty train training type xpu zero_grad
+    """.split()
+)
+
+
+def _child_class(parent: str, part: str) -> str:
+    """The class of a submodule after its name: ``conv_block`` → ``ConvBlock``; ``layers.0`` → ``Layers0``."""
+    name = "".join(w[0].upper() + w[1:] for w in part.split("_") if w)
+    return name if name and not name[0].isdigit() else parent.rpartition(".")[2] + name
+
+
+def _attribute_name(part: str) -> str:
+    clean = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in part)
+    return f"{clean}_" if clean in _RESERVED or not clean or clean.startswith("_") else clean
+
+
+def graph_info(proto: onnx.GraphProto) -> GraphInfo:
+    """The records of a graph that the IR has no place for."""
+    return GraphInfo(
+        name=proto.name,
+        doc=proto.doc_string,
+        metadata=metadata(proto.metadata_props),
+        inputs={v.name: v.SerializeToString() for v in proto.input},
+        outputs={v.name: v.SerializeToString() for v in proto.output},
+        value_info={v.name: v.SerializeToString() for v in proto.value_info},
+        initializers=[t.name for t in proto.initializer],
+        quantization=[q.SerializeToString() for q in proto.quantization_annotation],
+        empty=written_empty(proto, "name", "doc_string"),
+    )
+
+
+def forward_schema(graph: Graph) -> Schema:
+    """The schema of ``forward`` that a graph's inputs and result give."""
+    arguments = [Argument("self", graph.inputs[0].type)]
+    for v in graph.inputs[1:]:
+        t = TENSOR if isinstance(v.type, TensorType) else v.type
+        arguments.append(Argument(v.debug_name, t))
+    result = graph.outputs[0].type
+    return Schema("forward", "", arguments, [Argument("", result)])
+
+
+def forward_function(qualified: str, graph: Graph) -> Function:
+    """The method ``forward`` with that graph."""
+    return Function(f"{qualified}.forward", graph, forward_schema(graph))

@@ -1,0 +1,147 @@
+"""Protos of values → plain values: tensors to arrays, types to types, attributes to Python values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx import AttributeProto, SparseTensorProto, TensorProto, TypeProto, ValueInfoProto, numpy_helper
+
+from bridge.importers.onnx.errors import OnnxImportError
+from bridge.ir import dtypes
+from bridge.ir.foreign import ForeignArray, GraphInfo, RawAttribute, TypedList
+from bridge.ir.types import ANY, TENSOR, DictType, ListType, TensorType, Type, optional
+
+__all__ = ["attribute_value", "declared_type", "metadata", "sparse_value", "tensor_value", "type_of", "written_empty"]
+
+#: The most elements that a sparse tensor is given room for.
+_MOST_DENSE = 1 << 31
+
+# Fields of a TensorProto that a ForeignArray restores; a tensor that has others keeps its original.
+_RESTORED = {"dims", "data_type", "raw_data", "name", "doc_string"}
+
+
+def tensor_value(proto: TensorProto, where: str) -> ForeignArray:
+    """The array of a tensor, which remembers how it was written. Raises OnnxImportError when it is malformed."""
+    try:
+        array = _strings(proto) if proto.data_type == TensorProto.STRING else numpy_helper.to_array(proto)
+    except (ValueError, TypeError, KeyError, NotImplementedError) as e:
+        raise OnnxImportError(f"{where}: tensor '{proto.name}' cannot be read: {e}") from e
+    value = array.view(ForeignArray) if isinstance(array, np.ndarray) else np.asarray(array).view(ForeignArray)
+    value.proto_name, value.proto_doc = proto.name, proto.doc_string
+    if {f.name for f, _ in proto.ListFields()} - _RESTORED or not proto.HasField("raw_data"):
+        value.typed = True
+        value.raw_proto = proto.SerializeToString()
+    return value
+
+
+def sparse_value(proto: SparseTensorProto, where: str) -> ForeignArray:
+    """The dense array of a sparse tensor, which remembers its sparse form. Raises OnnxImportError when it is malformed."""
+    values = tensor_value(proto.values, where)
+    at = tensor_value(proto.indices, where)
+    shape = tuple(proto.dims)
+    if min(shape, default=0) < 0 or math.prod(shape) > _MOST_DENSE:
+        raise OnnxImportError(f"{where}: sparse tensor '{proto.values.name}' has the shape {list(shape)}: too large")
+    dense = np.zeros(shape, values.dtype)
+    try:
+        place = np.unravel_index(np.asarray(at), shape) if at.ndim == 1 else tuple(np.asarray(at).T)
+        dense[place] = np.asarray(values)
+    except (ValueError, IndexError) as e:
+        raise OnnxImportError(f"{where}: sparse tensor '{proto.values.name}' cannot be read: {e}") from e
+    value = dense.view(ForeignArray)
+    value.proto_name, value.sparse, value.raw_proto = proto.values.name, True, proto.SerializeToString()
+    return value
+
+
+def _strings(proto: TensorProto) -> np.ndarray[Any, Any]:
+    """A tensor of strings as an array of objects: str, or bytes where they are no UTF-8."""
+    flat = np.empty(len(proto.string_data), dtype=object)
+    flat[:] = [_text(s) for s in proto.string_data]
+    return flat.reshape(tuple(proto.dims))
+
+
+def type_of(proto: TypeProto) -> Type:
+    """The IR type of a value's declared type; TENSOR or Any where it says nothing that the IR knows."""
+    kind = proto.WhichOneof("value")
+    if kind == "tensor_type":
+        t = proto.tensor_type
+        try:
+            dtype = dtypes.by_onnx(t.elem_type) if t.elem_type else None
+        except KeyError:
+            dtype = None  # strings, 4-bit integers…: the record that is kept has it
+        if not t.HasField("shape"):
+            return TensorType(dtype) if dtype else TENSOR
+        dims = [d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in t.shape.dim]
+        return TensorType(dtype, dims)
+    if kind == "sequence_type":
+        return ListType(type_of(proto.sequence_type.elem_type))
+    if kind == "optional_type":
+        return optional(type_of(proto.optional_type.elem_type))
+    if kind == "map_type":
+        from bridge.ir.types import INT, STR
+
+        key = STR if proto.map_type.key_type == TensorProto.STRING else INT
+        return DictType(key, type_of(proto.map_type.value_type))
+    return ANY if kind else TENSOR
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+_SCALARS: dict[int, Callable[[AttributeProto], Any]] = {
+    AttributeProto.INT: lambda a: a.i,
+    AttributeProto.FLOAT: lambda a: a.f,
+    AttributeProto.STRING: lambda a: _text(a.s),
+}
+_LISTS: dict[int, tuple[str, Callable[[AttributeProto], list[Any]]]] = {
+    AttributeProto.INTS: ("ints", lambda a: list(a.ints)),
+    AttributeProto.FLOATS: ("floats", lambda a: list(a.floats)),
+    AttributeProto.STRINGS: ("strings", lambda a: [_text(s) for s in a.strings]),
+}
+
+
+def attribute_value(attribute: AttributeProto, where: str) -> Any:
+    """The Python value of an attribute other than a graph; a RawAttribute for what has none."""
+    if attribute.ref_attr_name or attribute.doc_string:
+        return RawAttribute(attribute.SerializeToString())
+    scalar = _SCALARS.get(attribute.type)
+    if scalar is not None:
+        return scalar(attribute)
+    if attribute.type in _LISTS:
+        kind, read = _LISTS[attribute.type]
+        return read(attribute) or TypedList(kind)
+    if attribute.type == AttributeProto.TENSOR:
+        return tensor_value(attribute.t, where)
+    if attribute.type == AttributeProto.TYPE_PROTO:
+        return RawAttribute(attribute.SerializeToString(), type_of(attribute.tp))
+    if attribute.type == AttributeProto.SPARSE_TENSOR:
+        return sparse_value(attribute.sparse_tensor, where)
+    if attribute.type == AttributeProto.TENSORS and attribute.tensors:
+        return [tensor_value(t, where) for t in attribute.tensors]
+    return RawAttribute(attribute.SerializeToString())
+
+
+def metadata(entries: Any) -> dict[str, str]:
+    """metadata_props as a dict."""
+    return {e.key: e.value for e in entries}
+
+
+def written_empty(proto: Any, *names: str) -> tuple[str, ...]:
+    """Which of these text fields are written out although they are empty."""
+    return tuple(n for n in names if proto.HasField(n) and not getattr(proto, n))
+
+
+def declared_type(info: GraphInfo, name: str) -> Type | None:
+    """The type that a graph declares for a value of its own; None when it says nothing."""
+    data = info.outputs.get(name) or info.inputs.get(name) or info.value_info.get(name)
+    if not data:
+        return None
+    proto = ValueInfoProto()
+    proto.ParseFromString(data)
+    return type_of(proto.type)

@@ -1,0 +1,306 @@
+"""Statements that steer: if, loops, break, continue, with, raise, assert, del."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bridge.importers.script import matching
+from bridge.importers.script import tree as X
+from bridge.importers.script.conditions import Condition, Refinements
+from bridge.importers.script.core import EmitterCore
+from bridge.importers.script.environment import Frame, as_simple
+from bridge.importers.script.errors import CompileError
+from bridge.importers.script.matching import Named, insert_constant
+from bridge.importers.script.sugared import ExceptionMessage, ExceptionValue, MethodValue, SugaredValue
+from bridge.importers.script.values import SimpleValue
+from bridge.ir import types as T
+from bridge.ir.classes import ClassType
+from bridge.ir.graph import Block, Value
+from bridge.ir.source import SourceRange
+
+__all__ = ["MAX_TRIPS", "ControlMixin"]
+
+#: The trip count of a loop that only its condition ends.
+MAX_TRIPS = (1 << 63) - 1
+
+
+class ControlMixin(EmitterCore):
+    """The part of the emitter for control flow."""
+
+    # -- if ----------------------------------------------------------------------------------------------------
+
+    def emit_if(self, s: X.If) -> None:
+        self.branches(s.range, self.condition(s.cond), s.body, s.orelse)
+
+    def branches(
+        self, range: SourceRange, condition: Condition, then: Sequence[X.Stmt], other: Sequence[X.Stmt]
+    ) -> None:
+        """Emit both branches, or the one that a static condition chooses."""
+        refinements = condition.refinements
+        if condition.static is not None:
+            self.refine(range, refinements if condition.static else refinements.not_())
+            self.emit_statements(then if condition.static else other)
+            return
+        n = self.node("prim::If", [condition.value], 0, range)
+        blocks = n.add_block(), n.add_block()
+        frames = (
+            self._branch(blocks[0], then, refinements, range),
+            self._branch(blocks[1], other, refinements.not_(), range),
+        )
+        exits = blocks[0] in self.exit_blocks, blocks[1] in self.exit_blocks
+        if all(exits):
+            assert n.block is not None
+            self.exit_blocks.add(n.block)
+        mutated = self._mutated(range, blocks, frames, exits)
+        for name in sorted(mutated):
+            self._join(range, name, blocks, frames, exits)
+
+    def _branch(self, block: Block, body: Sequence[X.Stmt], refinements: Refinements, range: SourceRange) -> Frame:
+        self.push(block)
+        with self.graph.inserting(block):
+            self.refine(X.merged(body[0].range, body) if body else range, refinements)
+            self.emit_statements(body)
+        return self.pop()
+
+    def _mutated(
+        self,
+        range: SourceRange,
+        blocks: tuple[Block, Block],
+        frames: tuple[Frame, Frame],
+        exits: tuple[bool, bool],
+    ) -> set[str]:
+        """Variables assigned in a branch and defined after the other, too (or the other never gets that far)."""
+        mutated: set[str] = set()
+        for i, j, where in ((0, 1, "false"), (1, 0, "true")):
+            for name in list(frames[i].types):
+                with self.graph.inserting(blocks[j]):
+                    if frames[j].find(name) is not None or exits[j]:
+                        mutated.add(name)
+                    else:
+                        text = CompileError(
+                            f"{name} is not defined in the {where} branch: assign it before the if", range
+                        )
+                        self.frame.explain(name, str(text))
+        return mutated
+
+    def _join(
+        self,
+        range: SourceRange,
+        name: str,
+        blocks: tuple[Block, Block],
+        frames: tuple[Frame, Frame],
+        exits: tuple[bool, bool],
+    ) -> None:
+        values: list[Value | None] = [None, None]
+        for i in (0, 1):
+            if not exits[i]:
+                with self.graph.inserting(blocks[i]):
+                    values[i] = frames[i].value(name, range)
+        if all(exits):
+            return
+        for i in (0, 1):
+            if exits[i]:  # never used, but every path must define the variable
+                other = values[1 - i]
+                assert other is not None
+                with self.graph.inserting(blocks[i]):
+                    values[i] = self.graph.insert(self.uninitialized(other.type)).output
+                    self.node("prim::Store", [values[i]], 0, None, name=name)  # type: ignore[list-item]
+        a, b = values
+        assert a is not None
+        assert b is not None
+        outer = self.frame.find(name)
+        known = as_simple(outer) if outer is not None else None
+        to_union = known is not None and (
+            isinstance(known.type, T.UnionType | T.OptionalType) or known.type is T.NUMBER
+        )
+        unified = T.unify(a.type, b.type, to_union)
+        if unified is None:
+            error = CompileError(
+                f"Type mismatch: {name} is set to type {a.type.annotation()} in the true branch and type "
+                f"{b.type.annotation()} in the false branch: use two variables",
+                range,
+            )
+            if frames[0].find_outside(name) is not None or frames[1].find_outside(name) is not None:
+                raise error
+            self.frame.explain(name, str(error))
+            return
+        self.frame.types[name] = unified
+
+    # -- loops -------------------------------------------------------------------------------------------------
+
+    def loop(
+        self,
+        range: SourceRange,
+        body: Callable[[], None],
+        iterable: SugaredValue | None,
+        target: X.Expr | None,
+        cond: X.Expr | None,
+    ) -> None:
+        """``prim::Loop`` with its condition in a second block; the SSA pass gives it its final form."""
+        trips = iterable.len(range, self) if iterable is not None else self.number(MAX_TRIPS, range)
+        n = self.node("prim::Loop", (), 0, range)
+        body_block, condition_block = n.add_block(), n.add_block()
+        self.push(condition_block)
+        if cond is not None:
+            with self.graph.inserting(condition_block):
+                out = self.to_bool(cond.range, self.expr(cond))
+        else:
+            with self.graph.inserting(n):
+                out = insert_constant(self.graph, True, range)
+        condition_block.add_output(out)
+        self.pop()
+        n.add_input(trips)
+        with self.in_loop("loop"):
+            index = body_block.add_input("", T.INT)
+            self.push(body_block)
+            with self.graph.inserting(body_block):
+                if iterable is not None and target is not None:
+                    element = iterable.getitem(range, self, index).as_value(range, self)
+                    self.check_targets([target], range)
+                    self.assign_each([target], [SimpleValue(element)], range, 1)
+                body()
+            self.pop()
+
+    def unrolled(self, range: SourceRange, body: Callable[[], None], iterable: SugaredValue, target: X.Expr) -> None:
+        """The body once per element: the elements may have different types."""
+        length = iterable.static_len()
+        assert length is not None
+        with self.in_loop("unrolled"):
+            for i in _count(length):
+                index = self.number(i, range)
+                element = iterable.getitem(range, self, index)
+                self.assign_each([target], [element], target.range, 1)
+                body()
+
+    def for_each(self, target: X.Expr, iter: X.Expr, range: SourceRange, body: Callable[[], None]) -> None:
+        iterable = self.sugared(iter, 1).iter(range, self)
+        if iterable.static_len() is None:
+            self.loop(range, body, iterable, target, None)
+        else:
+            self.unrolled(range, body, iterable, target)
+
+    def emit_for(self, s: X.For) -> None:
+        self.for_each(s.target, s.iter, s.range, lambda: self.emit_statements(s.body))
+
+    def emit_while(self, s: X.While) -> None:
+        self.loop(s.range, lambda: self.emit_statements(s.body), None, None, s.cond)
+
+    def _check_in_loop(self, range: SourceRange, what: str) -> None:
+        if not self.loop_status:
+            raise CompileError(f"SyntaxError: '{what}' outside loop", range)
+        if self.loop_status == "unrolled":
+            raise CompileError(
+                "Because we emit iteration over modulelists or tuples as unrolled loops, we do not support break or "
+                "continue inside the body of these loops",
+                range,
+            )
+
+    def emit_break(self, s: X.Break) -> None:
+        self._check_in_loop(s.range, "break")
+        self.node("prim::BreakStmt", (), 0, s.range)
+
+    def emit_continue(self, s: X.Continue) -> None:
+        self._check_in_loop(s.range, "continue")
+        self.node("prim::ContinueStmt", (), 0, s.range)
+
+    # -- with, raise, assert, del ------------------------------------------------------------------------------
+
+    def emit_with(self, s: X.With) -> None:
+        entered: list[Value] = []
+        for target, variable in s.items:
+            value = self.expr(target)
+            n = self.node("prim::Enter", [value], 1, None)
+            entered.append(value)
+            if not isinstance(value.type, ClassType):
+                raise CompileError("With item expression must return an object", target.range)
+            n.output.type = self._check_context(value.type, target.range)
+            if variable is not None:
+                if not isinstance(variable, X.Var):
+                    raise CompileError("the target of with must be a name", variable.range)
+                self.frame.set_value(variable.range, variable.name, n.output)
+        self.emit_statements(s.body)
+        for value in reversed(entered):
+            n = self.node("prim::Exit", (), 1, None)
+            n.add_input(value)
+
+    def _check_context(self, t: ClassType, range: SourceRange) -> T.Type:
+        """The type that ``__enter__`` returns."""
+        enter, leave = t.find_method("__enter__"), t.find_method("__exit__")
+        if enter is None or leave is None:
+            raise CompileError(
+                "Object returned by with item expression does not define __enter__ and __exit__ methods", range
+            )
+        if len(enter.schema.arguments) != 1:
+            raise CompileError("__enter__ must have only one argument and one return value", range)
+        if len(leave.schema.arguments) != 4:
+            raise CompileError("__exit__ must have four arguments", range)
+        for i, a in enumerate(leave.schema.arguments[1:], 1):
+            if a.type is not T.ANY:
+                raise CompileError(
+                    f"argument {i} of __exit__ must have Any type; TorchScript does not currently support passing "
+                    "exception type, value, or traceback to the __exit__ function.",
+                    range,
+                )
+        return enter.schema.returns[0].type
+
+    def emit_raise(self, s: X.Raise) -> None:
+        value = self.sugared(s.value, 1)
+        class_name: Value | None = None
+        if isinstance(value, ExceptionMessage):
+            message, class_name = value.message, value.class_name
+        elif isinstance(value, ExceptionValue):
+            message = insert_constant(self.graph, "", s.range)
+        else:
+            raise CompileError("exceptions must derive from BaseException", s.range)
+        if message.type is not T.STR:
+            message = matching.insert(self.graph, "aten::str", [message])
+        args = [Named(message), Named(class_name)]
+        matching.insert(self.graph, "prim::RaiseException", args, range=s.range)
+        self.exit_blocks.add(self.frame.block)
+
+    def emit_assert(self, s: X.Assert) -> None:
+        condition = self.condition(s.test)
+        message = s.message if s.message is not None else X.StringLit(s.range, "")
+        error = X.Apply(s.range, X.Var(s.range, "AssertionError"), [message], [])
+        self.branches(s.range, condition, [], [X.Raise(s.range, error)])
+
+    def emit_import(self, s: X.Import) -> None:
+        found = self.resolver.resolve_import(s.module, s.member, self, s.range)
+        if found is None:
+            what = s.module if s.member is None else f"{s.member} of {s.module}"
+            raise CompileError(f"cannot import {what} in a program", s.range)
+        self.frame.set(s.range, s.name, found)
+
+    def emit_delete(self, s: X.Delete) -> None:
+        for target in s.targets:
+            if isinstance(target, X.Subscript):
+                self._delete_item(s, target)
+            elif isinstance(target, X.Var):
+                self.frame.remove(target.name, target.range)
+            else:
+                raise CompileError(
+                    "del statements are only supported for deleting list and dict items and variables", target.range
+                )
+
+    def _delete_item(self, s: X.Delete, target: X.Subscript) -> None:
+        if isinstance(target.indices[0], X.SliceExpr):
+            raise CompileError(
+                "del statements only support deletion at a single index, slicing is not supported", target.range
+            )
+        base = self.sugared(target.value, 1)
+        index = self.expr(target.indices[0])
+        value = base.as_value(target.value.range, self)
+        if isinstance(value.type, ClassType):
+            if value.type.find_method("__delitem__") is None:
+                raise CompileError("Class does not define __delitem__", target.range)
+            MethodValue(value, ["__delitem__"]).call(s.range, self, [Named(index)], (), 0)
+        else:
+            n = self.node("aten::Delete", [value, index], 0, target.range)
+            n.overload = _delete_overload(value.type)
+
+
+def _delete_overload(t: T.Type) -> str:
+    return f"Dict_{t.key}" if isinstance(t, T.DictType) else "t"
+
+
+_count = range

@@ -1,0 +1,36 @@
+"""What the compiler raises: the message, ``file:line:column``, the line, a caret."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.ir.errors import BridgeError
+
+if TYPE_CHECKING:
+    from bridge.ir.source import SourceRange
+    from bridge.ir.types import Type
+
+__all__ = ["CompileError", "FrontendError", "NotSupportedError"]
+
+
+class CompileError(BridgeError):
+    """A program is not valid script: wrong types, unknown names, values undefined on a path."""
+
+
+class StartsAsNone(CompileError):
+    """A variable that is None first gets a value of another type: its first assignment needs an Optional type.
+
+    ``place`` is that assignment (None when it is not known), ``value_type`` the type of the value.
+    """
+
+    def __init__(self, message: str, range: SourceRange, place: object, value_type: Type) -> None:
+        super().__init__(message, range)
+        self.place, self.value_type = place, value_type
+
+
+class FrontendError(CompileError):
+    """The source cannot be read as script."""
+
+
+class NotSupportedError(FrontendError):
+    """A construct of Python that script does not have; the message says which and what to write instead."""

@@ -1,0 +1,191 @@
+"""Expressions: names, attributes, operators, calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bridge.importers.script import matching
+from bridge.importers.script import tree as X
+from bridge.importers.script.core import EmitterCore
+from bridge.importers.script.environment import as_simple
+from bridge.importers.script.errors import CompileError
+from bridge.importers.script.matching import Named, insert_constant
+from bridge.importers.script.sugared import BuiltinFunction, MagicMethod, SpecialForm, SugaredValue
+from bridge.importers.script.values import SimpleValue
+from bridge.ir import types as T
+from bridge.ir.graph import Value
+from bridge.ir.source import SourceRange
+
+__all__ = ["ExpressionMixin"]
+
+#: Operator → (operator of the IR, method that a class may define).
+_BINARY: dict[str, tuple[str, str]] = {
+    "+": ("aten::add", "__add__"), "-": ("aten::sub", "__sub__"), "*": ("aten::mul", "__mul__"),
+    "**": ("aten::pow", "__pow__"), "/": ("aten::div", "__truediv__"), "%": ("aten::remainder", "__mod__"),
+    "!=": ("aten::ne", "__ne__"), "==": ("aten::eq", "__eq__"), "<": ("aten::lt", "__lt__"),
+    ">": ("aten::gt", "__gt__"), "<=": ("aten::le", "__le__"), ">=": ("aten::ge", "__ge__"),
+    "&": ("aten::__and__", "__and__"), "|": ("aten::__or__", "__or__"), "^": ("aten::__xor__", "__xor__"),
+    "in": ("aten::__contains__", "__contains__"), "<<": ("aten::__lshift__", "__lshift__"),
+    ">>": ("aten::__rshift__", "__rshift__"),
+}  # fmt: skip
+
+
+class ExpressionMixin(EmitterCore):
+    """The part of the emitter for expressions."""
+
+    def expr(self, e: X.Expr, hint: T.Type | None = None) -> Value:
+        """The value of an expression. ``hint`` is the type that is expected, for literals without one of their own."""
+        value = self.sugared(e, 1, hint).as_value(e.range, self)
+        if hint is T.ANY and value.type is not T.ANY:
+            value = self.unchecked_cast(value, T.ANY)
+        return value
+
+    def sugared(self, e: X.Expr, binders: int, hint: T.Type | None = None) -> SugaredValue:
+        """What an expression stands for."""
+        if isinstance(e, X.Var):
+            return self.frame.get(e.name, e.range)
+        if isinstance(e, X.Select):
+            return self.sugared(e.value, 1).attr(e.range, self, e.name)
+        if isinstance(e, X.Apply):
+            return self.apply(e, binders, hint)
+        if isinstance(e, X.Subscript):
+            return self.subscript(e, hint)
+        if isinstance(e, X.Walrus):
+            return self._walrus(e)
+        return SimpleValue(self._simple(e, hint))
+
+    def apply(self, e: X.Apply, binders: int, hint: T.Type | None) -> SugaredValue:
+        callee = self.sugared(e.callee, 1)
+        if isinstance(callee, SpecialForm):
+            return self.special_form(callee, e, hint)
+        args = self.arguments(e.inputs)
+        keywords = [Named(self.expr(k.value), k.name, k.range) for k in e.keywords]
+        return callee.call(e.callee.range, self, args, keywords, binders)
+
+    def arguments(self, es: Sequence[X.Expr], unpack: bool = True) -> list[Named]:
+        """The values of arguments, starred ones unpacked."""
+        result: list[Named] = []
+        for e in es:
+            if unpack and isinstance(e, X.Starred):
+                for item in self.sugared(e.value, 1).as_tuple(e.range, self):
+                    result.append(Named(item.as_value(e.range, self), "", e.range))
+            else:
+                result.append(Named(self.expr(e), "", e.range))
+        return result
+
+    def values(self, es: Sequence[X.Expr]) -> list[Value]:
+        return [a.get(self.graph) for a in self.arguments(es)]
+
+    def check_count(self, e: X.Apply, least: int, most: int | None = None) -> None:
+        """Refuse a special form with the wrong number of arguments."""
+        name = getattr(e.callee, "name", "this function")
+        if not least <= len(e.inputs) <= (least if most is None else most):
+            expected = f"exactly {least}" if most is None else f"between {least} and {most}"
+            raise CompileError(f"{name} expected {expected} arguments but found {len(e.inputs)}", e.range)
+        if e.keywords:
+            raise CompileError(f"{name} takes no keyword arguments", e.range)
+
+    # -- everything that is one value --------------------------------------------------------------------------
+
+    def _simple(self, e: X.Expr, hint: T.Type | None) -> Value:
+        if isinstance(e, X.BinOp):
+            return self._binary(e)
+        if isinstance(e, X.UnaryOp):
+            if e.op == "not":
+                return self.condition(e).value
+            return self._unary(e, *(("__neg__", "aten::neg") if e.op == "-" else ("__invert__", "aten::bitwise_not")))
+        if isinstance(e, X.Const):
+            return self.number(e.value, e.range)
+        if isinstance(e, X.Literal | X.StringLit):
+            return insert_constant(self.graph, e.value, e.range)
+        if isinstance(e, X.Ternary):
+            return self._ternary(e, hint)
+        if isinstance(e, X.TupleLit):
+            return matching.make_tuple(self.graph, self.values(e.elements))
+        if isinstance(e, X.ListLit):
+            return self.list_literal(e, hint)
+        if isinstance(e, X.DictLit):
+            return self.dict_literal(e, hint)
+        if isinstance(e, X.ListComp):
+            return self.list_comprehension(e, hint)
+        if isinstance(e, X.DictComp):
+            return self.dict_comprehension(e, hint)
+        if isinstance(e, X.Starred):
+            raise CompileError("Unexpected starred expansion", e.range)
+        raise CompileError("this expression cannot be used as a value", e.range)
+
+    def _binary(self, e: X.BinOp) -> Value:
+        if e.op in ("and", "or", "is", "is not"):
+            return self.condition(e).value
+        if e.op in ("//", "@"):
+            args = self.arguments([e.lhs, e.rhs], unpack=False)
+            name = "aten::floordiv" if e.op == "//" else "aten::matmul"
+            return matching.builtin_call(self.graph, e.range, name, args)
+        if e.op == "%":
+            lhs = self.sugared(e.lhs, 0).as_value(e.lhs.range, self)
+            if lhs.type is T.STR:
+                n = self.node("aten::percentFormat", self.values([e.lhs, e.rhs]), 1, e.range)
+                n.overload, n.output.type = "", T.STR
+                return n.output
+        return self._binary_call(e)
+
+    def _binary_call(self, e: X.BinOp) -> Value:
+        name, magic = _BINARY[e.op]
+        args = self.arguments([e.lhs, e.rhs], unpack=False)
+        if e.op == "in":
+            args.reverse()
+        a, b = args
+        if e.op == "+" and isinstance(a.type, T.TupleType) and isinstance(b.type, T.TupleType):
+            assert a.value is not None
+            assert b.value is not None
+            both = [*matching.tuple_unpack(a.value), *matching.tuple_unpack(b.value)]
+            return matching.make_tuple(self.graph, both)
+        result = as_simple(MagicMethod(magic, BuiltinFunction(name)).call(e.range, self, args, (), 0))
+        assert result is not None
+        return result
+
+    def _unary(self, e: X.UnaryOp, magic: str, name: str) -> Value:
+        args = self.arguments([e.operand], unpack=False)
+        if e.op == "~" and args[0].type in (T.INT, T.BOOL):
+            return self._inverted(e.range, args[0].get(self.graph))
+        value = as_simple(MagicMethod(magic, BuiltinFunction(name)).call(e.range, self, args, (), 0))
+        assert value is not None
+        if value.node.kind != name:
+            return value
+        known, operand = matching.constant_of(value.node.inputs[0])
+        if not known or not isinstance(operand, bool | int | float | complex):
+            return value
+        return insert_constant(self.graph, _folded(name, operand), e.range)
+
+    def _inverted(self, range: SourceRange, value: Value) -> Value:
+        """``~n`` of a number, for which there is no operator."""
+        known, number = matching.constant_of(value)
+        if known:
+            return insert_constant(self.graph, ~int(number), range)
+        if value.type is T.BOOL:
+            value = matching.insert(self.graph, "aten::Int", [value], range=range)
+        negative = matching.insert(self.graph, "aten::neg", [value], range=range)
+        return matching.insert(self.graph, "aten::sub", [negative, self.number(1, range)], range=range)
+
+    def _walrus(self, e: X.Walrus) -> SugaredValue:
+        # In a branch or a condition of its own the variable would not be the function's.
+        if self.frame.conditional:
+            raise CompileError(
+                "a := behind and, or, if … else, or in a comprehension may not run: assign on a line of its own",
+                e.range,
+            )
+        self.frame.set(e.target.range, e.target.name, self.sugared(e.value, 1))
+        return self.frame.get(e.target.name, e.target.range)
+
+    def _ternary(self, e: X.Ternary, hint: T.Type | None) -> Value:
+        condition = self.condition(e.cond)
+        if condition.static is not None:
+            return self.expr(e.then if condition.static else e.other, hint)
+        return self.if_expression(e.range, condition, lambda: self.expr(e.then, hint), lambda: self.expr(e.other, hint))
+
+
+def _folded(name: str, operand: Any) -> Any:
+    if name == "aten::neg":
+        return -operand
+    return ~operand

@@ -1,0 +1,199 @@
+"""Python that TorchScript does not have, said in the Python that it has: rewriting of ``ast`` trees before they are read.
+
+Only what TorchScript refuses is touched, so programs that it takes keep every byte of their graphs. New nodes stand at
+the place of what they replace, so errors point there.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TypeVar
+
+__all__ = ["rewritten"]
+
+_S = TypeVar("_S", bound=ast.AST)
+_LOOPS = (ast.For, ast.While, ast.AsyncFor)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+def rewritten(function: ast.FunctionDef) -> ast.FunctionDef:
+    """The function with ``else`` of loops, ``match`` on constants, sets that are only asked for membership, walrus in
+    ``while``, ``@=`` and ``global`` that only reads written as plain statements. What cannot be is left, to be refused."""
+    names = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
+    names |= {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
+    body = [_Rewriter(function, names).visit(s) for s in function.body]
+    function.body = _flat(body) or [_at(ast.Pass(), function)]
+    return function
+
+
+def _at(new: _S, place: ast.AST) -> _S:
+    return ast.fix_missing_locations(ast.copy_location(new, place))
+
+
+def _flat(parts: list[ast.stmt | list[ast.stmt] | None]) -> list[ast.stmt]:
+    return [s for p in parts if p is not None for s in (p if isinstance(p, list) else [p])]
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a loop's body that its own ``break`` may stand among (inner loops left out)."""
+    for s in body:
+        yield s
+        if not isinstance(s, (*_LOOPS, *_SCOPES)):
+            for field in ("body", "orelse", "finalbody"):
+                yield from _statements(getattr(s, field, []))
+
+
+def _has_walrus(e: ast.AST) -> bool:
+    return any(isinstance(n, ast.NamedExpr) for n in ast.walk(e))
+
+
+class _Rewriter(ast.NodeTransformer):
+    """One function; statements are visited from the inside out."""
+
+    def __init__(self, function: ast.FunctionDef, names: set[str]) -> None:
+        self.names = names
+        self.stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        self.sets = _membership_sets(function)
+
+    def fresh(self, base: str) -> str:
+        name, i = base, 0
+        while name in self.names:
+            i += 1
+            name = f"{base}_{i}"
+        self.names.add(name)
+        return name
+
+    # -- loops -------------------------------------------------------------------------------------------------
+
+    def visit_For(self, node: ast.For) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        return self._with_else(node) if node.orelse else node
+
+    def visit_While(self, node: ast.While) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        orelse = node.orelse
+        own = self._flagged(node) if orelse else None
+        if _has_walrus(node.test):
+            # The variable must be one of the body: the condition of a loop has a scope of its own.
+            leave = ast.If(ast.UnaryOp(ast.Not(), node.test), [ast.Break()], [])
+            node.body = [_at(leave, node.test), *node.body]
+            node.test = _at(ast.Constant(True), node.test)
+        return node if not orelse else self._then(node, own, orelse)
+
+    def _with_else(self, node: ast.For) -> list[ast.stmt]:
+        orelse = node.orelse
+        return self._then(node, self._flagged(node), orelse)
+
+    def _flagged(self, node: ast.For | ast.While) -> str | None:
+        """Set a flag before every ``break`` of a loop; its name, or None when nothing breaks."""
+        node.orelse = []
+        if not any(isinstance(s, ast.Break) for s in _statements(node.body)):
+            return None
+        flag = self.fresh("broke")
+        _before_breaks(node.body, flag)
+        return flag
+
+    def _then(self, node: ast.For | ast.While, flag: str | None, orelse: list[ast.stmt]) -> list[ast.stmt]:
+        if flag is None:
+            return [node, *orelse]
+        after = ast.If(ast.UnaryOp(ast.Not(), ast.Name(flag, ast.Load())), orelse, [])
+        return [_assign(flag, ast.Constant(False), node), node, _at(after, orelse[0])]
+
+    # -- match -------------------------------------------------------------------------------------------------
+
+    def visit_Match(self, node: ast.Match) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        name = node.subject.id if isinstance(node.subject, ast.Name) else self.fresh("subject")
+        cases: list[tuple[ast.expr | None, list[ast.stmt]]] = []
+        for case in node.cases:
+            test = _test(case.pattern, name)
+            if test is None:
+                return node
+            body = case.body
+            always = isinstance(test, ast.Constant)
+            if isinstance(case.pattern, ast.MatchAs) and case.pattern.name is not None:
+                if case.guard is not None:
+                    return node
+                body = [_assign(case.pattern.name, ast.Name(name, ast.Load()), case.pattern), *body]
+            if case.guard is not None:
+                test = case.guard if always else _at(ast.BoolOp(ast.And(), [test, case.guard]), case.pattern)
+                always = False
+            cases.append((None if always else test, body))
+            if always:
+                break
+        chain: list[ast.stmt] = []
+        for test, body in reversed(cases):
+            chain = body if test is None else [_at(ast.If(test, body, chain), node)]
+        if isinstance(node.subject, ast.Name):
+            return chain
+        return [_assign(name, node.subject, node), *chain]
+
+    # -- the rest ----------------------------------------------------------------------------------------------
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        return node if set(node.names) & self.stored else _at(ast.Pass(), node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.MatMult) or not isinstance(node.target, ast.Name):
+            return node
+        value = ast.BinOp(ast.Name(node.target.id, ast.Load()), ast.MatMult(), node.value)
+        return _assign(node.target.id, value, node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        for i, (op, right) in enumerate(zip(node.ops, node.comparators, strict=True)):
+            if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.Set):
+                node.comparators[i] = _at(ast.List(right.elts, ast.Load()), right)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Set) and all(isinstance(t, ast.Name) and t.id in self.sets for t in node.targets):
+            node.value = _at(ast.List(node.value.elts, ast.Load()), node.value)
+        return node
+
+
+def _membership_sets(function: ast.FunctionDef) -> set[str]:
+    """Variables that are only ever asked what is ``in`` them: there a list does what a set does."""
+    asked: dict[str, int] = {}
+    used: dict[str, int] = {}
+    for n in ast.walk(function):
+        if isinstance(n, ast.Compare):
+            for op, right in zip(n.ops, n.comparators, strict=True):
+                if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.Name):
+                    asked[right.id] = asked.get(right.id, 0) + 1
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
+            used[n.id] = used.get(n.id, 0) + 1
+    return {name for name, count in asked.items() if used[name] == count}
+
+
+def _assign(name: str, value: ast.expr, place: ast.AST) -> ast.Assign:
+    return _at(ast.Assign([ast.Name(name, ast.Store())], value), place)
+
+
+def _before_breaks(body: list[ast.stmt], flag: str) -> None:
+    for i in reversed(range(len(body))):
+        s = body[i]
+        if isinstance(s, ast.Break):
+            body.insert(i, _assign(flag, ast.Constant(True), s))
+        elif not isinstance(s, (*_LOOPS, *_SCOPES)):
+            for field in ("body", "orelse", "finalbody"):
+                _before_breaks(getattr(s, field, []), flag)
+
+
+def _test(pattern: ast.pattern, name: str) -> ast.expr | None:
+    """Whether the variable matches, as an expression (``True`` when it always does); None for other patterns."""
+    subject = ast.Name(name, ast.Load())
+    if isinstance(pattern, ast.MatchValue):
+        return _at(ast.Compare(subject, [ast.Eq()], [pattern.value]), pattern)
+    if isinstance(pattern, ast.MatchSingleton):
+        return _at(ast.Compare(subject, [ast.Is()], [_at(ast.Constant(pattern.value), pattern)]), pattern)
+    if isinstance(pattern, ast.MatchOr):
+        tests = [_test(p, name) for p in pattern.patterns]
+        found = [t for t in tests if t is not None and not isinstance(t, ast.Constant)]
+        return _at(ast.BoolOp(ast.Or(), found), pattern) if len(found) == len(tests) else None
+    if isinstance(pattern, ast.MatchAs) and pattern.pattern is None:
+        return _at(ast.Constant(True), pattern)
+    return None

@@ -1,0 +1,606 @@
+"""What a name in a program can stand for while it is compiled: values, functions, types, namespaces, iterables.
+
+A *sugared value* knows what using it means (calling it, taking an attribute, iterating…) and emits the nodes for that.
+The classes mirror TorchScript's (``sugared_value.h``); modules are in :mod:`bridge.importers.script.modules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bridge.importers.script import matching
+from bridge.importers.script.errors import CompileError
+from bridge.importers.script.matching import Named, insert_constant
+from bridge.ir import types as T
+from bridge.ir.classes import ClassType, Function, FunctionType
+from bridge.ir.graph import Value
+from bridge.ir.schema import REQUIRED, Argument, Schema
+from bridge.ir.source import SourceRange
+
+if TYPE_CHECKING:
+    from bridge.importers.script.core import EmitterCore
+
+__all__ = [
+    "BuiltinFunction", "BuiltinModule", "CastValue", "ClassValue", "ClosureValue", "ConstantTable", "ConstantValue",
+    "EnumClass", "EnvironmentResolver", "ExceptionMessage", "ExceptionValue", "FunctionValue", "LegacyTensorConstructor",
+    "MagicMethod", "MethodValue", "NamedTupleConstructor", "OpsValue", "PrintValue", "Resolver", "SliceClass",
+    "SliceValue", "SpecialForm", "SugaredTuple", "SugaredValue", "TensorCast", "register_namespace",
+    "source_environment",
+]  # fmt: skip
+
+
+class Resolver(Protocol):
+    """Gives meaning to the names that a program does not define itself."""
+
+    def resolve_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+        """What a name stands for; None when it is unknown."""
+
+    def resolve_type(self, name: str, range: SourceRange) -> T.Type | None:
+        """The type of a (dotted) name in an annotation; None when it is unknown."""
+
+    def resolve_import(
+        self, module: str, member: str | None, m: EmitterCore, range: SourceRange
+    ) -> SugaredValue | None:
+        """What an import inside a function gives; None when it cannot be in a program."""
+
+
+class SugaredValue:
+    """Base: everything is refused."""
+
+    __slots__ = ()
+
+    kind = "value"
+
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        """Use it as a first-class value."""
+        raise CompileError(f"{self.kind} cannot be used as a value", range)
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        """``this.name``"""
+        raise CompileError(f"attribute lookup is not defined on {self.kind}", range)
+
+    def has_attr(self, range: SourceRange, m: EmitterCore, name: str) -> bool:
+        raise CompileError(f"attribute lookup is not defined on {self.kind}", range)
+
+    def set_attr(self, range: SourceRange, m: EmitterCore, name: str, value: Value) -> None:
+        """``this.name = value``"""
+        raise CompileError(f"attribute assignment is not defined on {self.kind}", range)
+
+    def as_tuple(self, range: SourceRange, m: EmitterCore, size: int | None = None) -> Sequence[SugaredValue]:
+        """Its elements, to unpack."""
+        raise CompileError(f"{self.kind} cannot be used as a tuple", range)
+
+    def as_tuple_value(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
+        raise CompileError(f"{self.kind} cannot be used as a tuplevalue", range)
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        """Call it. ``binders`` is the number of names that the result is assigned to."""
+        raise CompileError(f"cannot call a {self.kind}", range)
+
+    def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
+        """What a loop over it iterates."""
+        raise CompileError(f"{self.kind} cannot be used as an iterable", range)
+
+    def static_len(self) -> int | None:
+        """The number of elements when it is known now: then loops over it are unrolled."""
+        return None
+
+    def len(self, range: SourceRange, m: EmitterCore) -> Value:
+        raise CompileError(f"'{self.kind}' object is not iterable", range)
+
+    def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
+        raise CompileError(f"'{self.kind}' object is not subscriptable", range)
+
+
+_CASTS = {
+    "byte": 0, "char": 1, "double": 7, "float": 6, "cfloat": 9, "cdouble": 10, "int": 3, "long": 4, "short": 2,
+    "half": 5,
+}  # fmt: skip
+_TENSOR_PROPERTIES = {
+    **dict.fromkeys(
+        "dtype device grad data shape is_cuda is_cpu is_xla is_xpu is_sparse is_sparse_csr is_mkldnn is_quantized "
+        "is_vulkan is_ipu is_hpu is_mps is_mtia is_maia is_meta is_nested requires_grad layout T H ndim name "
+        "itemsize nbytes".split(),
+        "prim",
+    ),
+    **dict.fromkeys("is_leaf mT mH".split(), "aten"),
+}
+_DEVICE_PROPERTIES = {"type": "prim", "index": "prim"}
+
+
+class ConstantValue(SugaredValue):
+    """A Python constant, made a node when it is used (``inf``, ``nan``…)."""
+
+    __slots__ = ("constant",)
+    kind = "constant"
+
+    def __init__(self, constant: Any) -> None:
+        self.constant = constant
+
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        return insert_constant(m.graph, self.constant, range)
+
+
+class NoneResult(SugaredValue):
+    """The result of print."""
+
+    __slots__ = ()
+    kind = "None"
+
+
+class PrintValue(SugaredValue):
+    """``print``"""
+
+    __slots__ = ()
+    kind = "print"
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        if keywords:
+            raise CompileError("print doesn't accept any keyword arguments", range)
+        m.node("prim::Print", [a.get(m.graph) for a in args], 0, range)
+        return NoneResult()
+
+
+class BuiltinFunction(SugaredValue):
+    """An operator, bound to ``self`` when it was reached as a method."""
+
+    __slots__ = ("name", "self_value")
+    kind = "builtin"
+
+    def __init__(self, name: str, self_value: Named | None = None) -> None:
+        self.name, self.self_value = name, self_value
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        return SimpleValue(matching.builtin_call(m.graph, range, self.name, args, keywords, self.self_value))
+
+
+class CastValue(BuiltinFunction):
+    """``int``, ``float``…: a call that keeps a value which has the type already."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: T.Type, name: str) -> None:
+        super().__init__(name)
+        self.type = type
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        if len(args) == 1 and not keywords:
+            zero = insert_constant(m.graph, 0)
+            v = args[0].get(m.graph)
+            if v.type.is_subtype_of(self.type):
+                return SimpleValue(v)
+            if self.type is T.BOOL and (v.type is T.STR or isinstance(v.type, T.ListType | T.DictType)):
+                length = matching.insert(m.graph, "aten::len", [v], range=range)
+                return SimpleValue(matching.insert(m.graph, "aten::gt", [length, zero], range=range))
+        return super().call(range, m, args, keywords, binders)
+
+
+class TensorCast(SugaredValue):
+    """``x.float()``: ``aten::to`` with that element type."""
+
+    __slots__ = ("code", "self_value")
+    kind = "tensor cast"
+
+    def __init__(self, code: int, self_value: Named) -> None:
+        self.code, self.self_value = code, self_value
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        if args or keywords:
+            raise CompileError("casts of a tensor take no arguments", range)
+        dtype = Named(insert_constant(m.graph, self.code, range), "dtype")
+        this = Named(self.self_value.value, "self")
+        return SimpleValue(matching.builtin_call(m.graph, range, "aten::to", args, [this, dtype]))
+
+
+class MagicMethod(SugaredValue):
+    """A function that a class may define for itself (``len`` → ``__len__``); otherwise ``base``."""
+
+    __slots__ = ("base", "name")
+
+    def __init__(self, name: str, base: SugaredValue) -> None:
+        self.name, self.base = name, base
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        if args:
+            first = args[0].get(m.graph)
+            if isinstance(first.type, ClassType):
+                method = SimpleValue(first).attr(range, m, self.name)
+                return method.call(range, m, args[1:], keywords, binders)
+            args = [Named(first, args[0].name, args[0].range), *args[1:]]
+        return self.base.call(range, m, args, keywords, binders)
+
+
+class SpecialForm(SugaredValue):
+    """A call with evaluation rules of its own: ``range``, ``isinstance``, ``annotate``… See emitter forms."""
+
+    __slots__ = ("form",)
+    kind = "special form"
+
+    def __init__(self, form: str) -> None:
+        self.form = form
+
+
+class LegacyTensorConstructor(SpecialForm):
+    """``torch.LongTensor(…)`` and its siblings."""
+
+    __slots__ = ("code",)
+
+    def __init__(self, code: int) -> None:
+        super().__init__("LegacyTypedConstructor")
+        self.code = code
+
+
+class SugaredTuple(SugaredValue):
+    """Several sugared values; loops over it are unrolled."""
+
+    __slots__ = ("items",)
+    kind = "Tuple"
+
+    def __init__(self, items: Sequence[SugaredValue]) -> None:
+        self.items = list(items)
+
+    def as_tuple(self, range: SourceRange, m: EmitterCore, size: int | None = None) -> Sequence[SugaredValue]:
+        return self.items
+
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        return matching.make_tuple(m.graph, [i.as_value(range, m) for i in self.items])
+
+    def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
+        known, i = matching.constant_of(index)
+        if not known or not isinstance(i, int):
+            raise CompileError(
+                "Expected integer literal for index. ModuleList/Sequential indexing is only supported with integer "
+                "literals. Enumeration is supported, e.g. 'for index, v in enumerate(self): ...'",
+                range,
+            )
+        at = i + len(self.items) if i < 0 else i
+        if not 0 <= at < len(self.items):
+            raise CompileError(f"Index {i} out of range of length {len(self.items)}", range)
+        return self.items[at]
+
+    def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
+        return self
+
+    def static_len(self) -> int | None:
+        return len(self.items)
+
+
+class BuiltinModule(SugaredValue):
+    """A namespace of operators: ``torch`` in printed programs."""
+
+    __slots__ = ("namespace",)
+    kind = "builtin module"
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        if name == "autograd":
+            return self
+        return BuiltinFunction(f"{self.namespace}::{name}")
+
+
+_namespaces: dict[str, SugaredValue] = {}
+
+
+def register_namespace(name: str, value: SugaredValue) -> None:
+    """Make ``ops.<name>`` of printed programs this value (e.g. ``ops.onnx``)."""
+    _namespaces[name] = value
+
+
+class OpsValue(SugaredValue):
+    """``ops`` of printed programs: ``ops.prim.NumToTensor``, ``ops.onnx.Conv``."""
+
+    __slots__ = ()
+    kind = "ops"
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        return _namespaces.get(name) or BuiltinModule(name)
+
+
+class ConstantTable(SugaredValue):
+    """``CONSTANTS`` of printed programs: ``CONSTANTS.c0`` is the first of the tensors."""
+
+    __slots__ = ("constants",)
+    kind = "CONSTANTS"
+
+    def __init__(self, constants: Sequence[Any]) -> None:
+        self.constants = constants
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        digits = name[1:]
+        if not name.startswith("c") or not digits.isdigit() or int(digits) >= len(self.constants):
+            raise CompileError(f"there is no constant '{name}' ({len(self.constants)} constants)", range)
+        return ConstantValue(self.constants[int(digits)])
+
+
+class ClassValue(SugaredValue):
+    """A script class as a value: calling it makes an object."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: ClassType) -> None:
+        self.type = type
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return str(self.type)
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        this = m.node("prim::CreateObject", (), 1, range).output
+        this.type = self.type
+        if self.type.find_method("__init__") is None:
+            raise CompileError(f"Class {self.type.name} does not have an __init__ function defined", range)
+        MethodValue(this, ["__init__"]).call(range, m, args, keywords, binders)
+        return SimpleValue(this)
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        for hook in (*self.type.hooks, *self.type.pre_hooks):
+            if hook.name == name:
+                return FunctionValue(hook)
+        if name != "__new__":
+            raise CompileError(f"Tried to lookup unknown attribute on class {self.type.annotation()}", range)
+        return SpecialForm("CreateObject")
+
+
+class NamedTupleConstructor(SugaredValue):
+    """A NamedTuple class: calling it makes a tuple."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: T.TupleType) -> None:
+        self.type = type
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return str(self.type)
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        t = self.type
+        defaults = [REQUIRED] * (len(t.fields) - len(t.defaults)) + list(t.defaults)
+        arguments = [Argument(n, e, d) for n, e, d in zip(t.fields, t.elements, defaults, strict=True)]
+        match = matching.match_schema(Schema(t.name or "", "", arguments, ()), range, m.graph, args, keywords)
+        value = matching.make_tuple(m.graph, match.inputs, t)
+        value.node.range = range
+        return SimpleValue(value)
+
+
+class FunctionValue(SugaredValue):
+    """A compiled function, or several overloads of one."""
+
+    __slots__ = ("functions",)
+    kind = "function"
+
+    def __init__(self, functions: Function | Sequence[Function]) -> None:
+        self.functions = [functions] if isinstance(functions, Function) else list(functions)
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        for f in self.functions:
+            _check_defined(f, range, "function")
+        index, match = matching.match_schemas([f.schema for f in self.functions], range, m.graph, args, keywords)
+        f = self.functions[index]
+        constant = m.node("prim::Constant", (), 1, None, name=f.name).output
+        constant.type = FunctionType(f)
+        result = m.node("prim::CallFunction", [constant, *match.inputs], 1, range).output
+        result.type = match.returns[0]
+        return SimpleValue(result)
+
+
+def _check_defined(f: Function, range: SourceRange, what: str) -> None:
+    from bridge.importers.script.compile import is_compiling
+
+    if is_compiling(f):
+        raise CompileError(
+            f"{what} '{f.name}' is called recursively. Recursive calls are not supported: write a loop", range
+        )
+    f.ensure_defined()
+
+
+class MethodValue(SugaredValue):
+    """A method (or overloads of one) of an object."""
+
+    __slots__ = ("names", "this")
+    kind = "method"
+
+    def __init__(self, this: Value, names: Sequence[str]) -> None:
+        self.this, self.names = this, list(names)
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        with_self = [Named(self.this), *args]
+        schemas = []
+        for name in self.names:
+            if isinstance(self.this.type, ClassType):
+                f = self.this.type.methods[name]
+                _check_defined(f, range, "method")
+                schemas.append(f.schema)
+            else:
+                schemas.append(self.this.type.methods[name])  # type: ignore[attr-defined]
+        index, match = matching.match_schemas(schemas, range, m.graph, with_self, keywords)
+        result = m.node("prim::CallMethod", match.inputs, 1, range, name=self.names[index]).output
+        result.type = match.returns[0]
+        return SimpleValue(result)
+
+
+class ClosureValue(SugaredValue):
+    """The body of a fork, before it is lifted into a graph of its own."""
+
+    __slots__ = ("value",)
+    kind = "closure"
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        return self.value
+
+
+class ExceptionMessage(SugaredValue):
+    """An exception that was made and may be raised."""
+
+    __slots__ = ("class_name", "message")
+    kind = "exception message"
+
+    def __init__(self, message: Value, class_name: Value | None = None) -> None:
+        self.message, self.class_name = message, class_name
+
+
+class ExceptionValue(SugaredValue):
+    """An exception class; ``qualified_name`` is None for AssertionError of ``assert``."""
+
+    __slots__ = ("message_name", "qualified_name")
+    kind = "exception"
+
+    def __init__(self, name: str, qualified_name: str | None = None) -> None:
+        self.message_name, self.qualified_name = name, qualified_name
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        if self.qualified_name is None:
+            text = insert_constant(m.graph, f"{self.message_name}: ", range)
+            for a in args:
+                part = a.get(m.graph)
+                if part.type is not T.STR:
+                    part = matching.insert(m.graph, "aten::str", [part], range=range)
+                text = matching.insert(m.graph, "aten::add", [text, part], range=range)
+            return ExceptionMessage(text)
+        if not args:
+            message = insert_constant(m.graph, "", range)
+        elif len(args) == 1:
+            message = args[0].get(m.graph)
+        else:
+            message = matching.make_tuple(m.graph, [a.get(m.graph) for a in (*args, *keywords)])
+        return ExceptionMessage(message, insert_constant(m.graph, self.qualified_name, range))
+
+
+class EnumClass(SugaredValue):
+    """An enum class: ``Color.RED``, iteration over the members."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type: T.EnumType) -> None:
+        self.type = type
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return f"Enum<{self.type.name}>"
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        if name not in {n for n, _ in self.type.members}:
+            raise CompileError(f"{self.type.annotation()}' has no attribute '{name}'", range)
+        return SimpleValue(insert_constant(m.graph, T.EnumValue(self.type, name), range))
+
+    def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
+        from bridge.importers.script.values import SimpleValue
+
+        members = [T.EnumValue(self.type, n) for n, _ in self.type.members]
+        return SimpleValue(insert_constant(m.graph, members, range, T.ListType(self.type)))
+
+
+class SliceValue(SugaredValue):
+    """A slice object as an index."""
+
+    __slots__ = ("start", "step", "stop")
+    kind = "Python slice value"
+
+    def __init__(self, start: Value, stop: Value, step: Value) -> None:
+        self.start, self.stop, self.step = start, stop, step
+
+
+class SliceClass(SugaredValue):
+    """Python's ``slice``."""
+
+    __slots__ = ()
+    kind = "Python slice class"
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        if keywords or not 1 <= len(args) <= 3:
+            raise CompileError("slice takes 1, 2 or 3 arguments and no keyword arguments", range)
+
+        def value_or(given: Named | None, default: int) -> Value:
+            v = given.get(m.graph) if given is not None else None
+            return v if v is not None and v.type is not T.NONE else insert_constant(m.graph, default, range)
+
+        start = value_or(args[0] if len(args) > 1 else None, 0)
+        stop = value_or(args[1] if len(args) > 1 else args[0], (1 << 63) - 1)
+        return SliceValue(start, stop, value_or(args[2] if len(args) == 3 else None, 1))
+
+
+class EnvironmentResolver:
+    """A :class:`Resolver` over tables."""
+
+    __slots__ = ("types", "values")
+
+    def __init__(
+        self, values: Mapping[str, SugaredValue] | None = None, types: Mapping[str, T.Type] | None = None
+    ) -> None:
+        self.values, self.types = values or {}, types or {}
+
+    def resolve_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+        return self.values.get(name)
+
+    def resolve_type(self, name: str, range: SourceRange) -> T.Type | None:
+        return self.types.get(name)
+
+    def resolve_import(
+        self, module: str, member: str | None, m: EmitterCore, range: SourceRange
+    ) -> SugaredValue | None:
+        return None
+
+
+def source_environment(constants: Sequence[Any] = ()) -> dict[str, SugaredValue]:
+    """The names of printed programs (archives): ``torch``, ``ops``, ``CONSTANTS``, ``annotate``, ``inf``…"""
+    return {
+        "torch": BuiltinModule("aten"),
+        "ops": OpsValue(),
+        "CONSTANTS": ConstantTable(constants),
+        "fork": SpecialForm("fork"),
+        "annotate": SpecialForm("annotate"),
+        "unchecked_cast": SpecialForm("unchecked_cast"),
+        "uninitialized": SpecialForm("Uninitialized"),
+        "inf": ConstantValue(float("inf")),
+        "nan": ConstantValue(float("nan")),
+        "infj": ConstantValue(complex(0, float("inf"))),
+        "nanj": ConstantValue(complex(0, float("nan"))),
+    }

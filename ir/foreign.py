@@ -1,0 +1,131 @@
+"""What a file of a foreign format says beyond the graph, kept so that the same file can be written again.
+
+Nothing here decides what a program computes: drop all of it and the program is the same. The IR carries these records
+along; only the importer and the exporter of the format look inside. ``empty`` names the text fields that a file wrote out
+although they are empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bridge.ir.types import Type
+
+__all__ = [
+    "ForeignArray",
+    "GraphInfo",
+    "ModelInfo",
+    "NodeInfo",
+    "RawAttribute",
+    "StoredAttribute",
+    "Subgraph",
+    "TypedList",
+]
+
+
+class ForeignArray(np.ndarray[Any, np.dtype[Any]]):
+    """A tensor that remembers how its file wrote it.
+
+    ``proto_name`` and ``proto_doc`` are the tensor's own; ``typed`` is True when the values stood in the typed field
+    (``float_data``) instead of ``raw_data``; ``raw_proto`` is the serialised original where the values alone do not
+    reproduce it, else None. ``sparse``: it was written as a sparse tensor (then ``raw_proto`` is one).
+    """
+
+    proto_name: str
+    proto_doc: str
+    typed: bool
+    raw_proto: bytes | None
+    sparse: bool
+
+    def __array_finalize__(self, parent: Any) -> None:
+        # Views and results of arithmetic are new tensors: they remember nothing.
+        self.proto_name, self.proto_doc, self.typed, self.raw_proto = "", "", False, None
+        self.sparse = False
+
+
+class TypedList(list[Any]):
+    """An attribute list whose kind its elements do not tell, because it is empty. ``kind``: ints, floats, strings…"""
+
+    def __init__(self, kind: str, values: Any = ()) -> None:
+        super().__init__(values)
+        self.kind = kind
+
+
+@dataclass(slots=True, frozen=True)
+class RawAttribute:
+    """An attribute that has no plain Python value (a reference to a function's attribute, a type): its serialised form.
+
+    ``type`` is the type that it is, for a type.
+    """
+
+    data: bytes
+    type: Type | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class StoredAttribute:
+    """An attribute too long for a text: what the file beside it calls the value."""
+
+    name: str
+
+
+@dataclass(slots=True)
+class GraphInfo:
+    """Name, doc string and records of one graph or subgraph: serialised value records by name.
+
+    ``model`` is the header of the model whose top graph this is.
+    """
+
+    name: str = ""
+    doc: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, bytes] = field(default_factory=dict)
+    outputs: dict[str, bytes] = field(default_factory=dict)
+    value_info: dict[str, bytes] = field(default_factory=dict)
+    initializers: list[str] = field(default_factory=list)
+    quantization: list[bytes] = field(default_factory=list)
+    empty: tuple[str, ...] = ()
+    model: ModelInfo | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Subgraph:
+    """Attribute value of a node whose graph is the node's block number ``index``."""
+
+    index: int
+    info: GraphInfo
+
+
+@dataclass(slots=True)
+class NodeInfo:
+    """Doc string, metadata and, for a node whose graphs are its blocks, their attribute names in order."""
+
+    doc: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    graphs: dict[str, Subgraph] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ModelInfo:
+    """The header of an ONNX model: everything but its graph and functions, which ``functions`` and ``rest`` hold serialised.
+
+    ``opsets`` has None for a domain that was not written (it means the default one); ``initializers`` maps the dotted path of a module attribute to the name of the initializer that it came from.
+    """
+
+    ir_version: int
+    opsets: list[tuple[str | None, int]]
+    producer: str = ""
+    producer_version: str = ""
+    domain: str = ""
+    model_version: int = 0
+    doc: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    functions: list[bytes] = field(default_factory=list)
+    rest: bytes = b""
+    initializers: dict[str, str] = field(default_factory=dict)
+    empty: tuple[str, ...] = ()

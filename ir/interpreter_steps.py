@@ -1,0 +1,513 @@
+"""The steps that :mod:`bridge.ir.interpreter` makes of nodes: one closure per node, built by kind."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bridge.ir import types as T
+from bridge.ir.classes import ClassType, FunctionType, ScriptObject
+from bridge.ir.errors import IRError, UnsupportedError
+from bridge.ir.graph import Block, Node
+from bridge.ir.interpreter import Frame, Program, Step, run_function
+from bridge.ir.node_schema import operator_of, schema_of, takes
+from bridge.ir.passes.constants import must_be_none
+from bridge.ir.registry import Operator, find
+from bridge.ir.schemas import schemas_of
+from bridge.ir.type_tests import is_instance
+from bridge.ir.value_text import value_text
+
+__all__ = ["Future", "block_steps", "set_foreign"]
+
+#: Makes a function (inputs → outputs) of a node that is no operator of ours, by namespace (``onnx``…).
+Foreign = Callable[[Node], Callable[..., Any]]
+_foreign: dict[str, Foreign] = {}
+
+
+def set_foreign(namespace: str, factory: Foreign) -> None:
+    """Say how nodes of a foreign namespace run: ``factory(node)(*inputs)`` gives the output, or a tuple of several."""
+    _foreign[namespace] = factory
+
+
+def block_steps(p: Program, block: Block) -> list[Step]:
+    """The steps of a block's nodes; constants become registers that are filled beforehand."""
+    steps = []
+    for n in block.nodes:
+        if n.kind == "prim::Constant":
+            _constant(p, n)
+            continue
+        maker = _MAKERS.get(n.kind)
+        steps.append(p.note(maker(p, n) if maker is not None else _operator(p, n), n))
+    return steps
+
+
+def _registers(p: Program, values: Any) -> tuple[int, ...]:
+    return tuple(p.register(v) for v in values)
+
+
+def _constant(p: Program, n: Node) -> None:
+    t = n.output.type
+    if isinstance(t, FunctionType):
+        p.template[p.register(n.output)] = t.function
+    elif not must_be_none(n.output):
+        p.constant(n.output, n["value"])
+
+
+# -- operators ---------------------------------------------------------------------------------------------------------
+
+
+def _has_tensors(o: Operator) -> bool:
+    """Whether a schema speaks of tensors: then ``call`` executes the operator."""
+    return any(
+        isinstance(t, T.TensorType)
+        for a in (*o.schema.arguments, *o.schema.returns)
+        for t in a.type.walk()
+    )  # fmt: skip
+
+
+def _operator(p: Program, n: Node) -> Step:
+    namespace = n.kind.partition("::")[0]
+    if namespace not in _foreign and namespace in n.graph.opsets:
+        namespace = "onnx"  # another domain of ONNX operators
+    if namespace in _foreign:
+        return _call_of(p, n, _foreign[namespace](n))
+    o = operator_of(n)
+    if o is None:
+        return _writing_out(p, n) or _missing(n)
+    execute = o.run if o.composite or o.kernel is None else o.kernel
+    if not _has_tensors(o):
+        return _call_of(p, n, execute)
+    ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
+    if len(outs) == 1:
+        (out,) = outs
+
+        def one(f: Frame) -> None:
+            args = [f[i] for i in ins]
+            f[out] = execute(*args) if f.call is None else f.call(o, args)
+
+        return one
+
+    def several(f: Frame) -> None:
+        args = [f[i] for i in ins]
+        results = execute(*args) if f.call is None else f.call(o, args)
+        if outs:
+            for out, r in zip(outs, results, strict=True):
+                f[out] = r
+
+    return several
+
+
+def _writing_out(p: Program, n: Node) -> Step | None:
+    """``add(x, y, out=z)``: the result of ``add(x, y)``, written into ``z``; None for operators without ``out``."""
+    schema, write = schema_of(n), find("aten::copy_")
+    if schema is None or write is None or len(n.outputs) != 1 or schema.arguments[-1].name != "out":
+        return None
+    types = [v.type for v in n.inputs[:-1]]
+    o = next((found for s in schemas_of(n.kind) if takes(s, types) and (found := find(s.full_name))), None)
+    if o is None:
+        return None
+    ins, out = _registers(p, n.inputs), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        *args, target = (f[i] for i in ins)
+        call = f.call if f.call is not None else lambda operator, values: operator.run(*values)
+        result = call(o, args)
+        if tuple(result.shape) != tuple(target.shape):
+            text = (
+                f"out= of {n.kind} must have the shape of the result, {tuple(result.shape)}, not {tuple(target.shape)}"
+            )
+            raise UnsupportedError(text, n.range)
+        f[out] = call(write, [target, result, False])
+
+    return run
+
+
+def _call_of(p: Program, n: Node, function: Callable[..., Any]) -> Step:
+    ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
+    if len(outs) == 1:
+        (out,) = outs
+
+        def one(f: Frame) -> None:
+            f[out] = function(*[f[i] for i in ins])
+
+        return one
+
+    def several(f: Frame) -> None:
+        results = function(*[f[i] for i in ins])
+        if outs:
+            for out, r in zip(outs, results, strict=True):
+                f[out] = r
+
+    return several
+
+
+def _missing(n: Node) -> Step:
+    types = ", ".join(str(v.type) for v in n.inputs)
+    message = f"there is no kernel for {n.kind} of ({types})"
+    place = n.range
+
+    def refuse(f: Frame) -> None:
+        raise UnsupportedError(message, place)
+
+    return refuse
+
+
+# -- control flow ------------------------------------------------------------------------------------------------------
+
+
+def _if(p: Program, n: Node) -> Step:
+    condition = p.register(n.input)
+    branches = []
+    for b in n.blocks:
+        steps = block_steps(p, b)
+        branches.append((steps, _registers(p, b.outputs)))
+    (then, then_outs), (otherwise, else_outs) = branches
+    outs = _registers(p, n.outputs)
+
+    def run(f: Frame) -> None:
+        steps, results = (then, then_outs) if f[condition] else (otherwise, else_outs)
+        p.execute(steps, f)
+        for out, r in zip(outs, results, strict=True):
+            f[out] = f[r]
+
+    return run
+
+
+def _loop(p: Program, n: Node) -> Step:
+    (body,) = n.blocks
+    trips, condition, *firsts = _registers(p, n.inputs)
+    counter, *carried = _registers(p, body.inputs)
+    steps = block_steps(p, body)
+    goes_on, *results = _registers(p, body.outputs)
+    outs = _registers(p, n.outputs)
+
+    def run(f: Frame) -> None:
+        limit, more = f[trips], f[condition]
+        values = [f[i] for i in firsts]
+        i = 0
+        while more and i < limit:
+            f[counter] = i
+            for r, v in zip(carried, values, strict=True):
+                f[r] = v
+            p.execute(steps, f)
+            more = f[goes_on]
+            values = [f[r] for r in results]
+            i += 1
+        for r, v in zip(outs, values, strict=True):
+            f[r] = v
+
+    return run
+
+
+# -- containers --------------------------------------------------------------------------------------------------------
+
+
+def _tuple(p: Program, n: Node) -> Step:
+    ins, out = _registers(p, n.inputs), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        f[out] = tuple([f[i] for i in ins])
+
+    return run
+
+
+def _list(p: Program, n: Node) -> Step:
+    ins, out = _registers(p, n.inputs), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        f[out] = [f[i] for i in ins]
+
+    return run
+
+
+def _dict(p: Program, n: Node) -> Step:
+    keys, values, out = _registers(p, n.inputs[::2]), _registers(p, n.inputs[1::2]), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        f[out] = {f[k]: f[v] for k, v in zip(keys, values, strict=True)}
+
+    return run
+
+
+def _unpack(p: Program, n: Node) -> Step:
+    source, outs = p.register(n.input), _registers(p, n.outputs)
+
+    def run(f: Frame) -> None:
+        values = f[source]
+        if len(values) != len(outs):
+            raise RuntimeError(f"Expected {len(outs)} elements in a list but found {len(values)}")
+        for out, v in zip(outs, values, strict=True):
+            f[out] = v
+
+    return run
+
+
+def _tuple_index(p: Program, n: Node) -> Step:
+    source, index = _registers(p, n.inputs)
+    out = p.register(n.output)
+
+    def run(f: Frame) -> None:
+        values, i = f[source], f[index]
+        if not -len(values) <= i < len(values):
+            raise IndexError("Tuple index out of range")
+        f[out] = values[i]
+
+    return run
+
+
+def _tuple_slice(p: Program, n: Node) -> Step:
+    source, out = p.register(n.input), p.register(n.output)
+    part = slice(n["beg"], n["end"])
+
+    def run(f: Frame) -> None:
+        f[out] = tuple(f[source][part])
+
+    return run
+
+
+def _to_list(p: Program, n: Node) -> Step:
+    source, out = p.register(n.inputs[0]), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        v = f[source]
+        f[out] = v.tolist() if hasattr(v, "tolist") else np.asarray(v).tolist()
+
+    return run
+
+
+# -- objects -----------------------------------------------------------------------------------------------------------
+
+
+def _get_attribute(p: Program, n: Node) -> Step:
+    owner, out, name = p.register(n.input), p.register(n.output), n["name"]
+    is_tensor = any(isinstance(t, T.TensorType) for t in T.members_of(n.output.type))
+
+    def run(f: Frame) -> None:
+        v = f[owner].attributes[name]
+        if is_tensor and f.call is None and v is not None and not isinstance(v, np.ndarray):
+            v = np.asarray(v)  # the kernels' arrays share the tensor's memory
+        f[out] = v
+
+    return run
+
+
+def _set_attribute(p: Program, n: Node) -> Step:
+    owner, value = _registers(p, n.inputs)
+    name = n["name"]
+
+    def run(f: Frame) -> None:
+        f[owner].attributes[name] = f[value]
+
+    return run
+
+
+def _create_object(p: Program, n: Node) -> Step:
+    out, t = p.register(n.output), n.output.type
+    assert isinstance(t, ClassType)
+
+    def run(f: Frame) -> None:
+        f[out] = ScriptObject(t)
+
+    return run
+
+
+def _call_method(p: Program, n: Node) -> Step:
+    ins, out, name = _registers(p, n.inputs), p.register(n.output), n["name"]
+
+    def run(f: Frame) -> None:
+        args = [f[i] for i in ins]
+        method = args[0].type.find_method(name)
+        if method is None:
+            raise IRError(f"'{args[0].type.name}' has no method '{name}'")
+        f[out] = run_function(method, args, f)
+
+    return run
+
+
+def _call_function(p: Program, n: Node) -> Step:
+    called, *ins = _registers(p, n.inputs)
+    out = p.register(n.output)
+
+    def run(f: Frame) -> None:
+        f[out] = run_function(f[called], [f[i] for i in ins], f)
+
+    return run
+
+
+def _python_call(p: Program, n: Node) -> Step:
+    function = n.attributes.get("callable")
+    return _missing(n) if function is None else _call_of(p, n, function)
+
+
+def _enter(p: Program, n: Node) -> Step:
+    source, out = p.register(n.input), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        manager = f[source]
+        enter, leave = manager.type.find_method("__enter__"), manager.type.find_method("__exit__")
+        if enter is None or leave is None:
+            raise IRError(f"'{manager.type.name}' cannot be used in a with statement")
+        f[out] = run_function(enter, [manager], f)
+        f.entered.append(lambda: run_function(leave, [manager, None, None, None], f))
+
+    return run
+
+
+def _exit(p: Program, n: Node) -> Step:
+    def run(f: Frame) -> None:
+        f.entered.pop()()
+
+    return run
+
+
+# -- the rest ----------------------------------------------------------------------------------------------------------
+
+
+class Future:
+    """What ``fork`` gives: the result, computed already, or the exception."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self.value: Any = None
+        self.error: Exception | None = None
+        try:
+            self.value = compute()
+        except Exception as e:  # noqa: BLE001 (raised where it is waited for)
+            self.error = e
+
+    def wait(self) -> Any:
+        """The result. Raises what the computation raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+def _fork(p: Program, n: Node) -> Step:
+    inner = Program(n["Subgraph"])
+    ins, out = _registers(p, n.inputs), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        args = [f[i] for i in ins]
+        f[out] = Future(lambda: inner.run(args, f.call, f.tensor)[0])
+
+    return run
+
+
+def _wait(p: Program, n: Node) -> Step:
+    source, out = p.register(n.input), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        f[out] = f[source].wait()
+
+    return run
+
+
+def _raise(p: Program, n: Node) -> Step:
+    ins = _registers(p, n.inputs)
+
+    def run(f: Frame) -> None:
+        message, name = f[ins[0]], f[ins[1]] if len(ins) > 1 else None
+        raise make_exception(message, name)
+
+    return run
+
+
+def make_exception(message: str, name: str | None) -> Exception:
+    """The exception that a program raises: its class by qualified name, when this process knows it already."""
+    if name is None:
+        kind, colon, rest = message.partition(": ")
+        if colon and kind == "AssertionError":
+            return AssertionError(rest)
+        return AssertionError() if message == "AssertionError: " else RuntimeError(message)
+    module, _, short = name.rpartition(".")
+    # Nothing is imported here: the name may come from a file.
+    found = getattr(builtins if module in ("", "builtins") else sys.modules.get(module), short, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        try:
+            return found(message)
+        except TypeError:
+            pass
+    return RuntimeError(f"{short}: {message}")
+
+
+def _print(p: Program, n: Node) -> Step:
+    ins = _registers(p, n.inputs)
+
+    def run(f: Frame) -> None:
+        sys.stdout.write(" ".join(value_text(f[i]) for i in ins) + "\n")
+
+    return run
+
+
+def _isinstance(p: Program, n: Node) -> Step:
+    source, out, declared, types = p.register(n.input), p.register(n.output), n.input.type, n["types"]
+
+    def run(f: Frame) -> None:
+        f[out] = is_instance(f[source], declared, types)
+
+    return run
+
+
+def _same(p: Program, n: Node) -> Step:
+    source, out = p.register(n.inputs[0]), p.register(n.output)
+
+    def run(f: Frame) -> None:
+        f[out] = f[source]
+
+    return run
+
+
+def _nothing(p: Program, n: Node) -> Step:
+    _registers(p, n.outputs)
+    return lambda f: None
+
+
+def _member(name: str) -> Callable[[Program, Node], Step]:
+    def make(p: Program, n: Node) -> Step:
+        source, out = p.register(n.input), p.register(n.output)
+
+        def run(f: Frame) -> None:
+            f[out] = getattr(f[source], name)
+
+        return run
+
+    return make
+
+
+_MAKERS: dict[str, Callable[[Program, Node], Step]] = {
+    "prim::If": _if,
+    "prim::Loop": _loop,
+    "prim::TupleConstruct": _tuple,
+    "prim::TupleUnpack": _unpack,
+    "prim::TupleIndex": _tuple_index,
+    "prim::TupleSlice": _tuple_slice,
+    "prim::ListConstruct": _list,
+    "prim::ListUnpack": _unpack,
+    "prim::DictConstruct": _dict,
+    "prim::tolist": _to_list,
+    "prim::GetAttr": _get_attribute,
+    "prim::SetAttr": _set_attribute,
+    "prim::CreateObject": _create_object,
+    "prim::CallMethod": _call_method,
+    "prim::CallFunction": _call_function,
+    "prim::PythonOp": _python_call,
+    "prim::Enter": _enter,
+    "prim::Exit": _exit,
+    "prim::fork": _fork,
+    "prim::awaitable": _fork,
+    "aten::wait": _wait,
+    "prim::awaitable_wait": _wait,
+    "prim::RaiseException": _raise,
+    "prim::Print": _print,
+    "prim::isinstance": _isinstance,
+    "prim::unchecked_cast": _same,
+    "prim::unchecked_unwrap_optional": _same,
+    "prim::Uninitialized": _nothing,
+    "prim::EnumName": _member("name"),
+    "prim::EnumValue": _member("value"),
+}

@@ -1,0 +1,509 @@
+"""Embedding, normalisation and padding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bridge.ir.dtypes import by_name
+from bridge.ir.errors import BridgeError
+from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._declare import Array, declare
+from bridge.ir.ops._onnx import INT64, compute_dtype, ints, is_lowered, known_rank, typed
+from bridge.ir.ops._samples import S, f4, f8, of, positive
+from bridge.ir.ops._samples import ints as idx
+from bridge.ir.ops.reduction import reduce_node
+from bridge.ir.registry import unsupported
+from bridge.ir.rules import UNKNOWN, Call, Results, like, result
+from bridge.ir.types import Dim
+
+# -- embedding ---------------------------------------------------------------------------------------------------------
+
+
+def embedding(weight: Array, indices: Array, padding_idx: int = -1, scale: bool = False, sparse: bool = False) -> Any:
+    if indices.dtype.kind not in "iu":
+        raise BridgeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            f"torch.{indices.dtype.name} instead (while checking arguments for embedding)"
+        )
+    if indices.size and (indices.max() >= weight.shape[0] or indices.min() < 0):
+        raise IndexError("index out of range in self")
+    return weight[indices]
+
+
+def _embedding_types(call: Call) -> Results:
+    w, i = call.tensor("weight"), call.tensor("indices")
+    return result(w.dtype, None if w.dims is None or i.dims is None else (*i.dims, *w.dims[1:]))
+
+
+def _embedding_grad(c: Any, g: Any) -> Any:
+    if c["scale_grad_by_freq"]:
+        raise BridgeError("the gradient of an embedding scaled by frequency is not supported")
+    weight, indices = c["weight"], c["indices"].reshape([-1])
+    rows = g.reshape([indices.shape[0], *weight.shape[1:]])
+    out = c.op("aten::index_add", c.op("aten::zeros_like", weight), 0, indices, rows)
+    padding = c["padding_idx"]
+    if padding >= 0:
+        at = c.op("aten::full", [1], padding, 4)
+        out = c.op("aten::index_fill.int_Scalar", out, 0, at, 0)
+    return out, None
+
+
+declare(
+    "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor",
+    embedding,
+    types=_embedding_types,
+    onnx=lambda e, call: e.op("Gather", call["weight"], call["indices"], axis=0),
+    grad=_embedding_grad,
+    samples=of((f4(5, 3), idx(0, 4, 4)), (f4(5, 3), np.asarray([[0, 1], [2, 2]])), (f4(5, 3), idx(1, 2, 2), 2)),
+)
+
+# -- normalisation -----------------------------------------------------------------------------------------------------
+
+
+def _standard(x: Array, axes: Sequence[int], eps: float) -> tuple[Array, Array, Array]:
+    """x with mean 0 and variance 1 over the axes; the mean; one over the deviation."""
+    wide = x.astype(np.float64) if x.dtype == np.float64 else x.astype(np.float32)
+    mean = wide.mean(axis=tuple(axes), keepdims=True)
+    rstd = 1 / np.sqrt(wide.var(axis=tuple(axes), keepdims=True) + wide.dtype.type(eps))
+    return (wide - mean) * rstd, mean, rstd
+
+
+def _affine(x: Array, weight: Any, bias: Any) -> Any:
+    out = x if weight is None else x * weight
+    return out if bias is None else out + bias
+
+
+def layer_norm(
+    ops: Any, input: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn: bool = True
+) -> Any:
+    return ops("aten::native_layer_norm", input, shape, weight, bias, eps)[0]
+
+
+def native_layer_norm(input: Array, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> Any:
+    n = len(shape)
+    if list(input.shape[-n:]) != list(shape):
+        raise BridgeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
+            f"but got input of size{list(input.shape)}"
+        )
+    axes = range(input.ndim - n, input.ndim)
+    out, mean, rstd = _standard(input, list(axes), eps)
+    return _affine(out, weight, bias).astype(input.dtype), mean.astype(input.dtype), rstd.astype(input.dtype)
+
+
+def _layer_norm_grad(c: Any, g: Any, *rest: Any) -> Any:
+    x, weight, n = c["input"], c["weight"], len(c["normalized_shape"])
+    axes = list(range(len(x.shape) - n, len(x.shape)))
+    mean = c.op("aten::mean.dim", x, axes, True)
+    rstd = (c.op("aten::mean.dim", (x - mean).pow(2), axes, True) + c["eps"]).rsqrt()
+    normal = (x - mean) * rstd
+    inner = g if weight is None else g * weight
+    m1, m2 = c.op("aten::mean.dim", inner, axes, True), c.op("aten::mean.dim", inner * normal, axes, True)
+    lead = list(range(len(x.shape) - n))
+
+    def total(t: Any) -> Any:
+        return c.op("aten::sum.dim_IntList", t, lead, False) if lead else t
+
+    return (
+        (inner - m1 - normal * m2) * rstd,
+        None if weight is None else total(g * normal),
+        None if c["bias"] is None else total(g),
+    )
+
+
+def _lower_layer_norm(e: Emitter, call: LoweredCall) -> Any:
+    x, w, b, n = call["input"], call["weight"], call["bias"], len(call["normalized_shape"])
+    if (
+        e.opset >= 17
+        and x.dtype.name in ("float32", "float64", "float16")
+        and all(isinstance(s, int) for s in call["normalized_shape"])
+    ):
+        scale = w if w is not None else np.ones(call["normalized_shape"], x.dtype.numpy)
+        return e.op("LayerNormalization", x, scale, b, axis=-n, epsilon=float(call["eps"]))
+    axes = [-k for k in range(n, 0, -1)]
+    return affine_node(e, _standard_node(e, x, axes, call["eps"]), w, b)
+
+
+def _standard_node(e: Emitter, x: Any, axes: list[int], eps: float) -> Any:
+    t = x.dtype
+    mean = reduce_node(e, "ReduceMean", x, axes, True, t)
+    d = typed(e, "Sub", t, x, mean, dims=x.dims)
+    variance = reduce_node(e, "ReduceMean", typed(e, "Mul", t, d, d, dims=x.dims), axes, True, t)
+    return typed(e, "Div", t, d, typed(e, "Sqrt", t, typed(e, "Add", t, variance, e.scalar(eps, t))), dims=x.dims)
+
+
+def affine_node(e: Emitter, x: Any, weight: Any, bias: Any) -> Any:
+    """x · weight + bias where they are given."""
+    out = x if weight is None else typed(e, "Mul", x.dtype, x, weight)
+    return out if bias is None else typed(e, "Add", x.dtype, out, bias)
+
+
+_INPUT = like("input")
+_LAYER = "Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enable=True"
+_NATIVE = "Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps"
+declare(
+    f"aten::layer_norm({_LAYER}) -> Tensor",
+    layer_norm,
+    composite=True,
+    types=_INPUT,
+    onnx=_lower_layer_norm,
+    samples=of(
+        (f4(2, 3, 4), [4], f4(4), f4(4, seed=1)),
+        (f4(2, 3, 4), [3, 4]),
+        (f4(2, 4), [4], positive(4)),
+        S(f8(2, 4), [4], eps=0.1),
+    ),
+)
+
+
+def _native_types(call: Call) -> Results:
+    x, shape = call.tensor("input"), call.known("normalized_shape")
+    if x.dims is None or shape is UNKNOWN:
+        return [result(x.dtype, x.dims), result(x.dtype, None), result(x.dtype, None)]
+    n = len(shape)
+    lead = (*x.dims[: len(x.dims) - n], *[1] * n)
+    return [result(x.dtype, x.dims), result(x.dtype, lead), result(x.dtype, lead)]
+
+
+declare(
+    f"aten::native_layer_norm({_NATIVE}) -> (Tensor, Tensor, Tensor)",
+    native_layer_norm,
+    types=_native_types,
+    onnx=unsupported("native_layer_norm is exported as layer_norm"),
+    grad=_layer_norm_grad,
+    samples=of((f4(2, 3, 4), [4], f4(4), f4(4, seed=1), 1e-5)),
+)
+
+
+def _channels(v: Any, rank: int) -> Any:
+    """A tensor of one value per channel, laid along dimension 1."""
+    return None if v is None else v.reshape([1, -1, *[1] * (rank - 2)])
+
+
+def batch_norm(
+    x: Array, weight: Any, bias: Any, mean: Any, var: Any, training: bool, momentum: float, eps: float, cudnn: bool
+) -> Any:
+    """Over the channels of dimension 1; in training the running statistics are updated in place."""
+    axes = tuple(i for i in range(x.ndim) if i != 1)
+    if training or mean is None or var is None:
+        m, v = x.mean(axis=axes), x.var(axis=axes)
+        n = math.prod(x.shape[a] for a in axes)
+        if training and n <= 1:
+            raise BridgeError(f"Expected more than 1 value per channel when training, got input size {list(x.shape)}")
+        if training and mean is not None:
+            mean[...] = (1 - momentum) * mean + momentum * m
+            var[...] = (1 - momentum) * var + momentum * v * n / max(n - 1, 1)
+    else:
+        m, v = mean, var
+    normal = (x - _channels(m, x.ndim)) / np.sqrt(_channels(v, x.ndim) + x.dtype.type(eps))
+    return _affine(normal, _channels(weight, x.ndim), _channels(bias, x.ndim)).astype(x.dtype)
+
+
+def _batch_norm_grad(c: Any, g: Any) -> Any:
+    x, weight, rank = c["input"], c["weight"], len(c["input"].shape)
+    axes = [i for i in range(rank) if i != 1]
+    batch = c["training"] or c["running_mean"] is None
+    if batch:
+        mean = c.op("aten::mean.dim", x, axes, True)
+        rstd = (c.op("aten::mean.dim", (x - mean).pow(2), axes, True) + c["eps"]).rsqrt()
+    else:
+        mean, rstd = _channels(c["running_mean"], rank), (_channels(c["running_var"], rank) + c["eps"]).rsqrt()
+    normal = (x - mean) * rstd
+    inner = g if weight is None else g * _channels(weight, rank)
+    if batch:
+        m1, m2 = c.op("aten::mean.dim", inner, axes, True), c.op("aten::mean.dim", inner * normal, axes, True)
+        own = (inner - m1 - normal * m2) * rstd
+    else:
+        own = inner * rstd
+    total = [c.op("aten::sum.dim_IntList", t, axes, False) for t in (g * normal, g)]
+    return own, None if weight is None else total[0], None if c["bias"] is None else total[1], None, None
+
+
+def _lower_batch_norm(e: Emitter, call: LoweredCall) -> Any:
+    x, w, b, m, v = (call[n] for n in ("input", "weight", "bias", "running_mean", "running_var"))
+    if call["training"] is not False:
+        e.unsupported("batch_norm in training changes its running statistics; call eval() before exporting")
+    rank = known_rank(e, x, "batch_norm")
+    if m is None:
+        axes = [i for i in range(rank) if i != 1]
+        spread = ints(1, -1, *[1] * (rank - 2))
+        shaped = [None if t is None else e.op("Reshape", t, spread) for t in (w, b)]
+        return affine_node(e, _standard_node(e, x, axes, call["eps"]), *shaped)
+    one = e.op("Sub", m, m)
+    scale = w if w is not None else e.op("Add", one, e.scalar(1.0, x.dtype))
+    return e.op("BatchNormalization", x, scale, b if b is not None else one, m, v, epsilon=float(call["eps"]))
+
+
+declare(
+    "aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, "
+    "float momentum, float eps, bool cudnn_enabled) -> Tensor",
+    batch_norm,
+    types=_INPUT,
+    onnx=_lower_batch_norm,
+    grad=_batch_norm_grad,
+    grad_name="NativeBatchNormBackward0",
+    samples=of(
+        (f4(2, 3, 4), f4(3), f4(3, seed=1), f4(3, seed=2), positive(3), False, 0.1, 1e-5, True),
+        (f4(4, 3), None, None, f4(3, seed=2), positive(3), False, 0.1, 1e-5, True),
+    ),
+)
+
+
+def group_norm(
+    ops: Any, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn: bool = True
+) -> Any:
+    n, channels = x.shape[0], x.shape[1]
+    if channels % groups:
+        raise BridgeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(x.shape)} and num_groups={groups}"
+        )
+    return ops("aten::native_group_norm", x, weight, bias, n, channels, math.prod(x.shape[2:]), groups, eps)[0]
+
+
+def native_group_norm(
+    x: Array, weight: Any, bias: Any, n: int, channels: int, size: int, groups: int, eps: float
+) -> Any:
+    grouped = x.reshape(n, groups, -1)
+    normal, mean, rstd = _standard(grouped, [2], eps)
+    out = _affine(normal.reshape(x.shape), _channels(weight, x.ndim), _channels(bias, x.ndim))
+    return out.astype(x.dtype), mean.reshape(n, groups).astype(x.dtype), rstd.reshape(n, groups).astype(x.dtype)
+
+
+def _group_norm_grad(c: Any, g: Any, *rest: Any) -> Any:
+    x, weight, rank = c["input"], c["weight"], len(c["input"].shape)
+    grouped = [c["N"], c["group"], -1]
+    t = x.reshape(grouped)
+    mean = c.op("aten::mean.dim", t, [2], True)
+    rstd = (c.op("aten::mean.dim", (t - mean).pow(2), [2], True) + c["eps"]).rsqrt()
+    normal = (t - mean) * rstd
+    inner = (g if weight is None else g * _channels(weight, rank)).reshape(grouped)
+    m1, m2 = c.op("aten::mean.dim", inner, [2], True), c.op("aten::mean.dim", inner * normal, [2], True)
+    own = ((inner - m1 - normal * m2) * rstd).reshape(list(x.shape))
+    axes = [i for i in range(rank) if i != 1]
+    full = normal.reshape(list(x.shape))
+    total = [c.op("aten::sum.dim_IntList", v, axes, False) for v in (g * full, g)]
+    return own, None if weight is None else total[0], None if c["bias"] is None else total[1]
+
+
+def _lower_group_norm(e: Emitter, call: LoweredCall) -> Any:
+    x, w, b, groups = call["input"], call["weight"], call["bias"], call["num_groups"]
+    rank = known_rank(e, x, "group_norm")
+    grouped = e.op("Reshape", x, ints(0, groups, -1), dims=(None, groups, None))
+    normal = e.op("Reshape", _standard_node(e, grouped, [2], call["eps"]), e.shape_of(x), dims=x.dims)
+    spread = ints(1, -1, *[1] * (rank - 2))
+    return affine_node(e, normal, *[None if t is None else e.op("Reshape", t, spread) for t in (w, b)])
+
+
+declare(
+    "aten::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True) -> Tensor",
+    group_norm,
+    composite=True,
+    types=_INPUT,
+    onnx=_lower_group_norm,
+    samples=of((f4(2, 4, 3), 2, f4(4), f4(4, seed=1)), (f4(2, 4, 2, 2), 4), (f4(2, 4), 2)),
+)
+declare(
+    "aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) -> (Tensor, Tensor, Tensor)",
+    native_group_norm,
+    types=lambda call: [
+        _INPUT(call),
+        result(call.tensor("input").dtype, None),
+        result(call.tensor("input").dtype, None),
+    ],
+    onnx=unsupported("native_group_norm is exported as group_norm"),
+    grad=_group_norm_grad,
+)
+
+
+def instance_norm(
+    ops: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    var: Any,
+    use_input: bool,
+    momentum: float,
+    eps: float,
+    cudnn: bool,
+) -> Any:
+    if not use_input and mean is not None:
+        return ops("aten::batch_norm", x, weight, bias, mean, var, False, momentum, eps, cudnn)
+    if mean is not None:
+        raise BridgeError("instance_norm with running statistics in training is not supported")
+    shape = list(x.shape)
+    flat = ops("aten::reshape", x, [1, shape[0] * shape[1], *shape[2:]])
+    times = [None if t is None else ops("aten::repeat", t, [shape[0]]) for t in (weight, bias)]
+    return ops("aten::view", ops("aten::batch_norm", flat, *times, None, None, True, momentum, eps, cudnn), shape)
+
+
+def _lower_instance_norm(e: Emitter, call: LoweredCall) -> Any:
+    x, w, b = call["input"], call["weight"], call["bias"]
+    if call["running_mean"] is not None:
+        e.unsupported("instance_norm with running statistics is not exported")
+    rank = known_rank(e, x, "instance_norm")
+    spread = ints(1, -1, *[1] * (rank - 2))
+    shaped = [None if t is None else e.op("Reshape", t, spread) for t in (w, b)]
+    return affine_node(e, _standard_node(e, x, list(range(2, rank)), call["eps"]), *shaped)
+
+
+declare(
+    "aten::instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, "
+    "float momentum, float eps, bool cudnn_enabled) -> Tensor",
+    instance_norm,
+    composite=True,
+    types=_INPUT,
+    onnx=_lower_instance_norm,
+    samples=of(
+        (f4(2, 3, 4), f4(3), f4(3, seed=1), None, None, True, 0.1, 1e-5, True),
+        (f4(2, 3, 4), None, None, None, None, True, 0.1, 1e-5, True),
+    ),
+)
+
+# -- padding -----------------------------------------------------------------------------------------------------------
+
+
+def _pairs(pad: Sequence[int], rank: int) -> list[tuple[int, int]]:
+    """torch counts from the last dimension; NumPy from the first."""
+    if len(pad) % 2:
+        raise BridgeError("Padding length must be divisible by 2")
+    given = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
+    if len(given) > rank:
+        raise BridgeError(
+            f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pad)} while the input has {rank} dimensions."
+        )
+    return [(0, 0)] * (rank - len(given)) + given[::-1]
+
+
+def pad(self: Array, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    pairs = _pairs(pad, self.ndim)
+    x = self[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, self.shape, strict=True))]
+    grown = [(max(a, 0), max(b, 0)) for a, b in pairs]
+    if mode == "constant":
+        return np.pad(x, grown, constant_values=np.asarray(0 if value is None else value).astype(x.dtype))
+    for d, ((a, b), n) in enumerate(zip(grown, x.shape, strict=True)):
+        if mode == "reflect" and max(a, b) >= n:
+            raise BridgeError(
+                "Padding size should be less than the corresponding input dimension, but got: padding "
+                f"({a}, {b}) at dimension {d} of input {list(self.shape)}"
+            )
+    return np.pad(x, grown, mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode])  # type: ignore[call-overload]
+
+
+def _pad_types(call: Call) -> Results:
+    t, pad = call.tensor("self"), call.known("pad")
+    if t.dims is None or pad is UNKNOWN:
+        return result(t.dtype, None if t.dims is None else (None,) * len(t.dims))
+    n = len(pad) // 2
+    dims: list[Dim] = list(t.dims)
+    for k in range(n):
+        a, b, at = pad[2 * k], pad[2 * k + 1], len(dims) - 1 - k
+        size = dims[at]
+        if not isinstance(a, int) or not isinstance(b, int) or (not isinstance(size, int) and (a or b)):
+            dims[at] = None
+        elif isinstance(size, int):
+            dims[at] = size + a + b
+    return result(t.dtype, dims)
+
+
+def _lower_pad(e: Emitter, call: LoweredCall) -> Any:
+    x, mode = call["self"], call["mode"] if "mode" in call.schema.index else "constant"
+    pad, rank = call["pad"], known_rank(e, x, "pad")
+    if is_lowered(pad):
+        e.unsupported("pad needs a list of known length")
+    given = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
+    rows = [(0, 0)] * (rank - len(given)) + given[::-1]
+    vector = e.ints([a for a, _ in rows] + [b for _, b in rows])
+    names = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    if mode == "circular" and e.opset < 19:
+        e.unsupported(f"circular padding needs opset 19; this is {e.opset}")
+    compute = compute_dtype("Pad", x.dtype)
+    if compute is None:
+        e.unsupported(f"onnxruntime has no Pad for {x.dtype.name}")
+    value = call["value"] if "value" in call.schema.index else None
+    fill = e.cast(0 if value is None else value, compute) if mode == "constant" else None
+    return e.cast(e.op("Pad", e.cast(x, compute), vector, fill, mode=names[mode]), x.dtype)
+
+
+def _pad_grad(c: Any, g: Any) -> Any:
+    return (c.op("aten::constant_pad_nd", g, [-p for p in c["pad"]], 0),)
+
+
+def _pad(ops: Any, self: Any, pad_: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    if mode == "constant":
+        return ops("aten::constant_pad_nd", self, pad_, 0 if value is None else value)
+    n = len(pad_) // 2
+    name = {"reflect": "reflection_pad", "replicate": "replication_pad"}.get(mode)
+    if name is None:
+        return ops("aten::_pad_circular", self, pad_)
+    return ops(f"aten::{name}{n}d", self, pad_)
+
+
+_PADS = of(
+    (f4(2, 3), [1, 2]), (f4(2, 3), [1, 0, 0, 2], "constant", 5.0), (f4(2, 3), [-1, 1]), (f4(1, 2, 5), [2, 1], "reflect"), (f4(1, 2, 5), [2, 1], "replicate"),
+    (f4(1, 2, 5), [2, 1], "circular"), (f4(1, 2, 4, 4), [1, 2, 3, 0], "reflect"),
+)  # fmt: skip
+declare(
+    'aten::pad(Tensor self, SymInt[] pad, str mode="constant", float? value=None) -> Tensor',
+    _pad,
+    composite=True,
+    types=_pad_types,
+    onnx=_lower_pad,
+    samples=_PADS,
+)
+declare(
+    "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor",
+    lambda x, p, v: pad(x, p, "constant", v),
+    types=_pad_types,
+    onnx=_lower_pad,
+    grad=_pad_grad,
+    samples=of((f4(2, 3), [1, 2]), (f4(2, 3), [1, 0, -1, 2], 5.0)),
+)
+
+
+def _folded_grad(mode: str) -> Any:
+    """Each padded element gives its gradient to the one it is a copy of."""
+
+    def grad(c: Any, g: Any) -> Any:
+        x = c["self"]
+        pairs = _pairs(c["padding" if "padding" in c.plan.schema.index else "pad"], len(x.shape))
+        for d, (a, b) in enumerate(pairs):
+            if a or b:
+                n = x.shape[d]
+                source = np.pad(
+                    np.arange(n), (a, b), mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
+                )  # type: ignore[call-overload]
+                at = c.op("aten::tensor", source.tolist())
+                shape = [n if i == d else s for i, s in enumerate(g.shape)]
+                g = c.op("aten::index_add", c.op("aten::new_zeros", g, shape), d, at, g)
+        return (g,)
+
+    return grad
+
+
+def _declare_pad(mode: str, name: str, schema: str, sample: Any, lower: Any) -> None:
+    declare(
+        f"aten::{name}(Tensor self, {schema}) -> Tensor",
+        lambda x, p: pad(x, p, mode),
+        types=lambda call: _pad_types(Call(call.schema, call.types, {"pad": call.known(schema.split()[1])})),
+        onnx=lower,
+        grad=_folded_grad(mode),
+        samples=of(sample),
+    )
+
+
+_AS_PAD = unsupported("this padding is exported as aten::pad")
+for _n, _sample in (
+    (1, (f4(1, 2, 5), [2, 1])),
+    (2, (f4(1, 2, 4, 4), [1, 2, 3, 0])),
+    (3, (f4(1, 1, 3, 3, 3), [1, 0, 0, 1, 1, 1])),
+):
+    _declare_pad("reflect", f"reflection_pad{_n}d", f"SymInt[{2 * _n}] padding", _sample, _AS_PAD)
+    _declare_pad("replicate", f"replication_pad{_n}d", f"SymInt[{2 * _n}] padding", _sample, _AS_PAD)
+_declare_pad("circular", "_pad_circular", "SymInt[] pad", (f4(1, 2, 5), [2, 1]), _AS_PAD)
+
+__all__ = ["INT64", "affine_node", "batch_norm", "by_name", "embedding", "pad"]

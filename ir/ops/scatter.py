@@ -1,0 +1,425 @@
+"""Reading and writing along a dimension: index_select, gather, scatter, index_add, take…"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bridge.ir.errors import BridgeError
+from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._declare import Array, declare, dim_of, in_place
+from bridge.ir.ops._onnx import BOOL, INT64, axis_of, ints, is_lowered, known_rank, typed, where
+from bridge.ir.ops._samples import S, f4, i8, of
+from bridge.ir.ops._samples import ints as idx
+from bridge.ir.promotion import to_dtype
+from bridge.ir.registry import unsupported
+from bridge.ir.rules import UNKNOWN, Call, Results, broadcast_dims, like_self, result, wrap
+
+# -- along a dimension -------------------------------------------------------------------------------------------------
+
+
+def _checked(i: Array, n: int, what: str) -> Array:
+    if i.size and (i.max() >= n or i.min() < 0):
+        bad = int(i.max() if i.max() >= n else i.min())
+        raise BridgeError(f"index {bad} is out of bounds for dimension {what} with size {n}")
+    return i.astype(np.int64)
+
+
+def index_select(self: Array, dim: int, index: Array) -> Any:
+    d = dim_of(dim, self.ndim)
+    n = self.shape[d] if self.ndim else 1
+    if index.size and (index.max() >= n or index.min() < 0):
+        raise IndexError("index out of range in self")
+    return np.take(self, index.astype(np.int64).reshape(-1), axis=d) if self.ndim else self.copy()
+
+
+def _index_select_types(call: Call) -> Results:
+    t, i = call.tensor("self"), call.tensor("index")
+    at = wrap(call.known("dim"), t.rank)
+    if t.dims is None or at is None:
+        return result(t.dtype, None if t.dims is None else (None,) * len(t.dims))
+    n = i.dims[0] if i.dims else 1 if i.dims == () else None
+    return result(t.dtype, [n if k == at else d for k, d in enumerate(t.dims)])
+
+
+def _lower_index_select(e: Emitter, call: LoweredCall) -> Any:
+    x, i = call["self"], call["index"]
+    if x.rank == 0:
+        return e.op("Identity", x)
+    one = e.op("Reshape", i, ints(-1)) if i.rank != 1 else i
+    return e.op("Gather", x, e.cast(one, INT64), axis=axis_of(e, x, call["dim"]))
+
+
+def _index_select_grad(c: Any, g: Any) -> Any:
+    return c.op("aten::index_add", c.op("aten::zeros_like", c["self"]), c["dim"], c["index"], g, 1), None
+
+
+declare(
+    "aten::index_select(Tensor self, int dim, Tensor index) -> Tensor",
+    index_select,
+    types=_index_select_types,
+    onnx=_lower_index_select,
+    grad=_index_select_grad,
+    samples=of((f4(3, 4), 0, idx(0, 2)), (f4(3, 4), -1, idx(1, 1, 0)), (f4(3, 4), 0, idx())),
+)
+
+
+def gather(self: Array, dim: int, index: Array, sparse_grad: bool = False) -> Any:
+    d = dim_of(dim, self.ndim)
+    if self.ndim == 0:
+        return np.broadcast_to(self, index.shape).copy()
+    i = _checked(index, self.shape[d], str(d))
+    inner = self[tuple(slice(0, n) if k != d else slice(None) for k, n in enumerate(index.shape))]
+    return np.take_along_axis(inner, i, axis=d)
+
+
+def _gather_grad(c: Any, g: Any) -> Any:
+    return c.op("aten::scatter_add", c.op("aten::zeros_like", c["self"]), c["dim"], c["index"], g), None
+
+
+declare(
+    "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
+    gather,
+    types=lambda call: result(call.tensor("self").dtype, call.tensor("index").dims),
+    onnx=lambda e, call: e.op(
+        "GatherElements", call["self"], e.cast(call["index"], INT64), axis=axis_of(e, call["self"], call["dim"])
+    ),
+    grad=_gather_grad,
+    samples=of(
+        (f4(3, 4), 1, i8(3, 2, low=0, high=4)),
+        (f4(3, 4), 0, i8(2, 4, low=0, high=3)),
+        (f4(3, 4), 0, i8(1, 3, low=0, high=3)),
+    ),
+)
+
+
+def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") -> Any:
+    d = dim_of(dim, self.ndim)
+    out = self.copy()
+    i = _checked(index, self.shape[d] if self.ndim else 1, str(d))
+    if not self.ndim:
+        out[...] = src if not isinstance(src, np.ndarray) or not src.ndim else src.reshape(-1)[-1]
+        return out
+    grid: list[Any] = list(np.indices(i.shape, sparse=True))
+    grid[d] = i
+    values = src[tuple(slice(0, n) for n in i.shape)] if isinstance(src, np.ndarray) and src.ndim else src
+    if how == "set":
+        out[tuple(grid)] = values
+    else:
+        {
+            "add": np.add,
+            "multiply": np.multiply,
+            "sum": np.add,
+            "prod": np.multiply,
+            "amax": np.maximum,
+            "amin": np.minimum,
+        }[how].at(out, tuple(grid), values)
+    return out
+
+
+def _lower_scatter(how: str | None) -> Any:
+    def lower(e: Emitter, call: LoweredCall) -> Any:
+        x, i = call["self"], e.cast(call["index"], INT64)
+        names = call.schema.index
+        src = call["src"] if "src" in names else call["value"]
+        reduce = how or ({"add": "add", "multiply": "mul"}[call["reduce"]] if "reduce" in names else None)
+        if reduce is not None and e.opset < (16 if reduce in ("add", "mul") else 18):
+            e.unsupported(f"scatter with reduction '{reduce}' needs a newer opset; this is {e.opset}")
+        axis = axis_of(e, x, call["dim"])
+        if not is_lowered(src) or src.rank == 0:
+            values = e.op("Expand", e.cast(src, x.dtype), e.shape_of(i))
+        else:
+            values = e.cast(src, x.dtype)
+            if src.dims is None or i.dims is None or src.dims != i.dims or None in src.dims:
+                n = known_rank(e, i, "scatter")
+                values = e.op("Slice", values, ints(*[0] * n), e.shape_of(i), ints(*range(n)))
+        return e.op("ScatterElements", x, i, values, axis=axis, reduction=reduce)
+
+    return lower
+
+
+def _scatter_grad(c: Any, g: Any) -> Any:
+    own = c.op("aten::scatter.value", g, c["dim"], c["index"], 0)
+    if "src" not in c.plan.schema.index:
+        return own, None
+    return own, None, c.op("aten::gather", g, c["dim"], c["index"])
+
+
+_AT = i8(2, 4, low=0, high=3)
+_SCATTERED = of(
+    (f4(3, 4), 0, np.asarray([[0, 1, 2, 0], [1, 2, 0, 1]]), f4(2, 4, seed=1)),
+    (f4(3, 4), 1, np.asarray([[0], [3], [1]]), f4(3, 2, seed=1)),
+)
+_VALUED = of((f4(3, 4), 0, _AT, 1.5))
+_SC: dict[str, Any] = {"types": like_self, "onnx": _lower_scatter(None)}
+_A = "Tensor self, int dim, Tensor index"
+in_place(
+    declare(f"aten::scatter.src({_A}, Tensor src) -> Tensor", _scatter, **_SC, grad=_scatter_grad, samples=_SCATTERED)
+)
+in_place(
+    declare(
+        f"aten::scatter.value({_A}, Scalar value) -> Tensor",
+        _scatter,
+        **_SC,
+        grad=_scatter_grad,
+        grad_name="ScatterBackward1",
+        samples=_VALUED,
+    )
+)
+_NO_REDUCE = unsupported("torch has no gradient of scatter with a reduction either")
+in_place(
+    declare(
+        f"aten::scatter.reduce({_A}, Tensor src, *, str reduce) -> Tensor",
+        _scatter,
+        **_SC,
+        samples=lambda: [S(*s.args, reduce=r) for s in _SCATTERED() for r in ("add", "multiply")],
+    )
+)
+in_place(
+    declare(
+        f"aten::scatter.value_reduce({_A}, Scalar value, *, str reduce) -> Tensor",
+        _scatter,
+        **_SC,
+        samples=of(S(f4(3, 4), 0, _AT, 1.5, reduce="add")),
+    )
+)
+in_place(
+    declare(
+        f"aten::scatter_add({_A}, Tensor src) -> Tensor",
+        lambda x, d, i, s: _scatter(x, d, i, s, "add"),
+        types=like_self,
+        onnx=_lower_scatter("add"),
+        grad=lambda c, g: (g, None, c.op("aten::gather", g, c["dim"], c["index"])),
+        samples=lambda: [*_SCATTERED(), S(f4(3, 4), 0, _AT, f4(2, 4))],
+    )
+)
+
+
+def _scatter_reduce(x: Array, dim: int, index: Array, src: Array, reduce: str, include_self: bool = True) -> Any:
+    start = x
+    if not include_self:
+        hit = _scatter(np.zeros(x.shape, bool), dim, index, True)
+        neutral = {"sum": 0, "prod": 1, "mean": 0, "amax": -np.inf, "amin": np.inf}[reduce]
+        if x.dtype.kind in "iu" and reduce in ("amax", "amin"):
+            limits = np.iinfo(x.dtype)
+            neutral = limits.min if reduce == "amax" else limits.max
+        start = np.where(hit, np.asarray(neutral).astype(x.dtype), x)
+    if reduce != "mean":
+        return _scatter(start, dim, index, src, reduce)
+    total = _scatter(start, dim, index, src, "sum")
+    count = _scatter(np.full(x.shape, int(include_self)), dim, index, np.ones(src.shape, np.int64), "sum")
+    count = np.maximum(count, 1)
+    return total / count.astype(x.dtype) if x.dtype.kind == "f" else total // count
+
+
+def _lower_scatter_reduce(e: Emitter, call: LoweredCall) -> Any:
+    reduce, include = call["reduce"], call["include_self"]
+    if reduce == "mean" or not include:
+        e.unsupported("scatter_reduce is exported with self included, for sum, prod, amax and amin")
+    return _lower_scatter({"sum": "add", "prod": "mul", "amax": "max", "amin": "min"}[reduce])(e, call)
+
+
+in_place(
+    declare(
+        f"aten::scatter_reduce.two({_A}, Tensor src, str reduce, *, bool include_self=True) -> Tensor",
+        _scatter_reduce,
+        types=like_self,
+        onnx=_lower_scatter_reduce,
+        grad=unsupported("the gradient of scatter_reduce is not written yet"),
+        grad_name="ScatterReduceBackward0",
+        samples=lambda: [
+            S(*s.args, r, include_self=k)
+            for s in _SCATTERED()
+            for r in ("sum", "prod", "mean", "amax", "amin")
+            for k in (True, False)
+        ],
+    )
+)
+
+
+def _index_add(self: Array, dim: int, index: Array, source: Array, alpha: Any = 1) -> Any:
+    d = dim_of(dim, self.ndim)
+    out = self.copy()
+    i = _checked(index, self.shape[d] if self.ndim else 1, str(d))
+    where_: Any = (slice(None),) * d + (i,)
+    np.add.at(out, where_, source * to_dtype(alpha, self.dtype))
+    return out
+
+
+def _spread_index(e: Emitter, call: LoweredCall, source: Any) -> tuple[Any, int]:
+    """A 1-D index as one of the source's shape, for ScatterElements."""
+    x = call["self"]
+    axis = axis_of(e, x, call["dim"])
+    rank = known_rank(e, x, "indexing along a dimension")
+    i = e.op("Reshape", e.cast(call["index"], INT64), ints(*[-1 if k == axis else 1 for k in range(rank)]))
+    return e.op("Expand", i, e.shape_of(source)), axis
+
+
+def _lower_index_add(e: Emitter, call: LoweredCall) -> Any:
+    if e.opset < 16:
+        e.unsupported("adding at indices needs opset 16")
+    x, source = call["self"], call["source"]
+    index, axis = _spread_index(e, call, source)
+    alpha = call["alpha"]
+    if is_lowered(alpha) or alpha != 1:
+        source = typed(e, "Mul", x.dtype, source, alpha)
+    return e.op("ScatterElements", x, index, source, axis=axis, reduction="add")
+
+
+def _index_add_grad(c: Any, g: Any) -> Any:
+    picked = c.op("aten::index_select", g, c["dim"], c["index"])
+    return g, None, picked if c["alpha"] == 1 else picked * c["alpha"]
+
+
+in_place(
+    declare(
+        "aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
+        _index_add,
+        types=like_self,
+        onnx=_lower_index_add,
+        grad=_index_add_grad,
+        samples=of((f4(3, 4), 0, idx(0, 0), f4(2, 4)), S(f4(3, 4), 1, idx(0, 2), f4(3, 2), alpha=2)),
+    )
+)
+
+
+def _index_copy(self: Array, dim: int, index: Array, source: Array) -> Any:
+    d = dim_of(dim, self.ndim)
+    out = self.copy()
+    out[(slice(None),) * d + (_checked(index, self.shape[d], str(d)),)] = source
+    return out
+
+
+def _lower_index_copy(e: Emitter, call: LoweredCall) -> Any:
+    index, axis = _spread_index(e, call, call["source"])
+    return e.op("ScatterElements", call["self"], index, call["source"], axis=axis)
+
+
+in_place(
+    declare(
+        "aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
+        _index_copy,
+        types=like_self,
+        onnx=_lower_index_copy,
+        grad=lambda c, g: (
+            c.op("aten::index_fill.int_Scalar", g, c["dim"], c["index"], 0),
+            None,
+            c.op("aten::index_select", g, c["dim"], c["index"]),
+        ),
+        samples=of((f4(3, 4), 0, idx(0, 2), f4(2, 4, seed=1))),
+    )
+)
+
+
+def _index_fill(self: Array, dim: int, index: Array, value: Any) -> Any:
+    d = dim_of(dim, self.ndim)
+    out = self.copy()
+    out[(slice(None),) * d + (index.astype(np.int64),)] = to_dtype(np.asarray(value), self.dtype)
+    return out
+
+
+def _lower_index_fill(e: Emitter, call: LoweredCall) -> Any:
+    x = call["self"]
+    axis = axis_of(e, x, call["dim"])
+    rank = known_rank(e, x, "index_fill")
+    n = e.op("Size", call["index"], dtype=INT64, dims=())
+    shape = e.op("ScatterElements", e.shape_of(x), ints(axis), e.op("Reshape", n, ints(1)), axis=0)
+    values = e.op("Expand", e.cast(call["value"], x.dtype), shape)
+    i = e.op("Reshape", e.cast(call["index"], INT64), ints(*[-1 if k == axis else 1 for k in range(rank)]))
+    size = e.op("Gather", e.shape_of(x), ints(axis), axis=0)
+    i = where(e, e.op("Less", i, e.scalar(0, INT64), dtype=BOOL), e.op("Add", i, size), i, INT64)
+    return e.op("ScatterElements", x, e.op("Expand", i, shape), values, axis=axis)
+
+
+for _overload, _value in (("int_Scalar", 2.5), ("int_Tensor", f4())):
+    _kind = _overload.partition("_")[2]
+    in_place(
+        declare(
+            f"aten::index_fill.{_overload}(Tensor self, int dim, Tensor index, {_kind} value) -> Tensor",
+            _index_fill,
+            types=like_self,
+            onnx=_lower_index_fill,
+            grad=lambda c, g: (
+                c.op("aten::index_fill.int_Scalar", g, c["dim"], c["index"], 0),
+                None,
+                *([c.op("aten::index_select", g, c["dim"], c["index"]).sum()] if hasattr(c["value"], "shape") else []),
+            ),
+            grad_name=f"IndexFillBackward{int(_kind == 'Tensor')}",
+            samples=of((f4(3, 4), 0, idx(0, 2), _value)),
+        )
+    )
+
+
+def _take(self: Array, index: Array) -> Any:
+    n = self.size
+    if index.size and (index.max() >= n or index.min() < -n):
+        raise IndexError("out of range: tried to access index")
+    return np.take(self.reshape(-1), index.astype(np.int64))
+
+
+def _take_grad(c: Any, g: Any) -> Any:
+    flat = c.op("aten::zeros_like", c["self"]).reshape([-1])
+    return c.op("aten::index_put_", flat, [c["index"]], g, True).reshape(list(c["self"].shape)), None
+
+
+declare(
+    "aten::take(Tensor self, Tensor index) -> Tensor",
+    _take,
+    types=lambda call: result(call.tensor("self").dtype, call.tensor("index").dims),
+    onnx=lambda e, call: e.op("Gather", e.op("Reshape", call["self"], ints(-1)), e.cast(call["index"], INT64), axis=0),
+    grad=_take_grad,
+    samples=of((f4(3, 4), np.asarray([[0, 5], [-1, 5]]))),
+)
+
+
+def _take_along_dim(ops: Any, self: Any, indices: Any, dim: int | None = None) -> Any:
+    if dim is None:
+        return ops("aten::gather", ops("aten::reshape", self, [-1]), 0, ops("aten::reshape", indices, [-1]))
+    d = dim_of(dim, len(self.shape))
+    lead = [n if i != d else 1 for i, n in enumerate(self.shape)]
+    other = [n if i != d else 1 for i, n in enumerate(indices.shape)]
+    shape = list(np.broadcast_shapes(tuple(lead), tuple(other)))
+    wide = [self.shape[d] if i == d else n for i, n in enumerate(shape)]
+    index = [indices.shape[d] if i == d else n for i, n in enumerate(shape)]
+    return ops("aten::gather", ops("aten::expand", self, wide), d, ops("aten::expand", indices, index))
+
+
+def _take_along_types(call: Call) -> Results:
+    t, i = call.tensor("self"), call.tensor("indices")
+    if call.known("dim") is UNKNOWN or t.dims is None or i.dims is None:
+        return result(t.dtype, None)
+    if call.known("dim") is None:
+        n = i.dims
+        return result(
+            t.dtype, (math.prod(d for d in n if isinstance(d, int)) if all(isinstance(d, int) for d in n) else None,)
+        )
+    at = call.known("dim") % len(t.dims)
+    both = broadcast_dims([[1 if k == at else d for k, d in enumerate(x)] for x in (t.dims, i.dims)])
+    assert both is not None
+    return result(t.dtype, [i.dims[at] if k == at else d for k, d in enumerate(both)])
+
+
+def _lower_take_along(e: Emitter, call: LoweredCall) -> Any:
+    x, i, dim = call["self"], e.cast(call["indices"], INT64), call["dim"]
+    if dim is None:
+        return e.op("GatherElements", e.op("Reshape", x, ints(-1)), e.op("Reshape", i, ints(-1)), axis=0)
+    axis = axis_of(e, x, dim)
+    if (
+        x.dims is None
+        or i.dims is None
+        or any(a != b or a is None for k, (a, b) in enumerate(zip(x.dims, i.dims, strict=True)) if k != axis)
+    ):
+        e.unsupported("take_along_dim is exported where the other sizes are known and agree")
+    return e.op("GatherElements", x, i, axis=axis)
+
+
+declare(
+    "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor",
+    _take_along_dim,
+    composite=True,
+    types=_take_along_types,
+    onnx=_lower_take_along,
+    samples=of((f4(3, 4), i8(3, 2, low=0, high=4), 1), (f4(3, 4), i8(2, low=0, high=12))),
+)

@@ -1,0 +1,197 @@
+"""In-place writes to what may be shared: the results are those of running the program, or the export is refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import bridge as torch
+import bridge.onnx
+from bridge import Tensor
+from bridge.exporters.onnx.report import ExportError
+
+ESCAPES = (True, False)
+TRIPS = (0, 1, 3)
+
+
+def taken_by_a_branch(x, flag: bool):
+    y = x * 2
+    e = x + 0
+    if flag:
+        e = y
+    y.add_(10)
+    return e, y
+
+
+def written_through_the_branch(x, flag: bool):
+    y = x * 2
+    e = x + 0
+    if flag:
+        e = y
+    e.add_(10)
+    return e, y
+
+
+def two_names_out_of_a_branch(x, flag: bool):
+    t = x * 2
+    e = x + 1
+    f = x + 2
+    if flag:
+        e = t
+        f = t
+    e.add_(5)
+    return e, f
+
+
+def a_view_out_of_a_branch(x, flag: bool):
+    y = x * 2
+    e = x[0]
+    if flag:
+        e = y[0]
+    y.add_(10)
+    return e, y
+
+
+def held_by_a_tuple(x, flag: bool):
+    y = x * 2
+    e = (y, y)
+    if flag:
+        e = (y, x)
+    y.add_(10)
+    return e[0], y
+
+
+def held_by_a_list(x, flag: bool):
+    y = x * 2
+    held = [y]
+    if flag:
+        held.append(x)
+    y.add_(10)
+    return held[0], y
+
+
+def written_in_a_branch_too(x, flag: bool):
+    y = x * 2
+    if flag:
+        y.add_(1)
+        e = y
+    else:
+        e = x + 0
+    e.add_(3)
+    return e, y
+
+
+def taken_by_a_loop(x, n: int):
+    y = x * 2
+    e = x + 0
+    for _i in range(n):
+        e = y
+    y.add_(10)
+    return e, y
+
+
+def carried_by_a_loop(x, n: int):
+    h = x * 2
+    y = h
+    for _i in range(n):
+        y += 1
+    return h, y
+
+
+def swapped_by_a_loop(x, n: int):
+    y = x * 2
+    e = x + 0
+    i = 0
+    while i < n:
+        e.add_(1)
+        e = y
+        i += 1
+    return e, y
+
+
+def two_fresh_values(x, flag: bool):
+    if flag:
+        y = x * 2
+    else:
+        y = x + 0
+    y += 1
+    return y, x
+
+
+def another_name_in_a_loop(x, n: int):
+    y = x * 2
+    for _i in range(n):
+        z = y
+        z.add_(1)
+    return y, x
+
+
+def an_accumulator(x, n: int):
+    total = torch.zeros(2, 3)
+    for _i in range(n):
+        total += x
+    return total, x
+
+
+def a_row_written(x, n: int):
+    y = x.clone()
+    for _i in range(n):
+        y[0] += 1
+    return y, x
+
+
+REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+    (taken_by_a_branch, ESCAPES),
+    (written_through_the_branch, ESCAPES),
+    (two_names_out_of_a_branch, ESCAPES),
+    (a_view_out_of_a_branch, ESCAPES),
+    (held_by_a_tuple, ESCAPES),
+    (held_by_a_list, ESCAPES),
+    (written_in_a_branch_too, ESCAPES),
+    (taken_by_a_loop, TRIPS),
+    (carried_by_a_loop, TRIPS),
+    (swapped_by_a_loop, TRIPS),
+]
+EXPORTED = [
+    (two_fresh_values, ESCAPES),
+    (another_name_in_a_loop, TRIPS),
+    (an_accumulator, TRIPS),
+    (a_row_written, TRIPS),
+]
+
+
+def arrays(results: tuple[Tensor, ...]) -> list[np.ndarray[Any, Any]]:
+    return [np.asarray(r) for r in results]
+
+
+def example() -> Tensor:
+    return torch.arange(6).reshape(2, 3).to(torch.float32)
+
+
+@pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
+@pytest.mark.parametrize(("program", "values"), REFUSED + EXPORTED)
+def test_scripted_programs_compute_what_python_does(program: Callable[..., Any], values: tuple[Any, ...]) -> None:
+    scripted = torch.jit.script(program)
+    for value in values:
+        for a, b in zip(arrays(program(example(), value)), arrays(scripted(example(), value)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("program", "values"), REFUSED)
+def test_writes_that_depend_on_the_path_are_refused(program: Callable[..., Any], values: tuple[Any, ...]) -> None:
+    with pytest.raises(ExportError, match=r"is written to in place, and '\w+', which is used later") as caught:
+        bridge.onnx.export(torch.jit.script(program), (example(), values[0]))
+    assert f"{__file__}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(("program", "values"), EXPORTED)
+def test_other_writes_export(program: Callable[..., Any], values: tuple[Any, ...]) -> None:
+    model = bridge.onnx.export(torch.jit.script(program), (example(), values[0])).model_proto
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [i.name for i in session.get_inputs()]
+    for value in values:
+        got = session.run(None, dict(zip(names, (np.asarray(example()), np.array(value)), strict=True)))
+        for a, b in zip(arrays(program(example(), value)), got, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -1,0 +1,226 @@
+"""Calls of programs: on onnxruntime, one session per kind of arguments, never stale, with gradients, or in the interpreter."""
+
+import warnings
+
+import numpy as np
+import pytest
+from support import onnx_modules as M
+from support.onnx_runs import same, variants
+
+import bridge as torch
+from bridge import runtime
+from bridge.runtime import executor
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The sessions that are opened while a test runs."""
+    from bridge.runtime import sessions as module
+
+    opened = []
+    original = module.open_session
+
+    def open_session(*args, **kwargs):
+        opened.append(1)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(module, "open_session", open_session)
+    return opened
+
+
+def test_one_session_per_signature(counted):
+    s = torch.jit.script(M.Gate())
+    with torch.no_grad():
+        for shape in ((3,), (5,), (2, 2), (4, 4)):
+            np.testing.assert_array_equal(s(torch.ones(shape)).numpy(), np.ones(shape))
+        s(torch.ones(3, dtype=torch.float64))
+    assert len(counted) == 3
+
+
+@pytest.mark.parametrize("program", variants.names())
+def test_variants_as_in_the_interpreter(program):
+    for _name, model, inputs in variants.subjects(program):
+        for arguments in inputs:
+            want = variants.expected(model, arguments)
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore", runtime.InterpreterWarning)
+                if isinstance(want, Exception):
+                    with pytest.raises(Exception):  # noqa: B017, PT011
+                        model(*variants.copied(arguments))
+                    continue
+                got = model(*variants.copied(arguments))
+            assert type(got) is type(want)
+            same(got, want)
+
+
+def in_place(p):
+    p.add_(1)
+
+
+def by_data(p):
+    p.data.add_(1)
+
+
+def by_numpy(p):
+    p.detach().numpy()[...] += 1
+
+
+def by_new_data(p):
+    p.data = p.data + 1
+
+
+def by_view(p):
+    p.detach()[0].add_(1)
+
+
+@pytest.mark.parametrize("write", [in_place, by_data, by_numpy, by_new_data, by_view])
+def test_changed_parameters_are_seen(write):
+    eager = torch.nn.Linear(4, 4)
+    s = torch.jit.script(eager)
+    x = torch.rand(2, 4)
+    with torch.no_grad():
+        s(x)
+        for _ in range(3):
+            write(s.weight)
+            np.testing.assert_allclose(s(x).numpy(), (x @ s.weight.t() + s.bias).numpy(), atol=1e-5)
+
+
+def test_replaced_parameters_are_seen():
+    s = torch.jit.script(torch.nn.Linear(4, 4))
+    x = torch.rand(2, 4)
+    with torch.no_grad():
+        s(x)
+        s.weight = torch.nn.Parameter(torch.zeros(4, 4))
+        np.testing.assert_array_equal(s(x).numpy(), np.broadcast_to(s.bias.detach().numpy(), (2, 4)))
+        s.load_state_dict({"weight": torch.ones(4, 4), "bias": torch.zeros(4)})
+        np.testing.assert_allclose(s(x)[:, 0].numpy(), x.sum(1).numpy(), atol=1e-6)
+
+
+def test_changed_attributes_are_seen():
+    s = torch.jit.script(M.Static())
+    x = torch.ones(3)
+    with torch.no_grad():
+        assert s(x).tolist() == [2.0] * 3
+        s.eval()
+        assert s(x).tolist() == [1.0] * 3
+        s.train()
+        assert s(x).tolist() == [2.0] * 3
+    drop = torch.jit.script(M.Dropped())
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", runtime.InterpreterWarning)
+        torch.manual_seed(0)
+        assert 0.0 in drop(torch.ones(100)).tolist()
+        drop.eval()
+        assert drop(x).tolist() == [1.0] * 3
+        drop.scale = 3.0
+        assert drop(x).tolist() == [3.0] * 3
+
+
+def test_gradients_are_those_of_eager():
+    torch.manual_seed(1)
+    eager = M.Loop()
+    s = torch.jit.script(eager)
+    xs = torch.randn(5, 3, 4)
+    got = s(xs)[0]
+    assert got.requires_grad
+    assert "TanhBackward0" in str(got)
+    got.sum().backward()
+    mine = [p.grad.clone() for p in s.parameters()]
+    for p in s.parameters():
+        p.grad = None
+    eager(xs)[0].sum().backward()
+    for a, p in zip(mine, eager.parameters(), strict=True):
+        np.testing.assert_allclose(a.numpy(), p.grad.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_gradient_after_a_write_is_refused():
+    s = torch.jit.script(torch.nn.Linear(4, 4))
+    y = s(torch.rand(2, 4))
+    with torch.no_grad():
+        s.weight.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_shapes_that_change_in_a_loop():
+    """The state's rank grows with the first iteration, so that the list of states is no scan output."""
+    s = torch.jit.script(M.Collect())
+    xs = torch.randn(6, 3, 4)
+    with torch.no_grad():
+        same(s(xs), variants.expected(s, (xs,)))
+        same(s(xs[0]), variants.expected(s, (xs[0],)))
+
+
+def test_no_gradient_where_none_is_needed():
+    s = torch.jit.script(torch.nn.Linear(4, 4))
+    with torch.no_grad():
+        assert not s(torch.rand(2, 4)).requires_grad
+    for p in s.parameters():
+        p.requires_grad_(False)
+    assert s(torch.rand(2, 4)).grad_fn is None
+
+
+def test_results_are_themselves():
+    cell = torch.jit.script(M.Cell())
+    with torch.no_grad():
+        a, b = cell(torch.rand(3, 4), torch.rand(3, 4))
+    assert a is b
+
+
+def test_what_onnx_cannot_express_runs_in_the_interpreter_and_says_so():
+    s = torch.jit.script(M.Says())
+    with pytest.warns(runtime.InterpreterWarning, match=r"onnx_modules\.py:\d+"):
+        s(torch.ones(2), "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s(torch.ones(2), "a")  # said once
+
+
+def test_steady_calls_take_the_short_way():
+    s = torch.jit.script(M.Gate())
+    x = torch.ones(3)
+    with torch.no_grad():
+        s(x)
+        slow = executor._slow
+        try:
+            executor._slow = None
+            s(x)
+        finally:
+            executor._slow = slow
+
+
+def test_arguments_that_do_not_fit_get_torchs_words():
+    s = torch.jit.script(M.Gate())
+    with pytest.raises(RuntimeError, match="missing value for argument 'x'"):
+        s()
+    with pytest.raises(RuntimeError, match="expected at most 2 argument"):
+        s(torch.ones(1), torch.ones(1))
+
+
+def test_providers():
+    assert "CPUExecutionProvider" in runtime.providers()
+    with pytest.raises(runtime.ProviderError, match="no execution provider 'Abacus'"), runtime.using(["Abacus"]):
+        pass
+    s = torch.jit.script(M.Gate())
+    with runtime.using(["CPU"]), torch.no_grad():
+        assert s(torch.ones(2)).tolist() == [1.0, 1.0]
+
+
+def test_a_provider_that_does_not_take_part_is_an_error(monkeypatch):
+    """A session that silently falls back is told apart by the providers it reports."""
+    import onnxruntime
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    import onnx
+
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Neg", ["x"], ["y"])], "g",
+        [onnx.helper.make_tensor_value_info("x", 1, [1])], [onnx.helper.make_tensor_value_info("y", 1, [1])],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # onnxruntime warns of it, and goes on
+        with pytest.raises(runtime.ProviderError, match="does not take part"):
+            runtime.open_session(model.SerializeToString(), ["CUDA"])
