@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bridge.ir.memory import collector_paused
+
 if TYPE_CHECKING:
     import onnx
 
@@ -23,13 +25,19 @@ def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Any:
 
     Raises FileNotFoundError, and OnnxImportError when the file is no ONNX model.
     """
+    from bridge.importers.onnx.reader import read_model
+
+    model, _ = read_model(source)
+    with collector_paused():
+        return _program(model)
+
+
+def _program(model: onnx.ModelProto) -> Any:
     from bridge.importers.onnx.raise_functions import raise_functions
     from bridge.importers.onnx.raise_own import raise_own
-    from bridge.importers.onnx.reader import read_model
     from bridge.jit.functions import ScriptFunction
     from bridge.jit.modules import wrap
 
-    model, _ = read_model(source)
     own = raise_own(model, relower)
     found = own or raise_functions(model)
     if found is None:

@@ -14,7 +14,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from bridge.ir.classes import ScriptObject
 from bridge.ir.errors import LoweringError
-from bridge.ir.foreign import ForeignArray, GraphInfo, ModelInfo, NodeInfo, RawAttribute, Subgraph, TypedList
+from bridge.ir.foreign import ForeignArray, GraphInfo, ModelInfo, RawAttribute, Subgraph, TypedList
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.types import FLOAT, INT, NONE, STR, DictType, ListType, OptionalType, TensorType, Type
 
@@ -125,8 +125,7 @@ class _Writer:
         for n in block.nodes:
             if n.kind == "prim::GetAttr" and n.output.export_name is not None:
                 found[self.name(n.output)] = self._attribute(n)
-        order = [name for name in info.initializers if name in found]
-        order += [name for name in found if name not in set(order)]
+        order = list(dict.fromkeys([*(name for name in info.initializers if name in found), *found]))
         sparse = [name for name in found if getattr(found[name], "sparse", False)]
         for name in order:
             if name not in sparse:
@@ -157,21 +156,22 @@ class _Writer:
         if n.overload and n.kind != "prim::If":
             proto.overload = n.overload
         inputs = [n.inputs[0].node.inputs[0]] if n.kind == "prim::If" else n.inputs
-        proto.input.extend(self.name(v) for v in inputs)
-        proto.output.extend(self.name(v) for v in n.outputs)
-        info = n.foreign if n.foreign is not None else NodeInfo()
-        _write_empty(proto, tuple(name for name in info.empty if not getattr(proto, name)))
+        proto.input.extend([self.name(v) for v in inputs])
+        proto.output.extend([self.name(v) for v in n.outputs])
+        info = n.foreign
         attributes: Mapping[str, Any] = n.attributes
         if n.kind == "prim::If":
-            attributes = info.graphs or {
+            attributes = (info.graphs if info is not None else None) or {
                 "then_branch": Subgraph(0, GraphInfo("then_branch")),
                 "else_branch": Subgraph(1, GraphInfo("else_branch")),
             }
         for name, value in attributes.items():
             self._attribute_proto(proto.attribute.add(), name, value, n)
-        if info.doc:
-            proto.doc_string = info.doc
-        _metadata(proto.metadata_props, info.metadata)
+        if info is not None:
+            _write_empty(proto, tuple(name for name in info.empty if not getattr(proto, name)))
+            if info.doc:
+                proto.doc_string = info.doc
+            _metadata(proto.metadata_props, info.metadata)
 
     def _attribute_proto(self, proto: AttributeProto, name: str, value: Any, n: Node) -> None:
         if isinstance(value, Subgraph):
@@ -186,10 +186,10 @@ class _Writer:
 
     def name(self, v: Value) -> str:
         """The ONNX name of a value: the file's own, else a new one from its debug name."""
-        if v.type is NONE and v.node.kind == "prim::Constant":
-            return ""
         if v.export_name is not None:
             return v.export_name
+        if v.type is NONE and v.node.kind == "prim::Constant":
+            return ""
         found = self.names.get(v)
         if found is None:
             found = self.names[v] = f"bridge.{v.debug_name}"

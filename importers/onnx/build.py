@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,11 +35,32 @@ __all__ = ["GraphBuilder", "ModuleBuilder", "forward_function", "graph_info", "k
 class Scope:
     """The values and declared types that a graph sees: its own and those of the graphs around it."""
 
-    __slots__ = ("types", "values")
+    __slots__ = ("outer", "types", "values")
 
     def __init__(self, outer: Scope | None = None) -> None:
-        self.values: ChainMap[str, Value] = outer.values.new_child() if outer else ChainMap()
-        self.types: ChainMap[str, onnx.TypeProto] = outer.types.new_child() if outer else ChainMap()
+        self.outer = outer
+        self.values: dict[str, Value] = {}
+        self.types: dict[str, onnx.TypeProto] = {}
+
+    def value(self, name: str) -> Value | None:
+        """The value of that name, here or outside; None when there is none."""
+        at: Scope | None = self
+        while at is not None:
+            found = at.values.get(name)
+            if found is not None:
+                return found
+            at = at.outer
+        return None
+
+    def declared(self, name: str) -> onnx.TypeProto | None:
+        """The type that this graph, or one around it, declares for the name."""
+        at: Scope | None = self
+        while at is not None:
+            found = at.types.get(name)
+            if found is not None:
+                return found
+            at = at.outer
+        return None
 
 
 def kind_of(domain: str, op_type: str) -> str:
@@ -108,10 +129,8 @@ class GraphBuilder:
                 self._node(block, n, scope)
 
     def _node(self, block: Block, proto: onnx.NodeProto, scope: Scope) -> None:
-        node = self.graph.create(kind_of(proto.domain, proto.op_type), (), 0)
-        for name in proto.input:
-            node.add_input(self._lookup(name, scope, proto.name or proto.op_type) if name else self._omitted())
-        info = self._info(proto)
+        inputs = [self._lookup(name, scope, proto) if name else self._omitted() for name in proto.input]
+        node = Node(self.graph, kind_of(proto.domain, proto.op_type), inputs, 0)
         for a in proto.attribute:
             if a.type == AttributeProto.GRAPH:
                 node.attributes[a.name] = self._subgraph(node, a.g, scope)
@@ -119,7 +138,7 @@ class GraphBuilder:
                 node.attributes[a.name] = [self._subgraph(node, g, scope) for g in a.graphs]
             else:
                 node.attributes[a.name] = attribute_value(a, self.where)
-        self._finish(block, node, proto, info, scope)
+        self._finish(block, node, proto, self._info(proto), scope)
 
     def _if(self, block: Block, proto: onnx.NodeProto, scope: Scope) -> None:
         graphs = {a.name: a.g for a in proto.attribute if a.type == AttributeProto.GRAPH}
@@ -127,10 +146,10 @@ class GraphBuilder:
             raise OnnxImportError(
                 f"{self.where}: node '{proto.name}': an If has a condition, then_branch and else_branch"
             )
-        cast = block.append(self.graph.create("aten::Bool", [self._lookup(proto.input[0], scope, proto.name)]))
+        cast = block.append(self.graph.create("aten::Bool", [self._lookup(proto.input[0], scope, proto)]))
         cast.output.type, cast.overload = BOOL, "Tensor"
         node = self.graph.create("prim::If", [cast.output], 0)
-        info = self._info(proto)
+        info = self._info(proto) or NodeInfo()
         made = {name: self._subgraph(node, graphs[name], scope) for name in ("then_branch", "else_branch")}
         info.graphs = {a.name: made[a.name] for a in proto.attribute}
         self._finish(block, node, proto, info, scope)
@@ -140,16 +159,19 @@ class GraphBuilder:
                     f"{self.where}: node '{proto.name}': its branches give different numbers of results"
                 )
 
-    def _info(self, proto: onnx.NodeProto) -> NodeInfo:
+    def _info(self, proto: onnx.NodeProto) -> NodeInfo | None:
+        """What the node says beside its operator; None, as for most nodes, when that is nothing."""
         empty = written_empty(proto, "name", "domain", "doc_string", "overload")
+        if not (empty or proto.doc_string or proto.metadata_props):
+            return None
         return NodeInfo(proto.doc_string, metadata(proto.metadata_props), empty=empty)
 
-    def _finish(self, block: Block, node: Node, proto: onnx.NodeProto, info: NodeInfo, scope: Scope) -> None:
+    def _finish(self, block: Block, node: Node, proto: onnx.NodeProto, info: NodeInfo | None, scope: Scope) -> None:
         node.export_name, node.foreign, node.overload = proto.name, info, proto.overload or node.overload
         block.append(node)
         for name in proto.output:
             v = node.add_output()
-            declared = scope.types.get(name)
+            declared = scope.declared(name)
             if declared is not None:
                 v.type = type_of(declared)
             self._name(v, name)
@@ -166,14 +188,15 @@ class GraphBuilder:
             block.add_output(self._lookup(o.name, scope, f"an output of subgraph '{proto.name}'"))
         return Subgraph(len(node.blocks) - 1, info)
 
-    def _lookup(self, name: str, scope: Scope, user: str) -> Value:
-        v = scope.values.get(name)
+    def _lookup(self, name: str, scope: Scope, user: onnx.NodeProto | str) -> Value:
+        v = scope.values.get(name) or scope.value(name)
         if v is None:
+            user = user if isinstance(user, str) else user.name or user.op_type
             raise OnnxImportError(f"{self.where}: '{name}', used by '{user}', is not defined before it")
         return v
 
     def _bind(self, scope: Scope, name: str, v: Value, by: str) -> None:
-        if name in scope.values:
+        if scope.value(name) is not None:
             raise OnnxImportError(f"{self.where}: '{name}', given by '{by}', is defined already")
         scope.values[name] = v
 
@@ -186,7 +209,7 @@ class GraphBuilder:
 
     def _name(self, v: Value, name: str) -> None:
         v.export_name = name
-        if name and not name.isdigit() and self.graph.value(name) is None:
+        if name and self.graph.value(name) is None and not name.isdigit():
             v.set_debug_name(name)
 
 
@@ -268,7 +291,7 @@ def _child_class(parent: str, part: str) -> str:
 
 
 def _attribute_name(part: str) -> str:
-    clean = "".join(c if c.isascii() and (c.isalnum() or c == "_") else "_" for c in part)
+    clean = re.sub(r"\W", "_", part, flags=re.ASCII)
     return f"{clean}_" if clean in _RESERVED or not clean or clean.startswith("_") else clean
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bridge.importers.onnx.schemas import result_types
+from bridge.importers.onnx.schemas import gives_tensors, result_types
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.types import NONE, ListType, TensorType, TupleType, Type, unify, unshaped
 
@@ -39,8 +39,11 @@ def _node(node: Node, opsets: dict[str, int]) -> None:
         node.output.type = TupleType(*[v.type for v in node.inputs])
     elif domain not in ("aten", "prim", "bridge"):
         domain = "" if domain == "onnx" else domain
+        version = opsets.get(domain, 1)
+        if gives_tensors(name, domain, version):
+            return
         types = [v.type for v in node.inputs]
-        found = result_types(name, domain, opsets.get(domain, 1), types, node.attributes, len(node.outputs))
+        found = result_types(name, domain, version, types, node.attributes, len(node.outputs))
         _refine(node.outputs, found)
 
 

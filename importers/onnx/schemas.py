@@ -23,7 +23,7 @@ from bridge.ir.types import (
     unshaped,
 )
 
-__all__ = ["result_types", "schema_of"]
+__all__ = ["gives_tensors", "result_types", "schema_of"]
 
 
 @functools.cache
@@ -33,6 +33,18 @@ def schema_of(op_type: str, domain: str, version: int) -> onnx.defs.OpSchema | N
         return onnx.defs.get_schema(op_type, max_inclusive_version=version, domain=domain)
     except onnx.defs.SchemaError:
         return None
+
+
+@functools.cache
+def gives_tensors(op_type: str, domain: str, version: int) -> bool:
+    """Whether every result of the operator is a tensor, whatever its inputs are."""
+    if (domain, op_type) == ("ai.onnx.ml", "ZipMap"):
+        return False
+    schema = schema_of(op_type, domain, version)
+    if schema is None:
+        return True
+    allowed = {c.type_param_str: c.allowed_type_strs for c in schema.type_constraints}
+    return all(t.startswith("tensor(") for o in schema.outputs for t in allowed.get(o.type_str, [o.type_str]))
 
 
 def result_types(

@@ -134,7 +134,7 @@ def metadata(entries: Any) -> dict[str, str]:
 
 def written_empty(proto: Any, *names: str) -> tuple[str, ...]:
     """Which of these text fields are written out although they are empty."""
-    return tuple(n for n in names if proto.HasField(n) and not getattr(proto, n))
+    return tuple(n for n in names if not getattr(proto, n) and proto.HasField(n))
 
 
 def declared_type(info: GraphInfo, name: str) -> Type | None:
