@@ -115,6 +115,20 @@ def test_static_branches_are_removed_and_reported():
     assert len(with_bias.model_proto.graph.input) == 2
 
 
+def test_arguments_of_the_caller_are_the_inputs():
+    """``*extras`` is one input for each argument; what the example leaves out is no input."""
+
+    x, s = torch.ones(3), torch.jit.script(M.Sum())
+    program = bridge.onnx.export(s, (x, x * 2, x * 3))
+    assert [i.name for i in program.model_proto.graph.input] == ["x", "extras_0", "extras_1"]
+    assert [e.kind for e in program.report] == ["arguments fixed", "default used"]
+    (got,) = run_plain(program.model_proto, [x, x * 2, x * 3])
+    np.testing.assert_array_equal(got, s(x, x * 2, x * 3).numpy())
+    assert bridge.onnx.load(program.model_proto).code == program.specialised.code
+    scaled = bridge.onnx.export(s, (x, x, {"scale": 0.5})).model_proto
+    assert [i.name for i in scaled.graph.input] == ["x", "extras_0", "scale"]
+
+
 def test_overloads_where_element_types_differ():
     s = torch.jit.script(M.Twice())
     model = bridge.onnx.export(s, (torch.rand(3), torch.arange(3))).model_proto
@@ -184,9 +198,9 @@ def test_variants(program, form):
         refused = REFUSED.get((program, name))
         if refused is not None:
             with pytest.raises(ExportError, match=refused):
-                bridge.onnx.export(model, variants.copied(inputs[0]), modules=form)
+                bridge.onnx.export(model, variants.complete(model, inputs[0]), modules=form)
             continue
-        proto = bridge.onnx.export(model, variants.copied(inputs[0]), modules=form).model_proto
+        proto = bridge.onnx.export(model, variants.complete(model, inputs[0]), modules=form).model_proto
         onnx.checker.check_model(proto, full_check=True)
         session = onnxruntime.InferenceSession(proto.SerializeToString(), variants.quiet())
         for arguments in inputs:

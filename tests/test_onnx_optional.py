@@ -17,7 +17,7 @@ INPUTS = [
     (torch.ones(1, 3) * 0.2,),
     (torch.zeros(0, 3) + 1,),
 ]
-PROGRAMS = [P.Result, P.Number, P.Tested, P.Called, P.Raising, P.Reached]
+PROGRAMS = [P.Result, P.Number, P.Tested, P.Called, P.Raising, P.Reached, P.FoundInLoop, P.StateInLoop, P.GoneInLoop]
 
 
 def outcome(f, args):

@@ -95,7 +95,7 @@ def test_exporting_an_import_gives_the_same_model(rnn, form):
 def test_variants(program, form):
     for _name, model, inputs in variants.subjects(program):
         try:
-            made = bridge.onnx.export(model, variants.copied(inputs[0]), modules=form)
+            made = bridge.onnx.export(model, variants.complete(model, inputs[0]), modules=form)
         except ExportError:
             continue
         assert raise_own(made.model_proto, relower) is not None

@@ -35,8 +35,8 @@ def export(
     are example arguments: a tuple, one tensor, or a tuple that ends in a dict of keyword arguments. They tell element types
     and numbers of dimensions; None takes these from a trace or from annotations. Every size stays free unless
     ``dynamic_shapes`` fixes it: ``{"x": {0: "batch", 1: 4}}``, per input a dict by axis or a sequence (a size fixes the
-    dimension, a name names it, None leaves it free). ``modules`` is ``"functions"`` (a model-local function per submodule
-    method) or ``"inline"``. ``provenance=False`` leaves out the metadata from which :func:`bridge.onnx.load` restores the
+    dimension, a name names it, None leaves it free). Arguments left out are no inputs: they are their defaults.
+    ``modules`` is ``"functions"`` (a model-local function per submodule method) or ``"inline"``. ``provenance=False`` leaves out the metadata from which :func:`bridge.onnx.load` restores the
     program's text.
 
     A program that raises depending on data gets one more output, ``error``, a list of int64: empty when the program ran to its
@@ -48,7 +48,7 @@ def export(
     from bridge.exporters.onnx.export import export_program
 
     owner, function = entry_of(model)
-    examples = _examples(owner, function, args)
+    examples, left_out = _examples(owner, function, args)
     written = None
     if input_names is None and output_names is None and dynamic_shapes is None:
         written = written_model(owner, function, examples, opset_version)
@@ -66,6 +66,7 @@ def export(
             modules=modules,
             provenance=provenance,
             raises=raises,
+            left_out=left_out,
             producer_version=__version__,
         )
         same = made.function is function
@@ -114,10 +115,10 @@ def _no_report() -> Any:
     return Report()
 
 
-def _examples(owner: ScriptObject | None, function: Function, args: Any) -> list[Any] | None:
-    """Complete example arguments in order, as the program holds them."""
+def _examples(owner: ScriptObject | None, function: Function, args: Any) -> tuple[list[Any] | None, list[int]]:
+    """Complete example arguments in order, as the program holds them; the positions of those that were left out."""
     if args is None:
-        return None
+        return None, []
     from bridge.jit.values import match_arguments
 
     given = list(args) if isinstance(args, tuple | list) else [args]
@@ -127,7 +128,9 @@ def _examples(owner: ScriptObject | None, function: Function, args: Any) -> list
     elif isinstance(args, dict):
         given, kwargs = [], dict(args)
     complete = match_arguments(function.schema, given, kwargs, owner)
-    return complete[1:] if owner is not None else complete
+    own = function.schema.arguments[1:] if owner is not None else function.schema.arguments
+    left_out = [i for i, a in enumerate(own) if a.name not in kwargs and (i >= len(given) or a.kwarg_only)]
+    return complete[1:] if owner is not None else complete, left_out
 
 
 def _positional(owner: ScriptObject | None, function: Function) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair
 from bridge.exporters.onnx.records import Body, Record
-from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run
+from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Poison, Run
 from bridge.ir.graph import Node
 
 __all__: list[str] = []
@@ -24,7 +24,7 @@ class Side:
         m.heap = dict(before)
         with m.into(self.body):
             m.run_block(node.blocks[index])
-            self.values = [_latest(m, m.env[v]) for v in node.blocks[index].outputs]
+            self.values = [m.latest(m.env[v]) for v in node.blocks[index].outputs]
         self.heap, m.heap = m.heap, before
 
 
@@ -80,15 +80,6 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
         branches = {"then_branch": then.body, "else_branch": other.body}
         m.emitter.append(Record("If", "", [test], merged, branches, m.emitter.origin))
     return _results(node, results)
-
-
-def _latest(m: Machine, v: Abstract) -> Abstract:
-    """A tensor as the branch left it; so are those of a tuple."""
-    if isinstance(v, tuple):
-        return tuple(_latest(m, x) for x in v)
-    if isinstance(v, Maybe):
-        return Maybe(v.present, _latest(m, v.value))
-    return m.current(v)
 
 
 def _changed(m: Machine, then: Side, other: Side) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +54,14 @@ def export_program(
     producer_version: str = "",
     hosted: bool = False,
     raises: bool = True,
+    left_out: Collection[int] = (),
 ) -> Exported:
     """Lower ``function`` (a method of ``owner``, or free) for the dtypes and ranks of ``examples`` and write the model.
 
     Without examples the types that the graph declares must tell dtypes and ranks. ``hosted`` is for a host that runs the
     model at once with bridge's own semantics: random numbers are refused (they come from bridge's generator), ranks of outputs
-    need not be known. Without ``raises`` the model does not tell what the program raises. Raises ExportError listing
+    need not be known. Without ``raises`` the model does not tell what the program raises. ``left_out`` are the positions of
+    examples that are defaults which the caller did not give. Raises ExportError listing
     everything that cannot be expressed, LoweringError for options that do not fit the program.
     """
     meant = function.graph.opsets.get("")  # that of the ONNX operators which the program calls
@@ -77,7 +79,7 @@ def export_program(
         for _ in range(8):
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
-            inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths)
+            inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
             if inputs.problems:
                 raise ExportError(inputs.problems)
             main = program.lower(owner, function, inputs.arguments, inputs.heap)
@@ -113,11 +115,15 @@ def _inputs(
     names: Sequence[str] | None,
     shapes: Any,
     lengths: bool,
+    hosted: bool,
+    left_out: Collection[int],
 ) -> Inputs:
     reserved = {n for n, _ in state(owner)} if owner is not None else set()
     if examples is None:
         return inputs_from_types(function.graph, owner, names, shapes, reserved)
-    return inputs_from_examples(function.graph, owner, examples, names, shapes, reserved, lengths)
+    own = function.schema.arguments[1:] if owner is not None else function.schema.arguments
+    gathered = [] if hosted else [i for i, a in enumerate(own) if a.gathers]
+    return inputs_from_examples(function.graph, owner, examples, names, shapes, reserved, lengths, gathered, left_out)
 
 
 def export_again(

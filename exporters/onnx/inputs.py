@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +101,7 @@ def describe_argument(made: Inputs, v: Abstract) -> Any:
         if isinstance(content, dict):
             return ["dict", [[k, describe_argument(made, x)] for k, x in content.items()]]
         return ["list", [describe_argument(made, x) for x in content]]
-    return ["is", v if v is None or isinstance(v, str) else repr(v)]
+    return ["is", v if v is None or isinstance(v, str | bool | int | float) else repr(v)]
 
 
 def inputs_from_description(
@@ -175,10 +175,14 @@ def inputs_from_examples(
     shapes: Any,
     reserved: set[str],
     lengths: bool = False,
+    gathered: Collection[int] = (),
+    defaults: Collection[int] = (),
 ) -> Inputs:
     """Inputs of the dtypes and ranks of the examples; all dims are free unless ``shapes`` fixes them.
 
-    ``lengths`` fixes the lengths of lists of numbers to the examples'.
+    ``lengths`` fixes the lengths of lists of numbers to the examples'. ``gathered`` are the arguments that ``*name`` collects:
+    each element is an input of its own, as it is an argument of its own for the caller. ``defaults`` are the arguments that the
+    caller leaves out: those are no inputs.
     """
     values = own_inputs(graph, owner)
     if len(examples) != len(values):
@@ -187,9 +191,23 @@ def inputs_from_examples(
         )
     found = _names(values, names)
     made = Inputs(shapes=_check_shapes(found, shapes, _names(values, None)), reserved=set(reserved), lengths=lengths)
-    for v, name, example in zip(values, found, examples, strict=True):
-        made.arguments.append(_from_example(made, v.type, name, example))
+    for i, (v, name, example) in enumerate(zip(values, found, examples, strict=True)):
+        if i in gathered and isinstance(v.type, T.ListType):
+            made.arguments.append(_each_example(made, v.type, name, example))
+        elif i in defaults and isinstance(example, bool | int | float):
+            made.fixed.append(
+                Entry("default used", f"'{name}' is no input: it is {example}, as the example leaves it out")
+            )
+            made.arguments.append(float(example) if v.type is T.FLOAT else example)
+        else:
+            made.arguments.append(_from_example(made, v.type, name, example))
     return made
+
+
+def _each_example(made: Inputs, t: T.ListType, name: str, example: Sequence[Any]) -> Cell:
+    """A list with one input per element."""
+    made.fixed.append(Entry("arguments fixed", f"'*{name}' takes {len(example)} arguments, as in the example"))
+    return _cell(made, t, tuple(_from_example(made, t.element, f"{name}_{i}", e) for i, e in enumerate(example)))
 
 
 def _from_example(made: Inputs, t: Type, name: str, example: Any) -> Abstract:

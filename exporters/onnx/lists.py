@@ -41,8 +41,11 @@ def element_of(cell: Cell) -> T.Type:
     return cell.type.element if isinstance(cell.type, T.ListType) else T.ANY
 
 
-def as_run(m: Machine, cell: Cell, content: Any = None) -> Run:
-    """The list as one ONNX value: a 1-D tensor of numbers, or a sequence of tensors."""
+def as_run(m: Machine, cell: Cell, content: Any = None, element: tuple[DType, Any] | None = None) -> Run:
+    """The list as one ONNX value: a 1-D tensor of numbers, or a sequence of tensors.
+
+    ``element`` is the dtype and dims of tensors, for a list that is empty.
+    """
     content = m.content(cell) if content is None else content
     e = m.emitter
     if isinstance(content, Growing):
@@ -67,7 +70,10 @@ def as_run(m: Machine, cell: Cell, content: Any = None) -> Run:
         raise LoweringError("a list of tuples or lists, whose length is not known, cannot be an ONNX value")
     runs = [x if isinstance(x, Run) else e.constant(x) for x in items]
     if not runs:
-        raise LoweringError("the element type of this empty list is not known")
+        if element is None:
+            raise LoweringError("the element type of this empty list is not known")
+        empty: Run = e.op("SequenceEmpty", dtype=element[0], dims=element[1], dtype_=element[0].onnx)
+        return empty
     dims = runs[0].dims
     for r in runs[1:]:
         dims = _merged(dims, r.dims)

@@ -15,7 +15,7 @@ import numpy as np
 
 from bridge.exporters.onnx.lists import as_run, number_dtype_of
 from bridge.exporters.onnx.machine import Machine, NeedsList, Skip, handles
-from bridge.exporters.onnx.merge import finish_outputs, merge_dims, runtime_type
+from bridge.exporters.onnx.merge import as_maybe, finish_outputs, loose_dims, merge_dims, runtime_type
 from bridge.exporters.onnx.raising import no_error
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import (
@@ -24,6 +24,7 @@ from bridge.exporters.onnx.values import (
     Abstract,
     Cell,
     Growing,
+    Maybe,
     Poison,
     Run,
     RunList,
@@ -128,7 +129,7 @@ class LoopLowering:
             outputs = [m.env[v] for v in self.block.outputs]
             if any(isinstance(v, Poison) for v in outputs):
                 raise Skip
-            a.proceed, *a.results = [m.current(v) for v in outputs]
+            a.proceed, *a.results = [m.latest(v) for v in outputs]
             if m.error in self.contents:
                 m.emitter.begin(*statement)
                 a.proceed = self._unless_raised(a.proceed)
@@ -154,6 +155,8 @@ class LoopLowering:
             return p
         if isinstance(form, tuple):
             return tuple(self._enter(f, a) for f in form)
+        if isinstance(form, Maybe):
+            return Maybe(self._enter(form.present, a), self._enter(form.value, a))
         if isinstance(form, NewCell):
             cell = self.m.new_cell(form.type, self._enter(form.content, a))
             a.entered_cells[cell] = self.m.heap[cell]
@@ -186,6 +189,8 @@ class LoopLowering:
         return stable
 
     def _widen(self, form: Any, out: Abstract, a: Attempt) -> Any:
+        if _may_be_none(form, out):
+            return self._widen_maybe(form, out, a)
         if isinstance(form, Unset) and isinstance(out, tuple):
             return tuple(self._widen(Unset(T.ANY), o, a) for o in out)
         if isinstance(form, tuple) and isinstance(out, Unset):
@@ -211,6 +216,16 @@ class LoopLowering:
         if isinstance(form, Run) and form.dims == dims:
             return form
         return Run(of[0], dims, number=of[2] if of[2] is to[2] else None)
+
+    def _widen_maybe(self, form: Any, out: Abstract, a: Attempt) -> Any:
+        """Whether it is there, and the value: empty before there is one."""
+        was, now = as_maybe(form), as_maybe(out)
+        if was is None or now is None:
+            raise LoweringError(f"what the loop carries {_why_not(form, out)}", self.node.range)
+        present, value = self._widen(was.present, now.present, a), self._widen(was.value, now.value, a)
+        if isinstance(form, Maybe) and present is was.present and value is was.value:
+            return form
+        return Maybe(present, _loose(value) if isinstance(was.value, Unset) else value)
 
     def _widen_cell(self, form: Any, out: Cell, a: Attempt) -> Any:
         if isinstance(form, Cell):
@@ -340,6 +355,14 @@ class LoopLowering:
             return tuple(
                 self._result(f, v, s, o, a, rows) for f, v, s, o in zip(form, entered, starts, outs, strict=True)
             )
+        if isinstance(form, Maybe):
+            was, now = as_maybe(start), as_maybe(out)
+            assert was is not None
+            assert now is not None
+            return Maybe(
+                self._result(form.present, entered.present, was.present, now.present, a, rows),
+                self._result(form.value, entered.value, was.value, now.value, a, rows),
+            )
         if isinstance(form, NewCell):
             content = self._content_result(
                 entered, form.content, a.entered_cells[entered], self.heap0[start], a.heap[out], a, rows
@@ -386,6 +409,19 @@ class LoopLowering:
             run = e.op("Concat", *parts, run, axis=0, dims=run.dims)
         element = cell.type.element if isinstance(cell.type, T.ListType) else T.ANY
         return run if number_dtype_of(element) is not None else Stacked(run)
+
+
+def _may_be_none(form: Any, out: Abstract) -> bool:
+    """Whether one is an optional, or one is None and the other is not."""
+    if isinstance(form, Unset) or isinstance(out, Unset):
+        return isinstance(form, Maybe) or isinstance(out, Maybe)
+    return isinstance(form, Maybe) or isinstance(out, Maybe) or (form is None) is not (out is None)
+
+
+def _loose(v: Any) -> Any:
+    if isinstance(v, tuple):
+        return tuple(map(_loose, v))
+    return Run(v.dtype, loose_dims(v.dims), number=v.number) if isinstance(v, Run) else v
 
 
 def _why_not(form: Any, out: Abstract) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from bridge.exporters.onnx.emitter import OnnxEmitter
 from bridge.exporters.onnx.records import Body, Frame, Origin
 from bridge.exporters.onnx.report import Entry
-from bridge.exporters.onnx.values import INT64, Abstract, Cell, Poison, Run, is_run
+from bridge.exporters.onnx.values import INT64, Abstract, Cell, Maybe, Poison, Run, is_run
 from bridge.ir import types as T
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.graph import Block, Node, Value
@@ -107,6 +107,14 @@ class Machine:
 
             return present(self, v)
         return v
+
+    def latest(self, v: Abstract) -> Abstract:
+        """Every tensor in it as it is now."""
+        if isinstance(v, tuple):
+            return tuple(self.latest(x) for x in v)
+        if isinstance(v, Maybe):
+            return Maybe(v.present, self.latest(v.value))
+        return self.current(v)
 
     def content(self, cell: Cell) -> Any:
         """What a list or dict holds. Raises LoweringError for one that was made where the heap cannot follow."""

@@ -10,13 +10,26 @@ import numpy as np
 from bridge.exporters.onnx.lists import as_run, number_dtype_of
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.records import Body
-from bridge.exporters.onnx.values import Abstract, Cell, Growing, Maybe, ObjectRef, Run, RunList, Unset, same_static
+from bridge.exporters.onnx.values import (
+    Abstract,
+    Cell,
+    Growing,
+    Maybe,
+    ObjectRef,
+    Run,
+    RunList,
+    Stacked,
+    Unset,
+    same_static,
+)
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import LoweringError
 from bridge.ir.types import Dim
 
-__all__ = ["finish_outputs", "merge_dims", "merge_pair", "number_kind", "runtime_type"]
+__all__ = [
+    "as_maybe", "finish_outputs", "loose_dims", "merge_content", "merge_dims", "merge_pair", "number_kind", "runtime_type",
+]  # fmt: skip
 
 #: Called with the two sides of a value that must become one ONNX value; gives the value after the merge.
 Pair = Callable[[Abstract, Abstract, Run], Run]
@@ -66,7 +79,7 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
         if isinstance(one, Unset) and (other is None or isinstance(other, str | ObjectRef)):
             return other
     if a is None or b is None or isinstance(a, Maybe) or isinstance(b, Maybe):
-        maybe, other_maybe = _as_maybe(a), _as_maybe(b)
+        maybe, other_maybe = as_maybe(a), as_maybe(b)
         if maybe is not None and other_maybe is not None:
             return _merge_maybe(m, maybe, other_maybe, pair)
     if isinstance(a, Unset) and tb is not None:
@@ -83,7 +96,7 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
     return pair(a, b, merged)
 
 
-def _as_maybe(v: Abstract) -> Maybe | None:
+def as_maybe(v: Abstract) -> Maybe | None:
     """A value as one that may be none; None for what cannot be such."""
     if isinstance(v, Maybe):
         return v
@@ -91,20 +104,30 @@ def _as_maybe(v: Abstract) -> Maybe | None:
         return Maybe(v, v)
     if v is None:
         return Maybe(False, Unset(T.ANY))
-    return Maybe(True, v) if runtime_type(v) is not None else None
+    return Maybe(True, v) if isinstance(v, tuple) or runtime_type(v) is not None else None
 
 
 def _merge_maybe(m: Machine, a: Maybe, b: Maybe, pair: Pair) -> Maybe:
     """Whether it is there, and the value: empty, of any size, where it is not."""
-    present = merge_pair(m, a.present, b.present, pair)
-    types = runtime_type(a.value), runtime_type(b.value)
+    return Maybe(merge_pair(m, a.present, b.present, pair), _merge_there(m, a.value, b.value, pair))
+
+
+def _merge_there(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
+    if isinstance(a, Unset) and isinstance(b, tuple):
+        return tuple(_merge_there(m, a, y, pair) for y in b)
+    if isinstance(b, Unset) and isinstance(a, tuple):
+        return tuple(_merge_there(m, x, b, pair) for x in a)
+    types = runtime_type(a), runtime_type(b)
     known = types[0] or types[1]
     if known is None or None not in types:
-        return Maybe(present, merge_pair(m, a.value, b.value, pair))
+        return merge_pair(m, a, b, pair)
     dtype, dims, number = known
-    return Maybe(
-        present, pair(a.value, b.value, Run(dtype, None if dims is None else (None,) * len(dims), number=number))
-    )
+    return pair(a, b, Run(dtype, loose_dims(dims), number=number))
+
+
+def loose_dims(dims: tuple[Dim, ...] | None) -> tuple[Dim, ...] | None:
+    """As many sizes, none of them known."""
+    return None if dims is None else (None,) * len(dims)
 
 
 def _why_not(a: Abstract, b: Abstract) -> str:
@@ -136,13 +159,30 @@ def merge_content(m: Machine, cell: Cell, a: Any, b: Any, sides: tuple[Body, Bod
         return {k: merge_pair(m, x, b[k], pair) for k, x in a.items()}
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
         return tuple(merge_pair(m, x, y, pair) for x, y in zip(a, b, strict=True))
+    element = element_type(a) or element_type(b)
     runs = []
     for content, body in zip((a, b), sides, strict=True):
         with m.into(body):
-            runs.append(as_run(m, cell, content))
+            runs.append(as_run(m, cell, content, element))
     merged_run = runs[0].like()
     merged_run.dims = merge_dims(runs[0].dims, runs[1].dims) if isinstance(runs[0], RunList) else (None,)
     return pair(runs[0], runs[1], merged_run)
+
+
+def element_type(content: Any) -> tuple[DType, tuple[Dim, ...] | None] | None:
+    """(dtype, dims) of the tensors of a list; None when nothing tells them."""
+    if isinstance(content, RunList):
+        return content.dtype, content.dims
+    if isinstance(content, Stacked):
+        dims = content.run.dims
+        return content.run.dtype, None if dims is None else dims[1:]
+    known = [runtime_type(x) for x in content] if isinstance(content, tuple) else []
+    if not known or None in known:
+        return None
+    dims = known[0][1]  # type: ignore[index]
+    for t in known[1:]:
+        dims = merge_dims(dims, t[1])  # type: ignore[index]
+    return known[0][0], dims  # type: ignore[index]
 
 
 def finish_outputs(m: Machine, body: Body, values: list[Abstract], types: list[Run]) -> None:

@@ -2,6 +2,7 @@
 
 from typing import List, Tuple  # noqa: UP035 (as users write it)
 
+import bridge as torch
 from bridge import Tensor, nn
 
 
@@ -70,6 +71,41 @@ class Reached(nn.Module):
             extra = x * 2
         assert extra is not None
         return extra
+
+
+class FoundInLoop(nn.Module):
+    def forward(self, x: Tensor) -> Tensor | None:
+        best = None
+        for i in range(x.size(0)):
+            row = x[i]
+            if best is None or bool(row.sum() > best.sum()):
+                best = row
+        return best
+
+
+class StateInLoop(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        state: Tuple[Tensor, int] | None = None  # noqa: UP006
+        for i in range(x.size(0)):
+            if state is None:
+                state = (x[i], 1)
+            else:
+                h, n = state
+                state = (torch.tanh(h + x[i]), n + 1)
+        if state is None:
+            return torch.zeros(3)
+        return state[0] * state[1]
+
+
+class GoneInLoop(nn.Module):
+    def forward(self, x: Tensor) -> Tuple[Tensor, int | None]:  # noqa: UP006
+        last: int | None = 7
+        for i in range(x.size(0)):
+            if bool(x[i].sum() > 3):
+                last = None
+            elif last is not None:
+                last = last + i
+        return x, last
 
 
 class OptionalList(nn.Module):

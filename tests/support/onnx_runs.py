@@ -71,6 +71,12 @@ class variants:
             return copy.deepcopy(arguments)
 
     @staticmethod
+    def complete(model, arguments):
+        """The arguments with the defaults of those left out, so that these are inputs of a model too."""
+        owner, function = entry_of(model)
+        return tuple(match_arguments(function.schema, variants.copied(arguments), {}, owner)[owner is not None :])
+
+    @staticmethod
     def expected(model, arguments):
         """What the interpreter gives, or the error it raises."""
         owner, function = entry_of(model)
