@@ -11,12 +11,19 @@ from typing import Any
 
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType
+from bridge.pytorch.names import tensor_class, value_kind
 
 __all__ = ["annotation_to_type", "matches_type", "named_tuple_type", "try_annotation"]
 
 _SIMPLE: dict[Any, T.Type] = {
     int: T.INT, float: T.FLOAT, bool: T.BOOL, complex: T.COMPLEX, str: T.STR, type(None): T.NONE, None: T.NONE,
     Any: T.ANY, DType: T.INT, inspect.Signature.empty: T.TENSOR,
+}  # fmt: skip
+
+#: PyTorch's classes of small values.
+_VALUE_KINDS: dict[str, T.Type] = {
+    "dtype": T.INT, "layout": T.INT, "memory_format": T.INT, "qscheme": T.INT, "device": T.DEVICE,
+    "Size": T.ListType(T.INT), "Generator": T.GENERATOR,
 }  # fmt: skip
 
 
@@ -41,6 +48,8 @@ def try_annotation(annotation: Any, names: Mapping[str, Any] | None = None) -> T
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is not None:
         return _generic(annotation, origin, args, names)
+    if tensor_class(annotation):
+        return T.TENSOR
     if inspect.isclass(annotation):
         return _from_class(annotation)
     return None
@@ -96,6 +105,9 @@ def _from_class(cls: type) -> T.Type | None:
         return T.DEVICE
     if issubclass(cls, layout | memory_format):
         return T.INT
+    foreign = value_kind(cls)
+    if foreign is not None:
+        return _VALUE_KINDS[foreign]
     if cls.__name__ == "Generator" and cls.__module__ == "bridge.random":
         return T.GENERATOR
     if cls.__name__ == "Size" and cls.__module__ == "bridge.types":

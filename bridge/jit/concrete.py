@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.dtypes import DType
+from bridge.jit.bases import container_kind, is_base
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import declare_class, public_module
+from bridge.pytorch.tensors import plain
 
 if TYPE_CHECKING:
     from bridge.nn import Module
@@ -151,7 +153,7 @@ def concrete_type_of(module: Module, share_types: bool = True) -> ConcreteType:
 
 def _describe(module: Module, share_types: bool) -> ConcreteType:
     c = ConcreteType(type(module))
-    c.container = _container_kind(module)
+    c.container = container_kind(module)
     annotations = _annotations(module)
     c.ignored = tuple(getattr(module, "__jit_ignored_attributes__", ()))
     for name, p in module._parameters.items():
@@ -179,26 +181,11 @@ def _describe(module: Module, share_types: bool) -> ConcreteType:
     return c
 
 
-def _container_kind(module: Module) -> str:
-    from bridge import nn
-
-    kinds = (
-        ("dict", ("ModuleDict",)), ("list", ("ModuleList", "Sequential")),
-        ("parameter list", ("ParameterList",)), ("parameter dict", ("ParameterDict",)),
-    )  # fmt: skip
-    for kind, names in kinds:
-        classes = tuple(getattr(nn, n) for n in names if hasattr(nn, n))
-        if isinstance(module, classes):
-            return kind
-    return ""
-
-
 def _annotations(module: Module) -> dict[str, Any]:
     """Annotations of the nearest class that has any (torch's rule)."""
-    from bridge import nn
 
     def of(cls: type) -> dict[str, Any]:
-        if cls is nn.Module:
+        if is_base(cls):
             return _BASE_ANNOTATIONS
         own = inspect.get_annotations(cls)
         if own:
@@ -269,6 +256,7 @@ def _add_constants(c: ConcreteType, module: Module, annotations: dict[str, Any])
 
 
 def _constant(name: str, value: Any, owner: str) -> Any:
+    value = plain(value)
     if value is None or isinstance(value, bool | int | float | str | DType):
         return value
     if type(value).__name__ in ("device", "layout", "memory_format", "qscheme"):

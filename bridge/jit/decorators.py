@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
+from bridge.pytorch.names import function_overloads, method_overloads
+
 __all__ = [
     "Attribute", "Final", "Modifier", "annotate", "export", "fork", "get_modifier", "ignore", "interface", "is_ignored",
     "is_scripting", "isinstance_", "overloads_of", "should_drop", "unused", "wait",
@@ -34,7 +36,9 @@ def get_modifier(fn: Any) -> str | None:
     """The marker of a function or method; None for what is not callable."""
     if not callable(fn):
         return None
-    return getattr(getattr(fn, "__func__", fn), "_torchscript_modifier", Modifier.DEFAULT)
+    found = getattr(getattr(fn, "__func__", fn), "_torchscript_modifier", Modifier.DEFAULT)
+    first = str(found).partition(" ")[0]  # PyTorch's markers are sentences
+    return {"if": Modifier.COPY, "_drop": Modifier.DROP}.get(first, first)
 
 
 def is_ignored(fn: Any) -> bool:
@@ -176,7 +180,9 @@ def _overload(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 def overloads_of(fn: Any) -> list[Callable[..., Any]] | None:
     """The declared signatures of a function that have not been compiled yet."""
-    return _overloads.get(_key(fn)) if hasattr(fn, "__name__") and hasattr(fn, "__module__") else None
+    if not hasattr(fn, "__name__") or not hasattr(fn, "__module__"):
+        return None
+    return _overloads.get(_key(fn)) or function_overloads(fn)
 
 
 def clear_overloads(fn: Any) -> None:
@@ -197,4 +203,4 @@ def method_overloads_of(cls: type, name: str) -> list[Callable[..., Any]] | None
     if not inspect.isfunction(fn):
         return None
     by_class = _method_overloads.get(_key(fn), {})
-    return by_class.get(fn.__qualname__.rpartition(".")[0])
+    return by_class.get(fn.__qualname__.rpartition(".")[0]) or method_overloads(cls, name)

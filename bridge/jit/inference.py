@@ -52,10 +52,12 @@ def infer_type(value: Any) -> T.Type:
 
     Raises CannotInfer, with torch's reason, for what has none (an empty list, a mixed list, any other object).
     """
+    from bridge.pytorch.tensors import is_torch_tensor, plain
     from bridge.tensor import Tensor
 
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, Tensor | np.ndarray) or is_torch_tensor(value):
         return T.TENSOR
+    value = plain(value)
     if value is None:
         return T.NONE
     simple: dict[type, T.Type] = {bool: T.BOOL, int: T.INT, float: T.FLOAT, complex: T.COMPLEX, str: T.STR}

@@ -40,6 +40,8 @@ from bridge.jit import decorators, script_classes
 from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.names import public_module
+from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form
+from bridge.pytorch.tensors import is_torch_tensor, plain
 
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
@@ -87,6 +89,9 @@ def builtin_name(value: Any) -> str | None:
     operator = getattr(value, "__operator__", None)
     if isinstance(operator, str):
         return operator
+    theirs = operator_name(value)
+    if theirs is not None:
+        return theirs
     module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
     if not isinstance(module, str) or not isinstance(name, str) or not module.startswith("bridge"):
         return None
@@ -352,6 +357,7 @@ class BooleanDispatch(SugaredValue):
 
 def _constant(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
     """A Python value that may be a constant of the program."""
+    obj = obj if is_torch_tensor(obj) else plain(obj)
     if obj is None or (isinstance(obj, bool | int | float | complex | str) and not isinstance(obj, enum.Enum)):
         return SimpleValue(matching.insert_constant(m.graph, obj, range))
     if type(obj).__name__ == "device" and type(obj).__module__ == "bridge.types":
@@ -372,6 +378,7 @@ def captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | Non
     """
     from bridge.tensor import Tensor
 
+    obj = plain(obj)
     if isinstance(obj, Tensor):
         constant = matching.insert_constant(m.graph, obj.detach()._array.copy(), range)
         m.captured.append(constant.node)
@@ -407,6 +414,12 @@ def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant:
     form = _special_forms().get(id(obj))
     if form is not None:
         return form
+    theirs = special_form(obj)
+    if theirs is not None:
+        return SpecialForm(theirs)
+    code = legacy_constructor(obj)
+    if code is not None:
+        return LegacyTensorConstructor(code)
     namespace = _operator_namespace(obj)
     if namespace is not None:
         return namespace
@@ -469,7 +482,7 @@ def _class(cls: type, m: EmitterCore, range: SourceRange) -> SugaredValue:
 def _function(fn: Any, m: EmitterCore, range: SourceRange) -> SugaredValue:
     from bridge.jit.script import compile_overloads, script_function
 
-    choice = getattr(fn, "__boolean_dispatch__", None)
+    choice = getattr(fn, "__boolean_dispatch__", None) or boolean_dispatch(fn)
     if choice is not None:
         return BooleanDispatch(choice)
     if inspect.isfunction(fn):

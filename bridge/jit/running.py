@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bridge import pytorch
 from bridge.ir.classes import Function, ScriptObject
 from bridge.jit.values import match_arguments, out_of
+from bridge.pytorch.tensors import holds_torch
 
 __all__ = ["call", "interpret", "interpreted", "set_executor"]
 
@@ -37,6 +39,14 @@ def call(function: Function, owner: ScriptObject | None, args: Sequence[Any], kw
 
     Raises RuntimeError, with torch's text, for arguments that the schema does not take.
     """
+    if pytorch.library() is not None and holds_torch((args, kwargs)):
+        from bridge.pytorch.calls import call as call_with_torch
+
+        return call_with_torch(_run, function, owner, args, kwargs)
+    return _run(function, owner, args, kwargs)
+
+
+def _run(function: Function, owner: ScriptObject | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if _executor is not None:
         return _executor(function, owner, args, kwargs)
     return interpret(function, match_arguments(function.schema, args, kwargs, owner))

@@ -12,6 +12,7 @@ from bridge.ir.classes import Function
 from bridge.ir.source import SourceRange
 from bridge.jit import decorators
 from bridge.jit.annotations import annotation_to_type
+from bridge.jit.bases import is_module, is_module_class
 from bridge.jit.decorators import (
     Attribute,
     _overload,
@@ -56,7 +57,6 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     """
     from bridge.jit.modules import ScriptModule
     from bridge.jit.script_classes import class_type_of, compile_class, interface_of
-    from bridge.nn import Module
 
     if _is(obj, ScriptModule | ScriptFunction):
         return obj
@@ -64,10 +64,10 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
         obj = obj.__original_fn
     if hasattr(obj, "__prepare_scriptable__"):
         obj = obj.__prepare_scriptable__()
-    if _is(obj, Module):
+    if is_module(obj):
         return _script_module(obj)
     if inspect.isclass(obj):
-        if issubclass(obj, Module):
+        if is_module_class(obj):
             raise RuntimeError(
                 f"Type '{obj}' cannot be compiled since it inherits from nn.Module, consider passing an instance instead"
             )

@@ -14,6 +14,7 @@ from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.source import SourceRange
 from bridge.jit import decorators
+from bridge.jit.bases import is_module_class, module_bases
 from bridge.jit.names import declare_class, python_cu, qualified_name
 from bridge.jit.sources import default_values, definition_of
 
@@ -24,8 +25,11 @@ _interfaces: dict[type, InterfaceType] = {}
 
 
 def interface_of(cls: type) -> InterfaceType | None:
-    """The interface that a class was declared to be."""
-    return _interfaces.get(cls)
+    """The interface that a class was declared to be, with either library's ``interface``."""
+    found = _interfaces.get(cls)
+    if found is None and "__torch_script_interface__" in vars(cls):  # what PyTorch leaves on it
+        found = declare_interface(cls)
+    return found
 
 
 def _stand_in(cls: type) -> type:
@@ -39,9 +43,7 @@ def _stand_in(cls: type) -> type:
 
 def can_compile(cls: type) -> bool:
     """Whether a class may be compiled: all its methods are Python."""
-    from bridge.nn import Module
-
-    if decorators.is_ignored(cls) or issubclass(cls, Module | tuple | list | BaseException | enum.Enum):
+    if decorators.is_ignored(cls) or issubclass(cls, (*module_bases(), tuple, list, BaseException, enum.Enum)):
         return False
     if cls.__module__ in ("builtins", "typing"):
         return False
@@ -134,9 +136,8 @@ def _compile_methods(cls: type, t: ClassType) -> None:
 def declare_interface(cls: type) -> InterfaceType:
     """Register a class as an interface: its methods' signatures. Raises CompileError for bodies other than ``pass``."""
     from bridge.jit.resolve import closure_names
-    from bridge.nn import Module
 
-    is_module = issubclass(cls, Module)
+    is_module = is_module_class(cls)
     if not is_module and len(cls.mro()) > 2:
         raise RuntimeError(
             "TorchScript interface does not support inheritance yet. Please directly inherit from 'object' or 'nn.Module'."

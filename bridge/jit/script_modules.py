@@ -18,6 +18,7 @@ from bridge.importers.script import tree as X
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.source import SourceRange
 from bridge.jit import decorators
+from bridge.jit.bases import is_base, module_bases
 from bridge.jit.concrete import ConcreteType
 from bridge.jit.resolve import ClosureResolver, NamesResolver, PythonValue, python_to_sugared
 from bridge.jit.sources import default_values, definition_of
@@ -71,15 +72,13 @@ class LiveModule:
         return True
 
     def inherited_method(self, name: str, after: Any) -> str | None:
-        from bridge.nn import Module
-
         order = self.concrete.python_class.__mro__ if self.concrete.python_class is not None else ()
         if after not in order:
             return None
         behind = order[order.index(after) + 1 :]
         owner = next((c for c in behind if name in vars(c)), None)
         fn = None if owner is None else vars(owner)[name]
-        if owner in (None, Module) or not inspect.isfunction(fn) or decorators.is_ignored(fn):
+        if owner is None or is_base(owner) or not inspect.isfunction(fn) or decorators.is_ignored(fn):
             return None
         assert owner is not None
         # One name per class: two of the same name in the order are told apart by their places.
@@ -135,11 +134,9 @@ def _ensure(t: ClassType, functions: list[Function]) -> list[Function]:
 
 def _own_members(cls: type) -> dict[str, Any]:
     """What a module's class adds to ``Module``, by name in alphabetical order, unevaluated."""
-    from bridge.nn import Module
-
     members: dict[str, Any] = {}
     for owner in reversed(cls.__mro__):
-        if owner not in (object, Module):
+        if owner is not object and not is_base(owner):
             members.update(vars(owner))
     return dict(sorted(members.items()))
 
@@ -152,11 +149,10 @@ def exported_methods(module: Any) -> list[str]:
 
 def methods_to_compile(module: Any) -> list[str]:
     """Where compilation starts: ``forward`` unless it is the base class's, and what is marked ``export``."""
-    from bridge.nn import Module
-
     names: list[str] = []
     forward = getattr(type(module), "forward", None)
-    if forward is not None and forward is not Module.forward and not decorators.is_ignored(module.forward):
+    unimplemented = {base.forward for base in module_bases()}  # type: ignore[attr-defined]
+    if forward is not None and forward not in unimplemented and not decorators.is_ignored(module.forward):
         names.append("forward")
     names += [n for n in exported_methods(module) if n not in names]
     return names
@@ -270,12 +266,10 @@ def _define_hooks(concrete: ConcreteType) -> None:
 
 def _define_container_methods(module: Any, concrete: ConcreteType) -> None:
     """``len`` of containers and ``in`` of dicts are constants of the program."""
-    from bridge.nn import ModuleDict, ModuleList, Sequential
-
     texts: dict[str, str] = {}
-    if isinstance(module, ModuleList | Sequential | ModuleDict):
+    if concrete.container in ("list", "dict"):
         texts["__len__"] = f"def __len__(self):\n   return {len(module)}\n"
-    if isinstance(module, ModuleDict):
+    if concrete.container == "dict":
         keys = list(module.keys())
         body = f"key in {keys!r}" if keys else "False"
         texts["__contains__"] = f"def __contains__(self, key: str):\n   return {body}\n"

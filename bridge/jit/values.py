@@ -46,8 +46,10 @@ def _cannot(value: Any) -> CastError:
 
 def into(value: Any, t: T.Type) -> Any:
     """The value as a program of type ``t`` holds it. Raises CastError."""
+    from bridge.pytorch.tensors import plain
     from bridge.tensor import Tensor
 
+    value = plain(value)
     if isinstance(t, T.TensorType):
         if isinstance(value, Tensor) or value is None or isinstance(value, np.ndarray):
             return value

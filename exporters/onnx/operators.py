@@ -54,7 +54,7 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     values = o.complete([plain(m, a) for a in args])
     if not o.side_effect and _is_static(values) and _folds(o, values):
         return wrap_static(m, o.run(*values), node.outputs[0].type if node.outputs else T.NONE)
-    if o.side_effect and m.program.hosted:
+    if o.side_effect and m.program.hosted and not _is_idle(o, values):
         raise LoweringError(f"{o.schema.name} draws from the generator of the process", node.range)
     if o.schema.is_mutable:
         from bridge.exporters.onnx.mutation import lower_mutable
@@ -68,6 +68,12 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     elif isinstance(result, Run) and any(result is v for v in values):
         result = result.another()  # a tensor of its own, which may be written to
     return result
+
+
+def _is_idle(o: Operator, values: Sequence[Any]) -> bool:
+    """Whether an operator that draws random numbers in training (dropout) is told that it does not train."""
+    both = zip(o.schema.arguments, values, strict=True)
+    return any(a.name in ("train", "training") and v is False for a, v in both)
 
 
 def lower_call(m: Machine, node: Node, o: Operator, values: Sequence[Any]) -> Abstract:
