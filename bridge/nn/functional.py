@@ -475,11 +475,19 @@ from bridge.nn._pooling import (
     max_pool3d,
     max_pool3d_with_indices,
 )  # fmt: skip
-from bridge.nn._resize import interpolate
+from bridge.nn._resize import (
+    affine_grid,
+    grid_sample,
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)  # fmt: skip
 
 # Programs know all of these as torch.nn.functional's own, whichever file they stand in.
 for _f in (
-    multi_head_attention_forward, interpolate, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,
+    affine_grid, grid_sample, interpolate, upsample, upsample_bilinear, upsample_nearest,
+    multi_head_attention_forward, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,
     huber_loss, kl_div, l1_loss, mse_loss, nll_loss, smooth_l1_loss, _adaptive_max_pool1d, _adaptive_max_pool2d,
     _max_pool1d, _max_pool2d, _max_pool3d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d,
     adaptive_max_pool1d_with_indices, adaptive_max_pool2d, adaptive_max_pool2d_with_indices, max_pool1d,
