@@ -22,6 +22,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
+CORPUS = pytest.StashKey[dict[str, dict[str, str]]]()
+
+
+@pytest.fixture(scope="session")
+def corpus_rows(request: pytest.FixtureRequest) -> dict[str, dict[str, str]]:
+    """What was found of each program of the corpus: a table of it is printed at the end of the run."""
+    return request.config.stash.setdefault(CORPUS, {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rows = config.stash.get(CORPUS, {})
+    if not rows:
+        return
+    columns = list(next(iter(rows.values())))
+    width = max(map(len, rows))
+    terminalreporter.section(f"corpus: {len(rows)} programs")
+    terminalreporter.write_line(f"{'':{width}}  {'  '.join(columns)}")
+    for name, cells in rows.items():
+        marks = [f"{cells[c] if len(cells[c]) < 7 else 'no':^{len(c)}}"[: max(len(c), 6)] for c in columns]
+        terminalreporter.write_line(f"{name:{width}}  {'  '.join(marks)}")
+        for c in columns:
+            if cells[c].startswith("no"):
+                terminalreporter.write_line(f"{'':{width}}    {c}: {cells[c]}")
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compares a text with the file of that name under tests/goldens: ``golden("passes/dce.txt", text)``.

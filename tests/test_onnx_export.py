@@ -186,7 +186,6 @@ REFUSED = {
     ("nested_ifs", "quadrant"): "string",
     ("lists", "chosen"): "list whose length is not known",
     ("plain_functions", "normalise"): "must be known",
-    ("frozen_decisions", "iterates"): "number of dimensions",
 }
 
 

@@ -157,8 +157,11 @@ def _names(values: Sequence[Value], names: Sequence[str] | None) -> list[str]:
         if len(names) > len(found):
             raise LoweringError(f"input_names has {len(names)} names for {len(found)} inputs ({', '.join(found)})")
         found[: len(names)] = names
-    if len(set(found)) != len(found):
+    if names is not None and len(set(found)) != len(found):
         raise LoweringError(f"two inputs have one name: {', '.join(found)}")
+    for i, name in enumerate(found):
+        if name in found[:i]:  # a trace of a loop over arguments
+            found[i] = next(n for n in (f"{name}_{k}" for k in range(1, len(found) + 1)) if n not in found)
     return found
 
 

@@ -205,17 +205,22 @@ def length(m: Machine, node: Node) -> Abstract:
     if found is None:
         return lower_operator(m, node)
     content = found[1]
-    e = m.emitter
     if isinstance(content, tuple | dict):
         return len(content)
     if isinstance(content, Growing):
         raise NeedsList(content.token)
-    if isinstance(content, RunList):
-        return e.op("SequenceLength", content, dtype=INT64, dims=())
     run = content.run if isinstance(content, Stacked) else content
-    if run.dims and isinstance(run.dims[0], int):
+    if not isinstance(content, RunList) and run.dims and isinstance(run.dims[0], int):
         return run.dims[0]
-    return e.op("Squeeze", e.op("Shape", run, dtype=INT64, dims=(1,), start=0, end=1), np.array([0], np.int64), dims=())
+    return _run_length(m, run)
+
+
+def _run_length(m: Machine, run: Run) -> Run:
+    e = m.emitter
+    if isinstance(run, RunList):
+        return e.op("SequenceLength", run, dtype=INT64, dims=())  # type: ignore[no-any-return]
+    shape = e.op("Shape", run, dtype=INT64, dims=(1,), start=0, end=1)
+    return e.op("Squeeze", shape, np.array([0], np.int64), dims=())  # type: ignore[no-any-return]
 
 
 @handles("aten::_set_item")
@@ -337,19 +342,34 @@ def list_unpack(m: Machine, node: Node) -> Abstract:
         content = m.content(v)
         if isinstance(content, tuple):
             items = list(content)
-        elif is_run(content) and not isinstance(content, RunList):
-            e = m.emitter
-            items = [e.op("Gather", content, np.array(i, np.int64), axis=0, dims=()) for i in range(len(node.outputs))]
-        elif isinstance(content, RunList):
-            e = m.emitter
-            items = [
-                e.op("SequenceAt", content, np.array(i, np.int64), dims=content.dims) for i in range(len(node.outputs))
-            ]
+        elif is_run(content):
+            items = _unpack(m, content, node)
         else:
             raise LoweringError("unpacking a list whose length is not known", node.range)
     if len(items) != len(node.outputs):
         raise LoweringError(f"expected {len(node.outputs)} elements in a list but found {len(items)}", node.range)
     return items[0] if len(items) == 1 else items
+
+
+def _unpack(m: Machine, content: Run, node: Node) -> list[Run]:
+    """The items of a list whose length only a run tells. Where it is another, onnxruntime fails."""
+    e, count = m.emitter, len(node.outputs)
+    if not isinstance(content, RunList) and content.dims == (count,):
+        return [e.op("Gather", content, np.array(i, np.int64), axis=0, dims=()) for i in range(count)]
+    length = _run_length(m, content)
+    off = e.op("Abs", e.op("Sub", length, np.array(count, np.int64), dims=()), dims=())
+    far = e.op("Mul", off, e.op("Add", length, np.array(1, np.int64), dims=()), dims=())  # 0, or past the end
+    checked = next((i for i in reversed(range(count)) if node.outputs[i].uses), None)
+    items = []
+    for i in range(count):
+        at: Any = np.array(i, np.int64)
+        if i == checked:
+            at = e.op("Add", far, at, dims=())
+        if isinstance(content, RunList):
+            items.append(e.op("SequenceAt", content, at, dims=content.dims))
+        else:
+            items.append(e.op("Gather", content, at, axis=0, dims=()))
+    return items
 
 
 @handles("aten::stack", "aten::cat")

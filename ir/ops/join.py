@@ -479,7 +479,8 @@ def _lower_pieces(sizes: Any, length: Any = None) -> Any:
         n = x.dims[axis] if x.dims is not None else None
         found = sizes(e, call, n)
         if found is None and length is not None:
-            return e.op("SplitToSequence", x, length(e, call, axis), axis=axis, keepdims=1)
+            dims = None if x.dims is None else (*x.dims[:axis], None, *x.dims[axis + 1 :])
+            return e.op("SplitToSequence", x, length(e, call, axis), dims=dims, axis=axis, keepdims=1)
         if found is None or any(is_lowered(s) for s in found):
             e.unsupported("the number of pieces must be known: the size of the dimension that is split varies")
         return split_node(e, x, found, axis)
@@ -500,7 +501,8 @@ def _lower_unbind(e: Emitter, call: LoweredCall) -> Any:
     axis = axis_of(e, x, call["dim"])
     n = x.dims[axis] if x.dims is not None else None
     if not isinstance(n, int):
-        return e.op("SplitToSequence", x, axis=axis, keepdims=0)
+        dims = None if x.dims is None else (*x.dims[:axis], *x.dims[axis + 1 :])
+        return e.op("SplitToSequence", x, dims=dims, axis=axis, keepdims=0)
     return [e.op("Gather", x, np.asarray(i, np.int64), axis=axis) for i in range(n)]
 
 
