@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +59,14 @@ def save(
     args: Sequence[Any] | None = None,
     opset_version: int | None = None,
     modules: str = "functions",
+    external_data: bool | str | None = None,
+    checksums: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Write a program in the format of the path's extension; returns the files written.
 
-    ``args`` are example inputs, ``opset_version`` and ``modules`` as in :func:`bridge.onnx.export`; they concern
-    ``.onnx`` alone. Nothing is written when it fails. Raises FormatError for an unknown extension, and what the writer
+    ``args`` are example inputs, ``opset_version`` and ``modules`` as in :func:`bridge.onnx.export`; ``external_data``,
+    ``checksums`` and ``progress`` as in :meth:`OnnxProgram.save`; all of them concern ``.onnx`` alone. Nothing is written when it fails. Raises FormatError for an unknown extension, and what the writer
     raises.
     """
     path = Path(path)
@@ -75,8 +78,8 @@ def save(
 
         args = None if args is None else tuple(args)
         program = bridge.onnx.export(module, args, opset_version=opset_version, modules=modules)
-        program.save(path)
-        return [path]
+        written: list[Path] = program.save(path, external_data=external_data, checksums=checksums, progress=progress)
+        return written
     if path.suffix in ARCHIVES:
         module.save(path)
         return [path]

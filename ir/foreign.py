@@ -32,7 +32,8 @@ class ForeignArray(np.ndarray[Any, np.dtype[Any]]):
 
     ``proto_name`` and ``proto_doc`` are the tensor's own; ``typed`` is True when the values stood in the typed field
     (``float_data``) instead of ``raw_data``; ``raw_proto`` is the serialised original where the values alone do not
-    reproduce it, else None. ``sparse``: it was written as a sparse tensor (then ``raw_proto`` is one).
+    reproduce it, else None. ``sparse``: it was written as a sparse tensor (then ``raw_proto`` is one). ``external`` is where
+    else the data was, as the file's pairs of key and value; () when it was in the file itself.
     """
 
     proto_name: str
@@ -40,11 +41,12 @@ class ForeignArray(np.ndarray[Any, np.dtype[Any]]):
     typed: bool
     raw_proto: bytes | None
     sparse: bool
+    external: tuple[tuple[str, str], ...]
 
     def __array_finalize__(self, parent: Any) -> None:
         # Views and results of arithmetic are new tensors: they remember nothing.
         self.proto_name, self.proto_doc, self.typed, self.raw_proto = "", "", False, None
-        self.sparse = False
+        self.sparse, self.external = False, ()
 
 
 class TypedList(list[Any]):

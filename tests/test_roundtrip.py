@@ -14,6 +14,7 @@ from support.onnx_runs import nodes_of, quiet, run_plain, same, variants
 import bridge as torch
 import bridge.onnx
 from bridge.importers.onnx.raise_own import raise_own
+from bridge.importers.onnx.source import Source
 from bridge.onnx import ExportError
 from bridge.onnx.loading import relower
 
@@ -73,7 +74,7 @@ def agrees(model, *arguments):
 @pytest.mark.parametrize("form", FORMS)
 def test_own_exports_come_back(rnn, form):
     model = exported(rnn, form)
-    assert raise_own(model, relower) is not None
+    assert raise_own(model, relower, Source("the model")) is not None
     back = agrees(model, torch.randn(7, 3, 4))
     assert codes(back) == codes(rnn)
     assert repr(back) == repr(rnn)
@@ -98,7 +99,7 @@ def test_variants(program, form):
             made = bridge.onnx.export(model, variants.complete(model, inputs[0]), modules=form)
         except ExportError:
             continue
-        assert raise_own(made.model_proto, relower) is not None
+        assert raise_own(made.model_proto, relower, Source("the model")) is not None
         back = bridge.onnx.load(made.model_proto)
         if not hasattr(model, "named_modules"):
             assert back.code == made.specialised.code

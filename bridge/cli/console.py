@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,13 @@ PATIENCE = 1.0  # seconds before anything is shown
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Shows a spinner with ``what`` when the block takes longer than a second and stderr is a terminal."""
+def working(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a spinner with ``what`` when the block takes longer than a second and stderr is a terminal.
+
+    Gives a function to call with what is done and what there is in all; it shows the share.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda done, total: None
         return
     console = _console(stderr=True)
     status = console.status(what)
@@ -26,7 +29,7 @@ def working(what: str) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield lambda done, total: status.update(f"{what}: {done / max(total, 1):.0%}")
     finally:
         timer.cancel()
         timer.join()

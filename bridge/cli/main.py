@@ -116,17 +116,37 @@ def tour(output: Path) -> None:
 @click.option("--opset", type=int, help="ONNX opset version to write (.onnx only).")
 @click.option("--modules", type=click.Choice(["functions", "inline"]), default="functions", show_default=True,
               help="Submodules as model-local functions, or one flat graph (.onnx only).")  # fmt: skip
-def convert(source: Path, target: Path, inputs: Sequence[str], seed: int, opset: int | None, modules: str) -> None:
+@click.option("--external-data", is_flag=True, help="Put the weights into one file beside the model (.onnx only).")
+@click.option("--checksums", is_flag=True, help="Write checksums of external data (.onnx only).")
+def convert(
+    source: Path,
+    target: Path,
+    inputs: Sequence[str],
+    seed: int,
+    opset: int | None,
+    modules: str,
+    external_data: bool,
+    checksums: bool,
+) -> None:
     """Read SOURCE and write it as TARGET; formats by extension (.onnx, .pt, .py)."""
     from bridge import formats
     from bridge.cli.inputs import parse_inputs
 
     values = parse_inputs(inputs, seed)
-    with working(f"converting {source.name}"):
+    with working(f"converting {source.name}") as progress:
         formats._known(target)
         module = formats.load(source)
         args = _arguments(module, values) if values else None
-        written = formats.save(module, target, args=args, opset_version=opset, modules=modules)
+        written = formats.save(
+            module,
+            target,
+            args=args,
+            opset_version=opset,
+            modules=modules,
+            external_data=external_data or None,
+            checksums=checksums,
+            progress=progress,
+        )
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
 

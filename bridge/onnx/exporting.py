@@ -53,7 +53,9 @@ def export(
     if input_names is None and output_names is None and dynamic_shapes is None:
         written = written_model(owner, function, examples, opset_version)
     if written is not None:
-        program = OnnxProgram(written.proto, model if _is_script(model) else _wrapped(owner, function), _no_report())
+        program = OnnxProgram(
+            written.proto, model if _is_script(model) else _wrapped(owner, function), _no_report(), written.arrays
+        )
     else:
         made = export_program(
             owner,
@@ -71,7 +73,10 @@ def export(
         )
         same = made.function is function
         program = OnnxProgram(
-            made.model, model if same and _is_script(model) else _wrapped(made.owner, made.function), made.report
+            made.model,
+            model if same and _is_script(model) else _wrapped(made.owner, made.function),
+            made.report,
+            made.arrays,
         )
     if f is not None:
         program.save(f)

@@ -11,49 +11,56 @@ from bridge.ir.memory import collector_paused
 if TYPE_CHECKING:
     import onnx
 
+    from bridge.importers.onnx.source import Source
     from bridge.ir.classes import Function, ScriptObject
 
 __all__ = ["load"]
 
 
-def load(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Any:
+def load(
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto, *, follow_links: bool = False, checksums: bool = False
+) -> Any:
     """The program that an ONNX model is, as a ScriptModule (a ScriptFunction where a function was exported).
 
     It is made from the graph that is there. Where the model carries our exporter's provenance, that is believed as far as
     lowering it again gives exactly these nodes, so that ``.code`` is what was exported; what was edited since prints as it now
     is, and everything else as ``ops.onnx.…``. Any model loads, with or without metadata.
 
-    Raises FileNotFoundError, and OnnxImportError when the file is no ONNX model.
+    Large weights, and those in files beside the model (external data), are mapped into memory: do not change these files while the
+    program is in use. External data must be in the model's folder, and is refused behind links unless ``follow_links`` is set
+    (download caches keep models so). ``checksums=True`` compares it with the SHA-1 that the model gives.
+
+    Raises FileNotFoundError, and OnnxImportError when the file is no ONNX model or asks for data that it may not have.
     """
     from bridge.importers.onnx.reader import read_model
 
-    model, _ = read_model(source)
+    model, origin = read_model(source, follow_links=follow_links, checksums=checksums)
     with collector_paused():
-        return _program(model)
+        return _program(model, origin)
 
 
-def _program(model: onnx.ModelProto) -> Any:
+def _program(model: onnx.ModelProto, origin: Source) -> Any:
     from bridge.importers.onnx.raise_functions import raise_functions
     from bridge.importers.onnx.raise_own import raise_own
     from bridge.jit.functions import ScriptFunction
     from bridge.jit.modules import wrap
 
-    own = raise_own(model, relower)
-    found = own or raise_functions(model)
+    own = raise_own(model, relower, origin)
+    found = own or raise_functions(model, origin)
     if found is None:
-        return _foreign(model)
+        return _foreign(model, origin)
     if found.owner is None:
         return ScriptFunction(found.function)
     _tensors(found.owner, gradients=own is not None)
     return wrap(found.owner)
 
 
-def _foreign(model: onnx.ModelProto) -> Any:
+def _foreign(model: onnx.ModelProto, origin: Source) -> Any:
     import bridge.ops.interpreted  # noqa: F401  (ONNX operators run in the interpreter, too)
     from bridge.importers.onnx.model import import_model
     from bridge.jit.modules import wrap
 
-    imported = import_model(model)
+    imported = import_model(model, origin)
     _tensors(imported.module, gradients=False)  # ONNX operators have none
     return wrap(imported.module)
 

@@ -52,7 +52,7 @@ def python_source(module: ScriptModule, *, stem: str, weights: str) -> tuple[str
         info = forward.graph.foreign.model
         types: dict[str, Any] = {}
         if info is not None and has_bodies(forward.graph):
-            types = inferred_types(write_foreign(root, forward.graph, info))
+            types = inferred_types(write_foreign(root, forward.graph, info, {}))
         root, stored = readable(root, LONGEST, types)
     title = f"{module.original_name}, as Python"
     text, arrays, constants = module_file(

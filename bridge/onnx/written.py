@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bridge.ir import types as T
 from bridge.ir.dtypes import by_numpy
@@ -19,12 +21,13 @@ __all__ = ["WrittenModel", "written_model"]
 
 @dataclass(slots=True)
 class WrittenModel:
-    """A model; ``results`` are the program's results as nested tuples of output numbers, ``weights`` the paths of attributes
+    """A model, its large tensors in ``arrays`` by name; ``results`` are the program's results as nested tuples of output numbers, ``weights`` the paths of attributes
     by the names of the initializers that they are."""
 
     proto: ModelProto
     results: Any
     weights: dict[str, str]
+    arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
 def written_model(
@@ -44,10 +47,11 @@ def written_model(
 
     header = graph.foreign.model if graph.foreign is not None else None
     if owner is not None and header is not None and is_foreign(graph):
-        model = write_foreign(owner, graph, header)
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        model = write_foreign(owner, graph, header, arrays)
         count = len(model.graph.output)
         paths = {name: path for path, name in header.initializers.items()}
-        return WrittenModel(model, 0 if count == 1 else tuple(range(count)), paths)
+        return WrittenModel(model, 0 if count == 1 else tuple(range(count)), paths, arrays)
     from bridge.exporters.onnx.verbatim import NotVerbatim, write_verbatim
 
     names = [a.name for a in function.schema.arguments][owner is not None :]

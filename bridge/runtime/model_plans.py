@@ -62,6 +62,10 @@ def model_plan(
             weights[proto.name] = np.asarray(tensor._array)
             _by_host(proto, tensor._array.nbytes)
     own = {i.name for i in model.graph.initializer}
+    for proto in model.graph.initializer:
+        if proto.name in written.arrays and proto.name not in weights:
+            weights[proto.name] = np.asarray(written.arrays[proto.name])
+            _by_host(proto, weights[proto.name].nbytes)
     inputs = [i.name for i in model.graph.input if i.name not in own and i.name not in {f[0] for f in fed}]
     session = open_session(model.SerializeToString(), weights=weights, size=sum(w.nbytes for w in weights.values()))
     used = {i.name for i in session.get_inputs()}

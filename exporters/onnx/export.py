@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from onnx import ModelProto, ValueInfoProto
 
 from bridge.exporters.onnx.hierarchy import state
 from bridge.exporters.onnx.inputs import Inputs, inputs_from_description, inputs_from_examples, inputs_from_types
+from bridge.exporters.onnx.large import Arrays
 from bridge.exporters.onnx.model import build_model
 from bridge.exporters.onnx.program import MainRecord, ProgramLowering
 from bridge.exporters.onnx.report import ExportError, Report
@@ -28,7 +29,8 @@ OPSETS = range(13, 29)
 
 @dataclass(slots=True)
 class Exported:
-    """A model, the program it is exactly (owner and entry), what was specialised, and the lowering itself."""
+    """A model, the program it is exactly (owner and entry), what was specialised, the lowering itself, and the values of the
+    model's large tensors."""
 
     model: ModelProto
     owner: ScriptObject | None
@@ -37,6 +39,7 @@ class Exported:
     inputs: Inputs
     main: MainRecord
     lowering: ProgramLowering
+    arrays: Arrays = field(default_factory=dict)
 
 
 def export_program(
@@ -89,8 +92,9 @@ def export_program(
             owner, function = found
         for entry in inputs.fixed:
             report.note(entry.kind, entry.message, entry.range)
-        model = build_model(program, main, inputs, owner, output_names, producer_version, weights)
-        return Exported(model, owner, function, report, inputs, main, program)
+        arrays: Arrays = {}
+        model = build_model(program, main, inputs, owner, output_names, producer_version, weights, arrays)
+        return Exported(model, owner, function, report, inputs, main, program, arrays)
 
     try:
         return attempt(lengths=False)

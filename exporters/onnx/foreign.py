@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
+from bridge.exporters.onnx.large import Arrays, is_large, outside
 from bridge.ir.classes import ScriptObject
 from bridge.ir.errors import LoweringError
 from bridge.ir.foreign import ForeignArray, GraphInfo, ModelInfo, RawAttribute, Subgraph, TypedList
@@ -46,8 +47,11 @@ def _expected(n: Node) -> bool:
     return n.kind in ("prim::GetAttr", "prim::If")
 
 
-def write_foreign(module: ScriptObject, graph: Graph, info: ModelInfo) -> onnx.ModelProto:
-    """The model of an imported module. Raises LoweringError for a value without a name."""
+def write_foreign(module: ScriptObject, graph: Graph, info: ModelInfo, arrays: Arrays | None = None) -> onnx.ModelProto:
+    """The model of an imported module; the values of large tensors go into ``arrays``, where it is given, by name.
+
+    Raises LoweringError for a value without a name.
+    """
     model = onnx.ModelProto()
     model.ParseFromString(info.rest)
     model.ir_version = info.ir_version
@@ -67,7 +71,7 @@ def write_foreign(module: ScriptObject, graph: Graph, info: ModelInfo) -> onnx.M
     _metadata(model.metadata_props, info.metadata)
     model.functions.extend(onnx.FunctionProto.FromString(f) for f in info.functions)
     assert graph.foreign is not None
-    _Writer(module).graph(model.graph, graph.block, graph.foreign, _results(graph))
+    _Writer(module, arrays).graph(model.graph, graph.block, graph.foreign, _results(graph))
     return model
 
 
@@ -81,8 +85,8 @@ def _results(graph: Graph) -> list[Value]:
 class _Writer:
     """Writes blocks into GraphProtos; names are the export names, new ones where an edit added values."""
 
-    def __init__(self, module: ScriptObject) -> None:
-        self.module = module
+    def __init__(self, module: ScriptObject, arrays: Arrays | None) -> None:
+        self.module, self.arrays = module, arrays
         self.names: dict[Value, str] = {}
 
     def graph(self, proto: onnx.GraphProto, block: Block, info: GraphInfo, results: Iterable[Value]) -> None:
@@ -129,10 +133,23 @@ class _Writer:
         sparse = [name for name in found if getattr(found[name], "sparse", False)]
         for name in order:
             if name not in sparse:
-                proto.initializer.append(onnx_tensor(found[name], name))
+                self._initializer(proto.initializer.add(), found[name], name)
         for name in sparse:
             proto.sparse_initializer.add().ParseFromString(found[name].raw_proto)
         return set(found)
+
+    def _initializer(self, proto: TensorProto, value: Any, name: str) -> None:
+        if self.arrays is None or not is_large(value) or getattr(value, "raw_proto", None) is not None:
+            proto.CopyFrom(onnx_tensor(value, name))
+            return
+        self.arrays[name] = value
+        proto.data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
+        proto.dims.extend(value.shape)
+        if name:
+            proto.name = name
+        if doc := getattr(value, "proto_doc", ""):
+            proto.doc_string = doc
+        outside(proto, value, _place_of(value))
 
     def _attribute(self, node: Node) -> Any:
         path: list[str] = []
@@ -194,6 +211,13 @@ class _Writer:
         if found is None:
             found = self.names[v] = f"bridge.{v.debug_name}"
         return found
+
+
+def _place_of(value: Any) -> tuple[tuple[str, str], ...]:
+    """Where a tensor's file had its data; () for one that was inside, or has another size now."""
+    entries: tuple[tuple[str, str], ...] = getattr(value, "external", ())
+    length = dict(entries).get("length")
+    return entries if length is None or int(length) == value.nbytes else ()
 
 
 def onnx_attribute(name: str, value: Any, node: Node | None = None) -> AttributeProto:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from onnx import ModelProto, OperatorSetIdProto, StringStringEntryProto, TensorProto
+from onnx import ModelProto, OperatorSetIdProto, StringStringEntryProto
 
 from bridge.exporters.onnx.claims import Claims
 from bridge.exporters.onnx.hierarchy import CLASSES, describe, state
 from bridge.exporters.onnx.inputs import Inputs, array_of, describe_argument
+from bridge.exporters.onnx.large import Arrays, is_large, outside
 from bridge.exporters.onnx.program import MainRecord, ProgramLowering, used_values
 from bridge.exporters.onnx.raising import DOCUMENTATION, ERRORS
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord
@@ -36,8 +37,10 @@ def build_model(
     output_names: Sequence[str] | None,
     producer_version: str,
     weights: bool = True,
+    arrays: Arrays | None = None,
 ) -> ModelProto:
-    """The ModelProto of a lowered program. ``weights=False`` leaves the initializers' data out (the caller gives them).
+    """The ModelProto of a lowered program. ``weights=False`` leaves the initializers' data out (the caller gives them); with
+    ``arrays`` large ones go there.
 
     Raises ExportError when an output's rank is not known, LoweringError for names that do not fit.
     """
@@ -56,10 +59,15 @@ def build_model(
     graph.name = owner.type.name.rpartition(".")[2] if owner is not None else main.frame.function.name
     for name, value in tensors.items():
         proto = graph.initializer.add()
-        if weights:
-            tensor_proto(array_of(value), name, proto)
-        else:
-            _without_data(array_of(value), name, proto)
+        array = array_of(value)
+        if weights and (arrays is None or not is_large(array)):
+            tensor_proto(array, name, proto)
+            continue
+        proto.name, proto.data_type = name, by_numpy(array.dtype).onnx
+        proto.dims.extend(array.shape)
+        outside(proto, array)
+        if weights and arrays is not None:
+            arrays[name] = array
     for r in inputs.runs:
         value_info(r, graph.input.add())
     for run in main.states.values():
@@ -91,15 +99,6 @@ def build_model(
         model.metadata_props.append(StringStringEntryProto(key=CLASSES, value=table))
     main.claims = claims
     return model
-
-
-def _without_data(array: Any, name: str, proto: TensorProto) -> None:
-    """An initializer whose data the host gives to the session."""
-    proto.name, proto.data_type = name, by_numpy(array.dtype).onnx
-    proto.dims.extend(array.shape)
-    proto.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", "host"), ("offset", "0"), ("length", str(array.nbytes))):
-        proto.external_data.add(key=key, value=value)
 
 
 def outputs_of(body: Body) -> list[Run]:

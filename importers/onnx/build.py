@@ -15,6 +15,7 @@ from onnx import AttributeProto
 
 from bridge.importers.onnx.errors import OnnxImportError
 from bridge.importers.onnx.kinds import propagate_kinds
+from bridge.importers.onnx.source import Source
 from bridge.importers.onnx.values import (
     attribute_value,
     metadata,
@@ -71,7 +72,7 @@ def kind_of(domain: str, op_type: str) -> str:
 class GraphBuilder:
     """Builds the graph of one model or function; the attributes of ``module`` take the initializers."""
 
-    def __init__(self, where: str, module: ModuleBuilder) -> None:
+    def __init__(self, where: Source | str, module: ModuleBuilder) -> None:
         self.where, self.module = where, module
         self.graph = Graph()
         self.self_value = self.graph.add_input("self", module.root.type)

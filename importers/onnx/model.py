@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import onnx
 
 from bridge.importers.onnx.build import GraphBuilder, ModuleBuilder, forward_function
-from bridge.importers.onnx.reader import read_model
+from bridge.importers.onnx.source import Source
 from bridge.importers.onnx.values import metadata, written_empty
 from bridge.ir.classes import CompilationUnit, ScriptObject
 from bridge.ir.foreign import ModelInfo
@@ -23,16 +22,15 @@ class ImportedModel:
         self.module, self.unit, self.info = module, unit, info
 
 
-def import_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> ImportedModel:
-    """Read any ONNX model into IR, node for node.
+def import_model(proto: onnx.ModelProto, source: Source) -> ImportedModel:
+    """Any ONNX model as IR, node for node; ``source`` is where it was read from.
 
-    Raises FileNotFoundError and OnnxImportError (with the file's and the node's name).
+    Raises OnnxImportError (with the file's and the node's name).
     """
-    proto, where = read_model(source)
     unit = CompilationUnit()
     builder = ModuleBuilder(class_name(proto.graph.name), unit)
     info = model_info(proto)
-    graph = GraphBuilder(where, builder).build(proto.graph, {domain or "": version for domain, version in info.opsets})
+    graph = GraphBuilder(source, builder).build(proto.graph, {domain or "": version for domain, version in info.opsets})
     assert graph.foreign is not None
     graph.foreign.model = info
     builder.root.type.add_method(forward_function(builder.root.type.name, graph))

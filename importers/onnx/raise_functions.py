@@ -15,6 +15,7 @@ from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto
 from bridge.importers.onnx.raise_claims import DOUBTS, ClaimedGraph, Disbelief, FrameClaim, StatementClaim, walk
 from bridge.importers.onnx.raise_program import Candidate, Claims, GraphKey, build_candidate
 from bridge.importers.onnx.raise_raw import Names, RawStatements, opsets_of
+from bridge.importers.onnx.source import Source
 from bridge.importers.onnx.values import type_of
 from bridge.ir.printer import type_text
 from bridge.ir.types import TENSOR, Type
@@ -24,12 +25,12 @@ __all__ = ["raise_functions"]
 _PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
-def raise_functions(model: ModelProto) -> Candidate | None:
+def raise_functions(model: ModelProto, source: Source) -> Candidate | None:
     """The modules of a model with functions of ours; None for other models, or when the functions do not fit together."""
     if not any(f.domain.startswith("__torch__") for f in model.functions):
         return None
     try:
-        return build_candidate(model, _Raiser(model).claims())
+        return build_candidate(model, _Raiser(model).claims(), source)
     except DOUBTS:
         return None
 

@@ -11,6 +11,7 @@ from bridge.importers.onnx.raise_claims import DOUBTS
 from bridge.importers.onnx.raise_missing import fill_gaps
 from bridge.importers.onnx.raise_program import Candidate, build_candidate, read_claims
 from bridge.importers.onnx.raise_repair import repair
+from bridge.importers.onnx.source import Source
 
 __all__ = ["raise_own"]
 
@@ -18,10 +19,10 @@ _ROUNDS = 12
 _log = logging.getLogger("bridge.onnx")
 
 
-def raise_own(model: ModelProto, lower: Lower) -> Candidate | None:
+def raise_own(model: ModelProto, lower: Lower, source: Source) -> Candidate | None:
     """The program that a model is, or None when its metadata does not lead to one.
 
-    ``lower`` exports a candidate again. Every statement of the result has been checked: exporting the result gives exactly the
+    ``lower`` exports a candidate again; ``source`` has the data of tensors that are not in the proto. Every statement of the result has been checked: exporting the result gives exactly the
     nodes of ``model``.
     """
     try:
@@ -30,7 +31,7 @@ def raise_own(model: ModelProto, lower: Lower) -> Candidate | None:
             return None
         fill_gaps(model, claims)
         for _ in range(_ROUNDS):
-            candidate = build_candidate(model, claims)
+            candidate = build_candidate(model, claims, source)
             lowered = lower(candidate.owner, candidate.function, model, claims.table)
             differences = compare(model, claims, candidate, lowered)
             if not differences:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, TensorProto, numpy_helper
 
 from bridge.importers.onnx.raise_claims import ClaimedGraph, Disbelief, FrameClaim, StatementClaim, metadata_of
 from bridge.importers.onnx.raise_raw import opsets_of
+from bridge.importers.onnx.source import Source, is_external
+from bridge.importers.onnx.values import attribute_value, tensor_value
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject, mangle
 from bridge.ir.dtypes import by_name
@@ -72,10 +74,10 @@ def read_claims(model: ModelProto) -> Claims | None:
     return Claims(found, graphs, silent)
 
 
-def build_candidate(model: ModelProto, claims: Claims) -> Candidate:
+def build_candidate(model: ModelProto, claims: Claims, source: Source) -> Candidate:
     """Classes, objects and graphs as claimed. Raises Disbelief when the parts do not fit together."""
     try:
-        return _Builder(model, claims).build()
+        return _Builder(model, claims, source).build()
     except Disbelief:
         raise
     except (BridgeError, KeyError, ValueError, TypeError, IndexError, AttributeError) as e:
@@ -85,8 +87,8 @@ def build_candidate(model: ModelProto, claims: Claims) -> Candidate:
 class _Builder:
     """Builds bottom-up: objects of one claimed class whose methods or submodules turn out different get classes of their own."""
 
-    def __init__(self, model: ModelProto, claims: Claims) -> None:
-        self.model, self.claims, self.table = model, claims, claims.table
+    def __init__(self, model: ModelProto, claims: Claims, source: Source) -> None:
+        self.model, self.claims, self.table, self.source = model, claims, claims.table, source
         self.tensors = {t.name: t for t in model.graph.initializer}
         self.by_class: dict[tuple[str, str], FrameClaim] = {k: f for k, f in claims.silent.items() if k[0]}
         self.by_path: dict[tuple[str, str], FrameClaim] = {}
@@ -151,7 +153,7 @@ class _Builder:
             if full in self.table["objects"]:
                 made.attributes[attribute] = self.object(full)
             elif full in self.tensors:
-                made.attributes[attribute] = np.array(numpy_helper.to_array(self.tensors[full]))
+                made.attributes[attribute] = self._tensor(self.tensors[full])
             elif attribute in values:
                 made.attributes[attribute] = _value(values[attribute])
             elif flag and type_text.endswith("Tensor"):
@@ -160,6 +162,11 @@ class _Builder:
                 made.attributes[attribute] = None
         made.type = self._class(name, path, made)
         return made
+
+    def _tensor(self, proto: TensorProto) -> Any:
+        if is_external(proto):
+            return tensor_value(proto, self.source).view(np.ndarray)  # mapped: not copied before somebody writes to it
+        return np.array(numpy_helper.to_array(proto))
 
     def _class(self, name: str, path: str, held: ScriptObject) -> ClassType:
         frames = {}
@@ -233,8 +240,6 @@ def _complete(node: Node, claim: StatementClaim) -> None:
         if proto is not None:
             node["value"] = np.array(numpy_helper.to_array(proto.t))
     if claim.raw is not None:
-        from bridge.importers.onnx.values import attribute_value
-
         for a in claim.raw.attribute:
             node[a.name] = attribute_value(a, claim.raw.name or claim.raw.op_type)
 

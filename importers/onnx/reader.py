@@ -1,38 +1,60 @@
-"""Bytes → ModelProto, with the checks that tell a model from any other file."""
+"""A file → ModelProto and its Source, with the checks that tell a model from any other file."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
+from onnx import AttributeProto
 
 from bridge.importers.onnx.errors import OnnxImportError
+from bridge.importers.onnx.source import OWN_FILE, Source, is_external, map_file
+from bridge.importers.onnx.wire import without_large_tensors
 
 __all__ = ["read_model"]
 
+#: Files below this many bytes are simply parsed; in others tensors of _LARGE bytes and more are left where they are.
+_BIG_FILE, _LARGE = 1 << 24, 1 << 16
 
-def read_model(source: str | os.PathLike[str] | bytes | onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """The model of a path, of bytes or a proto as it is, and what to call it in errors.
 
-    External data is read by onnx's own loader, which keeps to the model's folder. Raises FileNotFoundError, and
-    OnnxImportError when the content is not an ONNX model.
+def read_model(
+    source: str | os.PathLike[str] | bytes | onnx.ModelProto, *, follow_links: bool = False, checksums: bool = False
+) -> tuple[onnx.ModelProto, Source]:
+    """The model of a path, of bytes or a proto as it is, and its :class:`Source`.
+
+    The data of large tensors, and of those in other files, is not in the proto: ``Source.array`` maps it. Tensors of
+    attributes and subgraphs are complete. Raises FileNotFoundError, and OnnxImportError when the content is not an ONNX
+    model or refers to data that it may not have.
     """
     if isinstance(source, onnx.ModelProto):
-        name, model = "the model", source
+        model, origin = source, Source("the model")
     elif isinstance(source, bytes):
-        name, model = "the model", _parse(source, "the model")
+        model, origin = _parse(source, "the model"), Source("the model")
     else:
         path = Path(source)
-        name = str(path)
         if not path.is_file():
-            raise FileNotFoundError(2, "no such file", name)
-        model = _parse(path.read_bytes(), name)
-        _external(model, path)
-    _check(model, name)
-    return model, name
+            raise FileNotFoundError(2, "no such file", str(path))
+        origin = Source(str(path), path.parent, follow_links=follow_links, checksums=checksums)
+        model = _read(path, origin)
+    _check(model, str(origin))
+    _external(model, origin)
+    return model, origin
+
+
+def _read(path: Path, origin: Source) -> onnx.ModelProto:
+    if path.stat().st_size < _BIG_FILE:
+        return _parse(path.read_bytes(), origin.name)
+    with path.open("rb") as file:
+        data = map_file(file)
+    small = without_large_tensors(data, OWN_FILE, _LARGE)
+    if small is None:
+        return _parse(data[:], origin.name)
+    origin.own_file(data)
+    return _parse(small[0], origin.name)
 
 
 def _parse(data: bytes, name: str) -> onnx.ModelProto:
@@ -44,13 +66,41 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
     return model
 
 
-def _external(model: onnx.ModelProto, path: Path) -> None:
-    from onnx.external_data_helper import load_external_data_for_model
+def _external(model: onnx.ModelProto, origin: Source) -> None:
+    """Check the main graph's external tensors; complete all others: they are small, and compared with others."""
+    for t in model.graph.initializer:
+        if is_external(t):
+            origin.check(t)
+    inner = _inner_tensors([model.graph.node, *(f.node for f in model.functions)])
+    sparse = (t for s in model.graph.sparse_initializer for t in (s.values, s.indices))
+    for t in (*inner, *sparse):
+        if is_external(t):
+            data = origin.array(t)
+            t.raw_data = data if isinstance(data, bytes) else data.tobytes()
+            t.ClearField("data_location")
+            del t.external_data[:]
 
-    try:
-        load_external_data_for_model(model, str(path.parent))
-    except (onnx.checker.ValidationError, OSError, ValueError, TypeError) as e:
-        raise OnnxImportError(f"{path}: its external data cannot be read: {e}") from e
+
+def _inner_tensors(lists: list[Iterable[onnx.NodeProto]]) -> Iterator[onnx.TensorProto]:
+    """The tensors of nodes' attributes and of their subgraphs, at any depth."""
+    while lists:
+        for node in lists.pop():
+            for a in node.attribute:
+                yield from _tensors(a)
+                for g in (a.g, *a.graphs) if a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
+                    yield from g.initializer
+                    yield from (t for s in g.sparse_initializer for t in (s.values, s.indices))
+                    lists.append(g.node)
+
+
+def _tensors(a: AttributeProto) -> Iterator[onnx.TensorProto]:
+    if a.type == AttributeProto.TENSOR:
+        yield a.t
+    elif a.type == AttributeProto.TENSORS:
+        yield from a.tensors
+    elif a.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS):
+        for s in (a.sparse_tensor, *a.sparse_tensors):
+            yield from (s.values, s.indices)
 
 
 def _check(model: Any, name: str) -> None:

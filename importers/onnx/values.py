@@ -10,6 +10,7 @@ import numpy as np
 from onnx import AttributeProto, SparseTensorProto, TensorProto, TypeProto, ValueInfoProto, numpy_helper
 
 from bridge.importers.onnx.errors import OnnxImportError
+from bridge.importers.onnx.source import Source, is_external
 from bridge.ir import dtypes
 from bridge.ir.foreign import ForeignArray, GraphInfo, RawAttribute, TypedList
 from bridge.ir.types import ANY, TENSOR, DictType, ListType, TensorType, Type, optional
@@ -23,13 +24,19 @@ _MOST_DENSE = 1 << 31
 _RESTORED = {"dims", "data_type", "raw_data", "name", "doc_string"}
 
 
-def tensor_value(proto: TensorProto, where: str) -> ForeignArray:
-    """The array of a tensor, which remembers how it was written. Raises OnnxImportError when it is malformed."""
+def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
+    """The array of a tensor, which remembers how it was written; ``where`` has the data that is not in the proto.
+
+    Raises OnnxImportError when it is malformed.
+    """
+    if is_external(proto):
+        return _stored(proto, where)
     try:
         array = _strings(proto) if proto.data_type == TensorProto.STRING else numpy_helper.to_array(proto)
     except (ValueError, TypeError, KeyError, NotImplementedError) as e:
         raise OnnxImportError(f"{where}: tensor '{proto.name}' cannot be read: {e}") from e
-    value = array.view(ForeignArray) if isinstance(array, np.ndarray) else np.asarray(array).view(ForeignArray)
+    array = np.asarray(array)
+    value = (array if array.flags.writeable else array.copy()).view(ForeignArray)  # programs may write to their weights
     value.proto_name, value.proto_doc = proto.name, proto.doc_string
     if {f.name for f, _ in proto.ListFields()} - _RESTORED or not proto.HasField("raw_data"):
         value.typed = True
@@ -37,7 +44,20 @@ def tensor_value(proto: TensorProto, where: str) -> ForeignArray:
     return value
 
 
-def sparse_value(proto: SparseTensorProto, where: str) -> ForeignArray:
+def _stored(proto: TensorProto, where: Source | str) -> ForeignArray:
+    """A tensor whose data is in a file."""
+    if isinstance(where, str):
+        raise OnnxImportError(f"{where}: the data of tensor '{proto.name}' is not there")
+    array = where.array(proto)
+    if isinstance(array, bytes):
+        whole = TensorProto(dims=proto.dims, data_type=proto.data_type, raw_data=array)
+        array = numpy_helper.to_array(whole)
+    value = array.view(ForeignArray)
+    value.proto_name, value.proto_doc, value.external = proto.name, proto.doc_string, where.record(proto)
+    return value
+
+
+def sparse_value(proto: SparseTensorProto, where: Source | str) -> ForeignArray:
     """The dense array of a sparse tensor, which remembers its sparse form. Raises OnnxImportError when it is malformed."""
     values = tensor_value(proto.values, where)
     at = tensor_value(proto.indices, where)
@@ -106,7 +126,7 @@ _LISTS: dict[int, tuple[str, Callable[[AttributeProto], list[Any]]]] = {
 }
 
 
-def attribute_value(attribute: AttributeProto, where: str) -> Any:
+def attribute_value(attribute: AttributeProto, where: Source | str) -> Any:
     """The Python value of an attribute other than a graph; a RawAttribute for what has none."""
     if attribute.ref_attr_name or attribute.doc_string:
         return RawAttribute(attribute.SerializeToString())
