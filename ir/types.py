@@ -70,7 +70,9 @@ class Type:
             return self is NONE or self.is_subtype_of(other.element)
         if isinstance(other, UnionType):
             return all(any(m.is_subtype_of(o) for o in other.members) for m in members_of(self))
-        if isinstance(self, OptionalType | UnionType):
+        if isinstance(self, UnionType):
+            return all(m.is_subtype_of(other) for m in self.members)
+        if isinstance(self, OptionalType):
             return False
         if isinstance(other, VarType):  # AnyList, AnyTuple, AnyEnum, AnyClass: every type of that shape
             return other.name == _ANY_OF_SHAPE.get(type(self).__name__)

@@ -23,6 +23,7 @@ from bridge.ir.dtypes import DType
 from bridge.jit.bases import container_kind, is_base
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import declare_class, public_module
+from bridge.pytorch.programs import is_program, taken_over
 from bridge.pytorch.tensors import plain
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ def concrete_type_of(module: Module, share_types: bool = True) -> ConcreteType:
     Scripted and traced modules have one already. With ``share_types`` an equal known type is returned; without, a new
     class is made for the module and each of its submodules.
     """
+    if is_program(module):
+        module = taken_over(module)
     known = getattr(module, "_concrete_type", None)
     if isinstance(known, ConcreteType):
         return known
@@ -287,6 +290,8 @@ def _add_attribute(c: ConcreteType, name: str, value: Any, module: Module, annot
     """An entry of the instance's ``__dict__``: a function, a library function, a value, or something unusable."""
     from bridge.jit.modules import ScriptFunction
 
+    if is_program(value):
+        value = taken_over(value)
     if inspect.isfunction(value):
         _add_function(c, name, value)
         return

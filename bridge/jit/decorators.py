@@ -165,6 +165,7 @@ class strict_fusion(contextlib.nullcontext[None]):
 # -- overloads ---------------------------------------------------------------------------------------------------------
 
 _overloads: dict[str, list[Callable[..., Any]]] = {}
+_compiled: set[Any] = set()
 _method_overloads: dict[str, dict[str, list[Callable[..., Any]]]] = {}
 
 
@@ -182,12 +183,13 @@ def overloads_of(fn: Any) -> list[Callable[..., Any]] | None:
     """The declared signatures of a function that have not been compiled yet."""
     if not hasattr(fn, "__name__") or not hasattr(fn, "__module__"):
         return None
-    return _overloads.get(_key(fn)) or function_overloads(fn)
+    return _overloads.get(_key(fn)) or (None if fn in _compiled else function_overloads(fn))
 
 
 def clear_overloads(fn: Any) -> None:
     """Forget them: they are compiled."""
     _overloads.pop(_key(fn), None)
+    _compiled.add(fn)
 
 
 def _overload_method(fn: Callable[..., Any]) -> Callable[..., Any]:

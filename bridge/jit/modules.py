@@ -18,6 +18,7 @@ from bridge.jit.concrete import ConcreteType, from_class_type
 from bridge.jit.functions import ConstMap, ScriptFunction, ScriptMethod
 from bridge.jit.values import CastError, into, out_of
 from bridge.nn import Module
+from bridge.pytorch.programs import is_program, taken_over
 
 __all__ = [
     "RecursiveScriptModule", "ScriptFunction", "ScriptMethod", "ScriptModule", "create_script_module", "instantiate", "wrap",
@@ -344,6 +345,7 @@ def instantiate(
             held.attributes[name] = into(value, t)
         for name, sub_type in concrete.modules.items():
             sub = getattr(module, name)
+            sub = taken_over(sub) if is_program(sub) else sub
             scripted = sub if isinstance(sub, ScriptModule) else make_sub(sub, sub_type)
             held.attributes[name] = into(scripted, held.type.attributes[name].type)
             made.__dict__["_modules"][name] = scripted

@@ -41,6 +41,7 @@ from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tu
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.names import public_module
 from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form
+from bridge.pytorch.programs import is_program, taken_over
 from bridge.pytorch.tensors import is_torch_tensor, plain
 
 if TYPE_CHECKING:
@@ -407,6 +408,8 @@ def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant:
         constant = _constant(obj, m, range)
         if constant is not None:
             return constant
+    if is_program(obj):
+        obj = taken_over(obj)
     if isinstance(obj, ScriptFunction):
         return FunctionValue(obj._function)
     if isinstance(obj, types.ModuleType):

@@ -7,7 +7,15 @@ import enum
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.importers.script import CompileError, FrontendError, NotSupportedError, compile_function, signature_of
+from bridge.importers.script import (
+    CompileError,
+    FrontendError,
+    NotSupportedError,
+    compile_function,
+    parse_expression,
+    signature_of,
+)
+from bridge.importers.script import tree as X
 from bridge.ir.classes import Function
 from bridge.ir.source import SourceRange
 from bridge.jit import decorators
@@ -32,6 +40,7 @@ from bridge.jit.functions import ScriptFunction
 from bridge.jit.names import python_cu, qualified_name
 from bridge.jit.resolve import ClosureResolver, builtin_name
 from bridge.jit.sources import default_values, definition_of
+from bridge.pytorch.names import compiled_overloads
 
 if TYPE_CHECKING:
     from bridge.jit.modules import RecursiveScriptModule
@@ -57,9 +66,12 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     """
     from bridge.jit.modules import ScriptModule
     from bridge.jit.script_classes import class_type_of, compile_class, interface_of
+    from bridge.pytorch.programs import is_program, taken_over
 
     if _is(obj, ScriptModule | ScriptFunction):
         return obj
+    if is_program(obj):
+        return taken_over(obj)
     if hasattr(obj, "__script_if_tracing_wrapper"):
         obj = obj.__original_fn
     if hasattr(obj, "__prepare_scriptable__"):
@@ -132,15 +144,17 @@ def compile_overloads(fn: Any) -> list[Function] | None:
     """The compiled overloads of a function declared with ``_overload``; None when there are none."""
     declared = decorators.overloads_of(fn)
     known = _overloads.get(fn)
-    if declared is None:
+    theirs = None if declared or known else compiled_overloads(fn)
+    if declared is None and theirs is None:
         return known
-    if fn in declared:
+    if fn in (declared or ()):
         raise RuntimeError(f'Implementation for the function "{qualified_name(fn)}" is missing')
     functions = list(known or [])
     body = definition_of(fn)
-    for declaration in declared:
-        d = definition_of(declaration)
-        merged = body.with_signature(d.params, d.returns)
+    signatures = [(d.params, d.returns) for d in map(definition_of, declared or ())]
+    signatures += [_signature_of_texts(body, arguments, result) for arguments, result in theirs or ()]
+    for params, returns in signatures:
+        merged = body.with_signature(params, returns)
         name = python_cu.unique_name(qualified_name(fn))
         f = compile_function(merged, ClosureResolver(fn), name, defaults=default_values(fn))
         signature_of(merged, ClosureResolver(fn))
@@ -150,6 +164,13 @@ def compile_overloads(fn: Any) -> list[Function] | None:
     decorators.clear_overloads(fn)
     _overloads[fn] = functions
     return functions
+
+
+def _signature_of_texts(body: X.Def, arguments: list[str], result: str) -> tuple[list[X.Param], X.Expr]:
+    """The parameters of a definition with types given as texts."""
+    both = zip(body.params, arguments, strict=True)
+    params = [X.Param(p.range, p.name, parse_expression(t), p.default, p.kwarg_only, p.gathers) for p, t in both]
+    return params, parse_expression(result)
 
 
 # -- modules -----------------------------------------------------------------------------------------------------------

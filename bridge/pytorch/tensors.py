@@ -19,7 +19,7 @@ from bridge.pytorch import library
 from bridge.tensor import Tensor
 from bridge.types import Size, device, layout, memory_format
 
-__all__ = ["from_torch", "holds_torch", "is_torch_tensor", "mark_written", "plain", "to_torch"]
+__all__ = ["array_of", "from_torch", "holds_torch", "is_torch_tensor", "mark_written", "nested", "plain", "to_torch"]
 
 _shared: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 #: Integers of the width of an element type that NumPy does not have.
@@ -93,7 +93,7 @@ def from_torch(t: Any) -> Tensor:
     if known is not None and known.__dict__.get("_torch") is t and _same_view(known, t):
         return known
     torch = library()
-    made = Tensor._wrap(_array_of(t, torch))
+    made = Tensor._wrap(array_of(t))
     if isinstance(t, torch.nn.Parameter):
         made = Parameter(made, t.requires_grad)
     else:
@@ -108,7 +108,9 @@ def _same_view(ours: Tensor, theirs: Any) -> bool:
     return bool(ours.data_ptr() == theirs.data_ptr() and ours._array.shape == tuple(theirs.shape))
 
 
-def _array_of(t: Any, torch: Any) -> np.ndarray[Any, Any]:
+def array_of(t: Any) -> np.ndarray[Any, Any]:
+    """The elements of a PyTorch tensor: its memory, or a copy where that is not on the CPU. Raises UnsupportedError."""
+    torch = library()
     if t.layout is not torch.strided or t.is_quantized or t.is_nested or t.device.type == "meta":
         kind = (
             "meta" if t.device.type == "meta" else "quantized" if t.is_quantized else "nested" if t.is_nested else None

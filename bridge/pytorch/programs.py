@@ -1,0 +1,78 @@
+"""PyTorch's own scripted and traced programs, taken over through the archive that they save."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import weakref
+from typing import Any
+
+from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.schema import Schema
+from bridge.jit.names import python_cu
+from bridge.pytorch import library
+from bridge.pytorch.tensors import from_torch
+from bridge.tensor import Tensor
+
+__all__ = ["is_program", "taken_over"]
+
+_known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def is_program(obj: Any) -> bool:
+    """Whether an object is a ``torch.jit.ScriptModule`` or ``torch.jit.ScriptFunction``."""
+    torch = library()
+    return torch is not None and isinstance(obj, torch.jit.ScriptModule | torch.jit.ScriptFunction)
+
+
+def taken_over(program: Any) -> Any:
+    """Our module or function for one of PyTorch's, the same one each time; its tensors share the memory of theirs.
+
+    Raises what :func:`bridge.jit.load` raises for an archive that it cannot read.
+    """
+    found = _known.get(id(program))
+    if found is not None and found.__dict__["_origin"] is program:
+        return found
+    source = getattr(program, "_torchdynamo_inline", None)  # the Python function of a scripted one
+    if inspect.isfunction(source):
+        from bridge.jit.script import script
+
+        return script(source)
+    made = _loaded(program)
+    if isinstance(program, library().jit.ScriptFunction):
+        made = _free_function(made, program.qualified_name)
+    else:
+        _share(made._c, program)
+    made.__dict__["_origin"] = program
+    _known[id(program)] = made
+    return made
+
+
+def _loaded(program: Any) -> Any:
+    from bridge.jit.archive import load
+
+    file = io.BytesIO()
+    library().jit.save(program, file)
+    file.seek(0)
+    return load(file)
+
+
+def _free_function(module: Any, name: str) -> Any:
+    """The function that an archive holds as the method of a module without attributes."""
+    from bridge.jit.functions import ScriptFunction
+
+    method: Function = module._c.type.methods["forward"]
+    graph = method.graph.copy()
+    graph.param_node.remove_output(0)
+    schema = method.schema
+    free = Schema(name.rpartition(".")[2], "", schema.arguments[1:], schema.returns)
+    return ScriptFunction(python_cu.add_function(Function(python_cu.unique_name(name), graph, free)))
+
+
+def _share(ours: ScriptObject, theirs: Any) -> None:
+    """Replace the tensors that came through the archive by those of the module itself."""
+    for name, value in ours.attributes.items():
+        if isinstance(value, Tensor):
+            ours.attributes[name] = from_torch(getattr(theirs, name))
+        elif isinstance(value, ScriptObject) and value.type.is_module:
+            _share(value, getattr(theirs, name))
