@@ -77,7 +77,7 @@ _LAZY = {
 
 _SUBMODULES = frozenset(
     ("autograd", "cli", "exporters", "importers", "ir", "jit", "nn", "onnx", "ops", "random", "runtime",
-     "tensor", "types", "formats", "testing", "version")
+     "tensor", "types", "formats", "version")
 )  # fmt: skip
 
 # the numbers that programs reach as torch.inf and so on

@@ -179,3 +179,12 @@ def matches_type(obj: Any, target: Any) -> bool:
         wanted = [] if args == ((),) else list(args)
         return isinstance(obj, tuple) and len(obj) == len(wanted) and all(map(matches_type, obj, wanted))
     return False
+
+
+def __getattr__(name: str) -> Any:
+    """``BroadcastingList1``… live with the layers that take them, which load when something needs them."""
+    from bridge.nn.modules import utils
+
+    if name not in utils.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(utils, name)

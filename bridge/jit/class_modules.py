@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script import CompileError, ModuleSelf, compile_function, parse_source
 from bridge.importers.script import tree as X
+from bridge.importers.script.type_comments import type_comment, with_type_comment
 from bridge.ir.classes import ClassType, Function
 from bridge.jit.functions import ScriptFunction
 
@@ -107,11 +108,19 @@ def _define(concrete: ConcreteType, stubs: Sequence[MethodStub]) -> None:
 
 def _definitions(text: str) -> list[X.Def]:
     first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    found = parse_source(text, "<string>", 1, len(first) - len(first.lstrip()))
-    for d in found:
+    found = []
+    for d in parse_source(text, "<string>", 1, len(first) - len(first.lstrip())):
         if not isinstance(d, X.Def):
             raise CompileError("only function definitions can stand here", d.range)
-    return [d for d in found if isinstance(d, X.Def)]
+        comment = type_comment(_head(text, d))
+        found.append(d if comment is None else with_type_comment(d, comment))
+    return found
+
+
+def _head(text: str, d: X.Def) -> list[str]:
+    """The lines of a definition up to its first statement, which may say its types in a comment."""
+    end = d.body[0].range.start if d.body else None
+    return text[d.range.start : end].splitlines()
 
 
 def _visible(depth: int) -> Mapping[str, Any]:

@@ -77,7 +77,22 @@ def infer_type(value: Any) -> T.Type:
     )
     if isinstance(script_object, ScriptObject):
         return script_object.type
-    return _container_type(value)
+    if isinstance(value, tuple | list | dict):
+        return _container_type(value)
+    return _instance_type(value)
+
+
+def _instance_type(value: Any) -> T.Type:
+    """The type of an instance of a class that can be compiled. Raises what compiling it raises."""
+    from bridge.jit.script_classes import class_type_of
+
+    found = None if isinstance(value, type) or callable(value) else class_type_of(type(value))
+    if found is None:
+        raise CannotInfer(
+            "Only tensors and (possibly nested) tuples of tensors, lists, or dicts are supported as inputs or outputs of "
+            f"traced functions, but instead got value of type {type(value).__name__}."
+        )
+    return found
 
 
 def _container_type(value: Any) -> T.Type:
@@ -92,19 +107,14 @@ def _container_type(value: Any) -> T.Type:
         what = "Dictionary inputs to traced functions must have consistent type. Found {} and {}"
         keys = _unified([infer_type(k) for k in value], what)
         return T.DictType(keys, _unified([infer_type(v) for v in value.values()], what))
-    if isinstance(value, list):
-        if not value:
-            raise CannotInfer("List trace inputs must have elements")
-        try:
-            inside = [infer_type(v) for v in value]
-        except CannotInfer as e:
-            raise CannotInfer(f"Could not infer type of list element: {e}") from None
-        return T.ListType(
-            _unified(inside, "List inputs to traced functions must have consistent element type. Found {} and {}")
-        )
-    raise CannotInfer(
-        "Only tensors and (possibly nested) tuples of tensors, lists, or dicts are supported as inputs or outputs of "
-        f"traced functions, but instead got value of type {type(value).__name__}."
+    if not value:
+        raise CannotInfer("List trace inputs must have elements")
+    try:
+        inside = [infer_type(v) for v in value]
+    except CannotInfer as e:
+        raise CannotInfer(f"Could not infer type of list element: {e}") from None
+    return T.ListType(
+        _unified(inside, "List inputs to traced functions must have consistent element type. Found {} and {}")
     )
 
 

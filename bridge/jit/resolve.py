@@ -276,7 +276,8 @@ class _Held:
 
 def _python_schema(fn: Any, count: int, binders: int, range: SourceRange, this: Any) -> Schema:
     """The signature of a Python function: as annotated, or all tensors."""
-    from bridge.jit.sources import source_lines, type_comment
+    from bridge.importers.script.type_comments import type_comment
+    from bridge.jit.sources import source_lines
 
     parameters = list(inspect.signature(fn).parameters.values())
     names = closure_names(fn)

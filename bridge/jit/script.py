@@ -37,6 +37,7 @@ from bridge.jit.decorators import (
 )
 from bridge.jit.decorators import isinstance_ as isinstance
 from bridge.jit.functions import ScriptFunction
+from bridge.jit.objects import shared
 from bridge.jit.names import python_cu, qualified_name
 from bridge.jit.resolve import ClosureResolver, builtin_name
 from bridge.jit.sources import default_values, definition_of
@@ -93,7 +94,7 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     if inspect.isfunction(obj) or inspect.ismethod(obj):
         return _script_function_object(obj)
     if _is(obj, dict | list):
-        return obj
+        return shared(obj)
     raise RuntimeError(f"a '{type(obj).__name__}' cannot be scripted: pass a function, an nn.Module or a class")
 
 

@@ -17,6 +17,7 @@ from bridge.ir.classes import ClassType, InterfaceType, ScriptObject
 from bridge.ir.dtypes import DType
 from bridge.ir.schema import Schema
 from bridge.jit.inference import CannotInfer, infer_type
+from bridge.jit.objects import ScriptDict, ScriptList, to_object, to_python
 
 __all__ = ["CastError", "into", "match_arguments", "out_of"]
 
@@ -65,7 +66,7 @@ def into(value: Any, t: T.Type) -> Any:
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise _cannot(value)
         try:
-            return value if _same_list(value, t) else [into(v, t.element) for v in value]
+            return value if _is_shared(value, t) else [into(v, t.element) for v in value]
         except CastError:
             raise _cannot(value) from None
     if isinstance(t, T.TupleType):
@@ -75,7 +76,7 @@ def into(value: Any, t: T.Type) -> Any:
         made = tuple(into(v, e) for v, e in zip(elements, t.elements, strict=True))
         return type(value)(*made) if hasattr(value, "_fields") else made
     if isinstance(t, T.DictType):
-        return {into(k, t.key): into(v, t.value) for k, v in dict(value).items()}
+        return value if _is_shared(value, t) else {into(k, t.key): into(v, t.value) for k, v in dict(value).items()}
     if isinstance(t, T.EnumType):
         return value
     if isinstance(t, ClassType | InterfaceType):
@@ -83,9 +84,9 @@ def into(value: Any, t: T.Type) -> Any:
     return value
 
 
-def _same_list(value: Any, t: T.ListType) -> bool:
-    """A list whose elements need no conversion is passed as it is (a program may append to it)."""
-    return type(value) is list and all(into(v, t.element) is v for v in value)
+def _is_shared(value: Any, t: T.Type) -> bool:
+    """What ``script`` made of a list or dict is passed as it is: a program may write to it."""
+    return type(value) in (ScriptList, ScriptDict) and value.type == t
 
 
 def _int(value: Any) -> int:
@@ -173,7 +174,7 @@ def _union(value: Any, t: T.UnionType) -> Any:
 def _object(value: Any, t: ClassType | InterfaceType) -> Any:
     held = value if isinstance(value, ScriptObject) else getattr(value, "_c", None)
     if not isinstance(held, ScriptObject):
-        raise CastError(f"Object {value} is not a script object of type {t.annotation()}")
+        return _instance(value, t)
     if not held.type.is_subtype_of(t):
         raise CastError(
             f"Object of type {held.type.annotation()} is not an instance of the expected type {t.annotation()}"
@@ -181,12 +182,26 @@ def _object(value: Any, t: ClassType | InterfaceType) -> Any:
     return held
 
 
+def _instance(value: Any, t: ClassType | InterfaceType) -> Any:
+    from bridge.jit.script_classes import class_type_of
+
+    if isinstance(t, ClassType) and not t.is_module and not isinstance(value, _NO_INSTANCES):
+        return to_object(value, t)
+    own = None if t.is_module or isinstance(value, _NO_INSTANCES) else class_type_of(type(value))
+    if own is None or not own.is_subtype_of(t):
+        raise CastError(f"Object {value} is not a script object of type {t.annotation()}")
+    return to_object(value, own)
+
+
+_NO_INSTANCES = (bool, int, float, complex, str, list, tuple, dict, type(None))
+
+
 def out_of(value: Any, t: T.Type) -> Any:
     """A program's value as Python code sees it: devices and enum members are objects, modules are modules again."""
     if isinstance(value, ScriptObject):
         from bridge.jit.modules import wrap
 
-        return wrap(value) if value.type.is_module else value
+        return wrap(value) if value.type.is_module else to_python(value)
     if t is T.DEVICE and isinstance(value, str):
         from bridge.types import device
 
@@ -195,8 +210,10 @@ def out_of(value: Any, t: T.Type) -> Any:
         return None if value is None else out_of(value, t.element)
     if isinstance(t, T.EnumType) and not isinstance(value, enum.Enum) and t.python is not None:
         return t.python[value.name]
-    if isinstance(t, T.ListType) and _needs_conversion(t):
-        return [out_of(v, t.element) for v in value]
+    if isinstance(t, T.ListType) and isinstance(value, list):
+        return [out_of(v, t.element) for v in value] if _needs_conversion(t) else list(value)
+    if isinstance(t, T.DictType) and isinstance(value, dict):
+        return {out_of(k, t.key): out_of(v, t.value) for k, v in value.items()}
     if isinstance(t, T.TupleType) and isinstance(value, tuple) and _needs_conversion(t):
         made = tuple(out_of(v, e) for v, e in zip(value, t.elements, strict=True))
         return type(value)(*made) if hasattr(value, "_fields") else made
@@ -204,7 +221,8 @@ def out_of(value: Any, t: T.Type) -> Any:
 
 
 def _needs_conversion(t: T.Type) -> bool:
-    return any(x is T.DEVICE or isinstance(x, T.EnumType | ClassType | InterfaceType) for x in t.walk())
+    inside = T.ListType | T.DictType | T.EnumType | ClassType | InterfaceType
+    return any(x is T.DEVICE or x is T.ANY or isinstance(x, inside) for x in t.walk() if x is not t)
 
 
 def match_arguments(

@@ -97,11 +97,14 @@ def _slow(
     kwargs: Mapping[str, Any],
 ) -> Any:
     """Match the arguments, find or make the plan, run it."""
+    from bridge.jit.objects import shares
     from bridge.jit.running import interpret
     from bridge.jit.values import match_arguments
 
     complete = match_arguments(function.schema, args, kwargs, owner)
     own = complete[1:] if owner is not None else complete
+    if shares(own):  # ONNX has values, and these are references
+        return interpret(function, complete)
     direct = not kwargs and len(args) == entry.arity and all(a is b for a, b in zip(args, own, strict=True))
     if not direct:
         key = chosen(), *map(_kind, own)

@@ -69,7 +69,7 @@ class SimpleValue(SugaredValue):
             return SpecialForm("index")
         hint = " Did you forget to initialize an attribute in __init__()?" if isinstance(t, ClassType) else ""
         raise CompileError(
-            f"Tried to access nonexistent attribute or method '{name}' of type '{t.annotation()}'.{hint}", range
+            f"'{t.annotation()}' object has no attribute or method '{name}'.{hint}", range
         )
 
     def _special_attr(self, range: SourceRange, m: EmitterCore, name: str, t: T.Type) -> SugaredValue | None:
