@@ -76,7 +76,7 @@ _LAZY = {
 }  # fmt: skip
 
 _SUBMODULES = frozenset(
-    ("autograd", "cli", "exporters", "importers", "ir", "jit", "nn", "onnx", "ops", "random", "runtime",
+    ("autograd", "cli", "exporters", "futures", "importers", "ir", "jit", "nn", "onnx", "ops", "random", "runtime",
      "tensor", "types", "formats", "version")
 )  # fmt: skip
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bridge.ir.source import SourceRange
 
-__all__ = ["BridgeError", "IRError", "LoweringError", "ParseError", "SchemaError", "UnsupportedError", "VerifyError"]
+__all__ = [
+    "BridgeError",
+    "Error",
+    "IRError",
+    "LoweringError",
+    "ParseError",
+    "SchemaError",
+    "UnsupportedError",
+    "VerifyError",
+]
 
 
 class BridgeError(RuntimeError):
@@ -44,3 +53,7 @@ class UnsupportedError(BridgeError):
 
 class LoweringError(UnsupportedError):
     """A program cannot be expressed in the target format; the message says why."""
+
+
+class Error(Exception):
+    """What a program raises. It is also of the class that the program names, so that either can be caught."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, FunctionType, ScriptObject
-from bridge.ir.errors import IRError, UnsupportedError
+from bridge.ir.errors import Error, IRError, UnsupportedError
 from bridge.ir.graph import Block, Node
 from bridge.ir.interpreter import Frame, Program, Step, run_function
 from bridge.ir.node_schema import operator_of, schema_of, takes
@@ -418,21 +418,40 @@ def _raise(p: Program, n: Node) -> Step:
 
 
 def make_exception(message: str, name: str | None) -> Exception:
-    """The exception that a program raises: its class by qualified name, when this process knows it already."""
+    """The exception that a program raises: an ``Error`` and of the class with that qualified name, when this process
+    knows it already."""
     if name is None:
         kind, colon, rest = message.partition(": ")
         if colon and kind == "AssertionError":
-            return AssertionError(rest)
-        return AssertionError() if message == "AssertionError: " else RuntimeError(message)
+            return raised_as(AssertionError)(*([rest] if rest else []))
+        return raised_as(RuntimeError)(message)
     module, _, short = name.rpartition(".")
     # Nothing is imported here: the name may come from a file.
     found = getattr(builtins if module in ("", "builtins") else sys.modules.get(module), short, None)
     if isinstance(found, type) and issubclass(found, Exception):
         try:
-            return found(message)
+            return raised_as(found)(message)
         except TypeError:
             pass
-    return RuntimeError(f"{short}: {message}")
+    return raised_as(RuntimeError)(f"{short}: {message}")
+
+
+_raised: dict[tuple[Any, Any], type[Exception]] = {}
+
+
+def raised_as(kind: type[Exception], base: type[Exception] = Error) -> type[Exception]:
+    """The class of an exception that is both a ``base`` and of a class of Python's (or of the user's)."""
+    known = _raised.get((kind, base))
+    if known is None:
+        known = _raised[kind, base] = kind if issubclass(kind, base) else _both(kind, base)
+    return known
+
+
+def _both(kind: type[Exception], base: type[Exception]) -> type[Exception]:
+    try:
+        return type(kind.__name__, (base, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    except TypeError:  # their layouts do not go together
+        return kind
 
 
 def _print(p: Program, n: Node) -> Step:

@@ -8,7 +8,7 @@ from support.graphs import World, decoded, recorded
 
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
-from bridge.ir.errors import IRError, UnsupportedError
+from bridge.ir.errors import Error, IRError, UnsupportedError
 from bridge.ir.graph import Graph
 from bridge.ir.interpreter import prepare, run
 from bridge.ir.interpreter_steps import make_exception, set_foreign
@@ -252,7 +252,9 @@ EXCEPTIONS: list[tuple[str, str | None, type[Exception], str]] = [
 @pytest.mark.parametrize(("message", "name", "kind", "text"), EXCEPTIONS, ids=[str(e[1]) for e in EXCEPTIONS])
 def test_exceptions(message: str, name: str | None, kind: type[Exception], text: str) -> None:
     e = make_exception(message, name)
-    assert type(e) is kind
+    assert isinstance(e, kind)
+    assert isinstance(e, Error)
+    assert type(e).__name__ == kind.__name__
     assert str(e) == text
 
 

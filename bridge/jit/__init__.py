@@ -12,13 +12,16 @@ from typing import Any
 
 _HOMES = {
     "bridge.importers.torchscript.errors": "ArchiveError",
+    "bridge.ir.errors": "Error",
     "bridge.jit.archive": "load save",
     "bridge.jit.class_modules": "CompilationUnit script_method",
     "bridge.jit.functions": "ScriptFunction",
+    "bridge.jit.futures": "Future fork wait _fork _wait",
+    "bridge.jit.objects": "RecursiveScriptClass",
     "bridge.jit.modules": "RecursiveScriptModule ScriptModule",
     "bridge.jit.script": (
-        "Attribute Final annotate export fork ignore interface is_scripting isinstance script unused wait _overload "
-        "_overload_method strict_fusion CompileError FrontendError NotSupportedError"
+        "Attribute Final annotate export ignore interface is_scripting isinstance script unused _overload "
+        "_overload_method _unwrap_optional optimized_execution strict_fusion CompileError FrontendError NotSupportedError"
     ),
     "bridge.jit.trace": "is_tracing script_if_tracing trace trace_module",
     "bridge.jit.trace_check": "TracingCheckError",

@@ -11,6 +11,7 @@ from typing import Any
 
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType
+from bridge.jit.futures import Future
 from bridge.pytorch.names import tensor_class, value_kind
 
 __all__ = ["annotation_to_type", "matches_type", "named_tuple_type", "try_annotation"]
@@ -45,6 +46,7 @@ def try_annotation(annotation: Any, names: Mapping[str, Any] | None = None) -> T
         return known
     if isinstance(annotation, str):
         return _from_text(annotation, names)
+    _needs_contained(annotation)
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is not None:
         return _generic(annotation, origin, args, names)
@@ -53,6 +55,23 @@ def try_annotation(annotation: Any, names: Mapping[str, Any] | None = None) -> T
     if inspect.isclass(annotation):
         return _from_class(annotation)
     return None
+
+
+_BARE = (typing.List, typing.Tuple, typing.Optional, typing.Union, typing.Dict, Future)  # noqa: UP006
+
+
+def _needs_contained(annotation: Any) -> None:
+    """Raises RuntimeError for ``List``, ``Optional``, ``Dict``… without brackets."""
+    name = next((getattr(b, "__name__", getattr(b, "_name", "")) for b in _BARE if annotation is b), None)
+    if name is None:
+        return
+    if name == "Dict":
+        raise RuntimeError(
+            "Attempted to use Dict without contained types. Please add contained type, e.g. Dict[int, int]"
+        )
+    raise RuntimeError(
+        f"Attempted to use {name} without a contained type. Please add a contained type, e.g. {name}[int]"
+    )
 
 
 def _from_text(text: str, names: Mapping[str, Any] | None) -> T.Type | None:
@@ -160,12 +179,15 @@ def matches_type(obj: Any, target: Any) -> bool:
     """Whether a Python value is of an annotation's type, containers looked into (``jit.isinstance``)."""
     if isinstance(target, tuple):
         return any(matches_type(obj, t) for t in target)
+    _needs_contained(target)
     origin, args = typing.get_origin(target), typing.get_args(target)
     if origin is None:
-        if target in (list, dict, tuple, typing.List, typing.Dict, typing.Tuple):  # noqa: UP006
+        if target in (list, dict, tuple):
             raise RuntimeError(
                 "The second argument to isinstance needs the types inside the container, e.g. List[int] instead of list"
             )
+        if target is not Any and not isinstance(target, type):
+            raise RuntimeError("The second argument to `torch.jit.isinstance` must be a type or a tuple of types")
         return target is Any or isinstance(obj, target)
     if origin is typing.Union or origin is types.UnionType:
         return any(matches_type(obj, a if a is not None else type(None)) for a in args)

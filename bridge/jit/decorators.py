@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, TypeVar
 
 from bridge.pytorch.names import function_overloads, method_overloads
 
 __all__ = [
-    "Attribute", "Final", "Modifier", "annotate", "export", "fork", "get_modifier", "ignore", "interface", "is_ignored",
-    "is_scripting", "isinstance_", "overloads_of", "should_drop", "unused", "wait",
+    "Attribute", "Final", "Modifier", "annotate", "export", "get_modifier", "ignore", "interface", "is_ignored",
+    "is_scripting", "isinstance_", "overloads_of", "should_drop", "unused",
 ]  # fmt: skip
 
 _F = TypeVar("_F")
@@ -133,29 +133,20 @@ def isinstance_(obj: Any, target_type: Any) -> bool:
     return matches_type(obj, target_type)
 
 
-class _Done:
-    """The future of a call that has been made."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def wait(self) -> Any:
-        return self._result
-
-    value = wait
-
-    def done(self) -> bool:
-        return True
+def _unwrap_optional(value: Any) -> Any:
+    """The value, which is not None."""
+    if value is None:
+        raise AssertionError("Unwrapping null optional")
+    return value
 
 
-def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Start ``func(*args, **kwargs)``; :func:`wait` gives its result. Here the call is made at once."""
-    return _Done(func(*args, **kwargs))
+_unwrap_optional.__operator__ = "aten::_unwrap_optional"  # type: ignore[attr-defined]
 
 
-def wait(future: Any) -> Any:
-    """The result of a :func:`fork`."""
-    return future.wait()
+@contextlib.contextmanager
+def optimized_execution(should_optimize: bool) -> Iterator[None]:
+    """Accepted for programs that ask for it: what runs is the same."""
+    yield
 
 
 class strict_fusion(contextlib.nullcontext[None]):

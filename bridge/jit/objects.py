@@ -163,9 +163,7 @@ def to_object(value: Any, t: ClassType) -> ScriptObject:
     made = ScriptObject(t)
     for name, a in t.attributes.items():
         if not hasattr(value, name):
-            raise CastError(
-                f"Tried to cast object to type {t.annotation()} but object was missing attribute {name}"
-            )
+            raise CastError(f"Tried to cast object to type {t.annotation()} but object was missing attribute {name}")
         try:
             made.attributes[name] = into(getattr(value, name), a.type)
         except (CastError, TypeError, ValueError) as e:
@@ -180,7 +178,7 @@ def to_python(held: ScriptObject) -> Any:
     cls = held.type.python_class
     if not isinstance(cls, type):
         return RecursiveScriptClass(held)
-    made = cls.__new__(cls)
+    made: Any = object.__new__(cls)
     for name, a in held.type.attributes.items():
         if name in held.attributes:
             object.__setattr__(made, name, out_of(held.attributes[name], a.type))

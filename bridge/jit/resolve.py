@@ -36,7 +36,7 @@ from bridge.ir.classes import ClassType
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
-from bridge.jit import decorators, script_classes
+from bridge.jit import decorators, futures, script_classes
 from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.names import public_module
@@ -67,7 +67,7 @@ def _builtin_table() -> dict[int, str]:
     table[id(OrderedDict)] = table[id(dict)] = "aten::dict"
     table[id(warnings.warn)] = "aten::warn"
     table[id(decorators.is_scripting)] = "aten::is_scripting"
-    table[id(decorators.wait)] = "aten::wait"
+    table[id(futures.wait)] = "aten::wait"
     return table
 
 
@@ -450,7 +450,7 @@ _forms: dict[int, SugaredValue] = {}
 
 def _special_forms() -> dict[int, SugaredValue]:
     if not _forms:
-        _forms[id(decorators.fork)] = SpecialForm("fork")
+        _forms[id(futures.fork)] = SpecialForm("fork")
         _forms[id(decorators.annotate)] = SpecialForm("annotate")
         _forms[id(decorators.isinstance_)] = SpecialForm("isinstance")
         _forms[id(slice)] = SliceClass()

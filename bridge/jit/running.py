@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge import pytorch
 from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.errors import Error
 from bridge.jit.values import match_arguments, out_of
 from bridge.pytorch.tensors import holds_torch
 
@@ -64,9 +65,23 @@ def interpret(function: Function, arguments: list[Any]) -> Any:
     tracer, _dispatch.tracer = _dispatch.tracer, None
     try:
         results = run(function.graph, arguments, _dispatch.call, Tensor._wrap)
+    except (LookupError, ValueError, TypeError, ArithmeticError) as e:
+        raise _as_runtime_error(e) from None
     finally:
         _dispatch.tracer = tracer
     return out_of(results[0], function.schema.returns[0].type)
+
+
+def _as_runtime_error(error: Exception) -> Exception:
+    """What an operator raised, as the RuntimeError that a program raises then; still of its own class, too."""
+    if isinstance(error, Error | RuntimeError):
+        return error
+    from bridge.ir.interpreter_steps import raised_as
+
+    made = raised_as(type(error), RuntimeError)(*error.args).with_traceback(error.__traceback__)
+    for note in getattr(error, "__notes__", ()):
+        made.add_note(note)
+    return made
 
 
 def interpreted(what: Any) -> Callable[..., Any]:

@@ -25,20 +25,20 @@ from bridge.jit.decorators import (
     Attribute,
     _overload,
     _overload_method,
+    _unwrap_optional,
     annotate,
     export,
-    fork,
     ignore,
     interface,
     is_scripting,
+    optimized_execution,
     strict_fusion,
     unused,
-    wait,
 )
 from bridge.jit.decorators import isinstance_ as isinstance
 from bridge.jit.functions import ScriptFunction
-from bridge.jit.objects import shared
 from bridge.jit.names import python_cu, qualified_name
+from bridge.jit.objects import shared
 from bridge.jit.resolve import ClosureResolver, builtin_name
 from bridge.jit.sources import default_values, definition_of
 from bridge.pytorch.names import compiled_overloads
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from bridge.jit.modules import RecursiveScriptModule
 
 __all__ = [
-    "Attribute", "CompileError", "Final", "FrontendError", "NotSupportedError", "_overload", "_overload_method",
-    "annotate", "annotation_to_type", "builtin_name", "compile_overloads", "export", "fork", "has_exports", "ignore",
-    "interface", "is_scripting", "isinstance", "script", "script_exported", "script_function",
-    "strict_fusion", "unused", "wait",
+    "Attribute", "CompileError", "Final", "FrontendError", "NotSupportedError", "_overload", "_overload_method", "_unwrap_optional",
+    "annotate", "annotation_to_type", "builtin_name", "compile_overloads", "export", "has_exports", "ignore",
+    "interface", "is_scripting", "isinstance", "optimized_execution", "script", "script_exported", "script_function",
+    "strict_fusion", "unused",
 ]  # fmt: skip
 
 _functions: dict[Any, ScriptFunction] = {}

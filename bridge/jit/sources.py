@@ -13,6 +13,7 @@ from bridge.jit.decorators import Modifier, get_modifier, should_drop
 
 __all__ = ["default_values", "definition_of", "source_lines"]
 
+
 def source_lines(obj: Any) -> tuple[list[str], str, int]:
     """(lines, file name, number of the first line). Raises OSError when there is no source to read."""
     try:

@@ -185,12 +185,8 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
     feed = plan.feed(args)
     try:
         outs = plan.run(plan.outputs, feed, None)
-    except Exception as error:
-        if plan.raises:
-            return _interpret(
-                function, owner, args
-            )  # what follows the place of an exception may fail for the same reason
-        raise BridgeError(f"onnxruntime failed in {function.name}: {error}") from error
+    except Exception as error:  # noqa: BLE001 (onnxruntime's errors have no common base but this)
+        return _run_again(plan, function, owner, args, error)
     if plan.raises and outs[-1].size:
         return _interpret(function, owner, args)  # it knows the message and the place; nothing has changed so far
     for held, name, index in plan.states:
@@ -206,6 +202,18 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
             if not any(t._requires_grad for t in plan.parameters) and not _live_grad(plan):
                 return result
         _attach(plan, function, owner, args, result)
+    return result
+
+
+def _run_again(
+    plan: Plan, function: Function, owner: ScriptObject | None, args: Sequence[Any], error: Exception
+) -> Any:
+    """The interpreter says in torch's words what was wrong with the arguments (nothing has changed so far); and what
+    follows the place of an exception may fail for the same reason."""
+    result = _interpret(function, owner, args)
+    if not plan.raises:
+        text = f"onnxruntime failed in {function.name}, which then ran in the interpreter: {error}"
+        warnings.warn(text, InterpreterWarning, stacklevel=5)
     return result
 
 

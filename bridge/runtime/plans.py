@@ -173,7 +173,7 @@ def build_plan(owner: ScriptObject | None, function: Function, arguments: Sequen
             counter = _counter(tensor)
             tracked.append((held, name, tensor, tensor._array, counter, counter[0]))
     size = sum(w.nbytes for w in weights.values())
-    session = open_session(model.SerializeToString(), weights=weights, size=size, quiet=main.raises)
+    session = open_session(model.SerializeToString(), weights=weights, size=size, quiet=True)
     inputs = [r.name for r in made.inputs.runs]
     used = {i.name for i in session.get_inputs()}
     build = _Results(main, made.inputs.runs, function).build

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.held_containers import write_to
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.lists import number_dtype_of
 from bridge.exporters.onnx.machine import Machine, handles
@@ -90,6 +91,13 @@ def get_attr(m: Machine, node: Node) -> Abstract:
     if _is_tensor(value, declared):
         return m.program.parameter(m, path, value)
     m.program.note_read(owner.object, name)
+    if isinstance(value, list | dict):
+        write = write_to(node.output)
+        if write is not None:
+            what = "list" if isinstance(value, list) else "dict"
+            raise LoweringError(
+                f"the {what} '{path}' of the module is changed here, which ONNX cannot keep", write.range
+            )
     if _holds_tensors(value):
         value = _known_tensors(m, owner, value, node)
     return as_abstract(m, value, declared)

@@ -19,7 +19,7 @@ from bridge.ir.source import SourceRange
 if TYPE_CHECKING:
     from bridge.importers.script.sugared import Resolver
 
-__all__ = ["NAMED_TYPES", "hints_of", "parse_type", "qualified_name", "signature_of"]
+__all__ = ["NAMED_TYPES", "hints_of", "parse_type", "qualified_name", "shown_type", "signature_of"]
 
 NAMED_TYPES: dict[str, T.Type] = {
     "Tensor": T.TENSOR, "int": T.INT, "float": T.FLOAT, "bool": T.BOOL, "complex": T.COMPLEX, "str": T.STR,
@@ -37,6 +37,11 @@ NAMED_TYPES["Tuple"] = NAMED_TYPES["tuple"]
 #: The type of a parameter without annotation: Tensor, told apart from the annotated one only by identity (the exit pass
 #: makes one uninitialised value per type object, as torch does).
 UNANNOTATED = T.TensorType()
+
+
+def shown_type(t: T.Type) -> str:
+    """A type in an error about what it lacks."""
+    return "Tensor (inferred)" if t is UNANNOTATED else t.annotation()
 
 
 def qualified_name(e: X.Expr) -> str | None:

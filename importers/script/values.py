@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bridge.importers.script import matching
+from bridge.importers.script.annotations import shown_type
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.sugared import (
@@ -68,9 +69,7 @@ class SimpleValue(SugaredValue):
         if name == "__getitem__" and isinstance(t, T.TensorType):
             return SpecialForm("index")
         hint = " Did you forget to initialize an attribute in __init__()?" if isinstance(t, ClassType) else ""
-        raise CompileError(
-            f"'{t.annotation()}' object has no attribute or method '{name}'.{hint}", range
-        )
+        raise CompileError(f"'{shown_type(t)}' object has no attribute or method '{name}'.{hint}", range)
 
     def _special_attr(self, range: SourceRange, m: EmitterCore, name: str, t: T.Type) -> SugaredValue | None:
         if isinstance(t, T.TensorType):

@@ -1,0 +1,285 @@
+"""What crosses between Python and a program: lists, dicts, class instances, futures, exceptions."""
+
+import typing
+from typing import Any, Optional
+
+import pytest
+
+import bridge as torch
+from bridge import nn
+
+pytestmark = pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
+
+
+@torch.jit.script
+class Counter:
+    def __init__(self, start: int, names: list[str]):
+        self.count = start
+        self.names = names
+
+    def step(self) -> int:
+        self.count += 1
+        return self.count
+
+
+@torch.jit.script
+def step_twice(c: Counter) -> int:
+    c.step()
+    return c.step()
+
+
+@torch.jit.script
+def make(start: int) -> Counter:
+    return Counter(start, ["a"])
+
+
+@torch.jit.script
+def all_of(cs: list[Counter]) -> int:
+    total = 0
+    for c in cs:
+        total += c.count
+    return total
+
+
+def test_instances_go_in_as_copies_and_come_out_as_the_class() -> None:
+    c = Counter(3, ["x"])
+    assert step_twice(c) == 5
+    assert c.count == 3
+    assert all_of([c, c]) == 6
+    made = make(7)
+    assert type(made) is Counter
+    assert (made.count, made.names) == (7, ["a"])
+    assert made.step() == 8
+
+
+def test_an_instance_that_lacks_an_attribute() -> None:
+    c = Counter(1, [])
+    del c.names
+    with pytest.raises(
+        RuntimeError, match=r"Tried to cast object to type __torch__.*Counter but object was missing attribute names"
+    ):
+        step_twice(c)
+    c.names = [1]
+    with pytest.raises(RuntimeError, match=r"Could not cast attribute 'names' to type List\[str\]"):
+        step_twice(c)
+
+
+class Settings:
+    def __init__(self, scale: float):
+        self.scale = scale
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale
+
+
+class Holder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings = Settings(2.5)
+        self.sizes = [1, 2]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.sizes.append(3)
+        return self.settings.apply(x) + len(self.sizes)
+
+
+def test_a_module_holds_an_instance() -> None:
+    m = torch.jit.script(Holder())
+    assert m(torch.ones(1)).item() == 5.5
+    assert m(torch.ones(1)).item() == 6.5
+    assert type(m.settings) is Settings
+    m.sizes.append(0)  # a copy
+    assert m.sizes == [1, 2, 3, 3]
+
+
+@torch.jit.script
+def push(values: list[int], table: dict[str, int]) -> int:
+    values.append(len(table))
+    table["new"] = 1
+    return len(values)
+
+
+class Log(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = [0]
+        self.named = {"a": 1}
+        self.nested = [[1], [2]]
+
+    def add(self, to: list[int]) -> list[int]:
+        to.append(9)
+        return to
+
+    @torch.jit.export
+    def by_method(self, x: torch.Tensor) -> torch.Tensor:
+        self.add(self.seen)
+        return x + len(self.seen)
+
+    @torch.jit.export
+    def by_branch(self, x: torch.Tensor) -> torch.Tensor:
+        chosen = self.seen
+        if x.sum() > 0:
+            chosen = self.nested[0]
+        for _ in range(2):
+            chosen.append(3)
+        return x + len(self.seen) + len(self.nested[0])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.named["b"] = 2
+        return x + len(self.named)
+
+
+def test_containers_of_a_module_that_its_methods_change() -> None:
+    m, eager = torch.jit.script(Log()), Log()
+    for x in (torch.ones(1), -torch.ones(1), torch.ones(1)):
+        for name in ("forward", "by_method", "by_branch"):
+            assert getattr(m, name)(x).item() == getattr(eager, name)(x).item()
+            assert (m.seen, m.named, m.nested) == (eager.seen, eager.named, eager.nested)
+    with pytest.raises(Exception, match="the dict 'named' of the module is changed here"):
+        torch.onnx.export(m, (torch.ones(1),))
+
+
+def test_plain_containers_are_copied_and_scripted_ones_shared() -> None:
+    values, table = [5], {"a": 1}
+    assert push(values, table) == 2
+    assert (values, table) == ([5], {"a": 1})
+    shared_values, shared_table = torch.jit.script(values), torch.jit.script(table)
+    assert push(shared_values, shared_table) == 2
+    assert (shared_values, shared_table) == ([5, 1], {"a": 1, "new": 1})
+
+
+@pytest.mark.parametrize(
+    ("write", "error"),
+    [
+        (lambda v, t: v.append("x"), TypeError),
+        (lambda v, t: v.extend([1, "x"]), TypeError),
+        (lambda v, t: v.insert(0, "x"), TypeError),
+        (lambda v, t: v.__setitem__(0, "x"), TypeError),
+        (lambda v, t: v.count("x"), TypeError),
+        (lambda v, t: v.remove("x"), TypeError),
+        (lambda v, t: "x" in v, TypeError),
+        (lambda v, t: t.__setitem__("a", "x"), TypeError),
+        (lambda v, t: t.__setitem__(1, 1), TypeError),
+        (lambda v, t: t.__delitem__(1), TypeError),
+        (lambda v, t: 1 in t, KeyError),
+    ],
+)
+def test_scripted_containers_keep_their_types(write: Any, error: type[Exception]) -> None:
+    values, table = torch.jit.script([5]), torch.jit.script({"a": 1})
+    with pytest.raises(error):
+        write(values, table)
+    assert (values, table) == ([5], {"a": 1})
+
+
+def test_types_in_comments_of_a_text() -> None:
+    unit = torch.jit.CompilationUnit(
+        """
+        def add(a, b=2):
+            # type: (int, int) -> int
+            rest = []  # type: ignore
+            return a + b
+        """
+    )
+    assert unit.add(3) == 5
+    assert "%a.1 : int" in str(unit.add.graph)
+
+
+class Overflow(ValueError):
+    pass
+
+
+@torch.jit.script
+def refuse(n: int) -> int:
+    if n > 5:
+        raise Overflow(f"{n} is too much")
+    return [4, 2][n]
+
+
+def test_what_a_program_raises() -> None:
+    for kind in (torch.jit.Error, ValueError, Overflow):
+        with pytest.raises(kind, match="9 is too much"):
+            refuse(9)
+    for kind in (RuntimeError, IndexError):  # an operator's
+        with pytest.raises(kind, match="out of range"):
+            refuse(3)
+
+
+def double(x: torch.Tensor) -> torch.Tensor:
+    return x * 2
+
+
+@torch.jit.script
+def later(x: torch.Tensor, n: int) -> torch.Tensor:
+    futures = torch.jit.annotate(list[torch.jit.Future[torch.Tensor]], [])
+    for _ in range(n):
+        futures.append(torch.jit._fork(double, x))
+    total = x
+    for f in futures:
+        total = total + torch.jit._wait(f)
+    return total
+
+
+def test_futures() -> None:
+    assert later(torch.ones(1), 3).item() == 7
+    f: Any = torch.futures.Future()
+    after = f.then(lambda done: done.wait() + 1)
+    assert not after.done()
+    f.set_result(3)
+    assert (f.value(), after.wait()) == (3, 4)
+    with pytest.raises(RuntimeError, match="completed Future"):
+        f.set_result(4)
+    assert [g.wait() for g in torch.futures.collect_all([f, after]).wait()] == [3, 4]
+
+
+@torch.jit.script
+def unwrapped(x: int | None) -> int:
+    return torch.jit._unwrap_optional(x) + 1
+
+
+def test_unwrap_optional() -> None:
+    assert unwrapped(2) == 3
+    with pytest.raises(Exception, match="Unwrapping null optional"):
+        unwrapped(None)
+    with pytest.raises(AssertionError, match="Unwrapping null optional"):
+        torch.jit._unwrap_optional(None)
+
+
+@pytest.mark.parametrize(
+    ("bare", "text"),
+    [
+        (
+            vars(typing)["List"],
+            r"Attempted to use List without a contained type. Please add a contained type, e.g. List\[int\]",
+        ),
+        (vars(typing)["Tuple"], r"Attempted to use Tuple without a contained type."),
+        (Optional, r"Attempted to use Optional without a contained type."),
+        (
+            vars(typing)["Dict"],
+            r"Attempted to use Dict without contained types. Please add contained type, e.g. Dict\[int, int\]",
+        ),
+        (torch.jit.Future, r"Attempted to use Future without a contained type."),
+    ],
+)
+def test_containers_without_what_they_contain(bare: Any, text: str) -> None:
+    def f(x: Any) -> bool:
+        return torch.jit.isinstance(x, bare)
+
+    with pytest.raises(RuntimeError, match=text):
+        f([1])
+    with pytest.raises(RuntimeError, match=text):
+        torch.jit.script(f)
+
+
+def test_isinstance_of_no_type() -> None:
+    with pytest.raises(RuntimeError, match="must be a type or a tuple of types"):
+        torch.jit.isinstance(1, typing.cast("Any", [int, str]))
+
+
+@torch.jit.script
+def pick(x: torch.Tensor, i: int) -> torch.Tensor:
+    return x[i]
+
+
+def test_what_fails_on_onnxruntime_is_said_in_our_words() -> None:
+    with pytest.raises(IndexError, match=r"select\(\): index 4 out of range for tensor of size \[3\] at dimension 0"):
+        pick(torch.ones(3), 4)
