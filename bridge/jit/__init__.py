@@ -16,7 +16,7 @@ _HOMES = {
     "bridge.jit.archive": "load save",
     "bridge.jit.class_modules": "CompilationUnit script_method",
     "bridge.jit.functions": "ScriptFunction",
-    "bridge.jit.futures": "Future fork wait _fork _wait",
+    "bridge.futures": "Future fork wait _fork _wait",
     "bridge.jit.objects": "RecursiveScriptClass",
     "bridge.jit.modules": "RecursiveScriptModule ScriptModule",
     "bridge.jit.script": (

@@ -9,9 +9,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.futures import Future
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType
-from bridge.jit.futures import Future
 from bridge.pytorch.names import tensor_class, value_kind
 
 __all__ = ["annotation_to_type", "matches_type", "named_tuple_type", "try_annotation"]

@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bridge import futures
 from bridge.importers.script import (
     BuiltinFunction,
     CompileError,
@@ -36,7 +37,7 @@ from bridge.ir.classes import ClassType
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
-from bridge.jit import decorators, futures, script_classes
+from bridge.jit import decorators, script_classes
 from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.names import public_module

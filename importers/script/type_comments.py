@@ -45,8 +45,6 @@ def with_type_comment(d: X.Def, line: str) -> X.Def:
     """The definition with the signature that a comment gives. Raises FrontendError when they do not fit."""
     text = line[line.index("# type:") + len("# type:") :].strip()
     arguments, arrow, result = text.partition("->")
-    if not arrow:
-        raise FrontendError("Syntax error in type annotation (couldn't find `->`)", d.name_range)
     parsed = parse_expression(arguments.strip())
     types = parsed.elements if isinstance(parsed, X.TupleLit) else [parsed]
     skip = len(d.params) - len(types)
@@ -59,4 +57,4 @@ def with_type_comment(d: X.Def, line: str) -> X.Def:
     params = list(d.params[:skip])
     for p, t in zip(d.params[skip:], types, strict=True):
         params.append(X.Param(p.range, p.name, t, p.default, p.kwarg_only, p.gathers))
-    return d.with_signature(params, parse_expression(result.strip()))
+    return d.with_signature(params, parse_expression(result.strip()) if arrow else d.returns)
