@@ -122,7 +122,10 @@ def _call_traced(plan: Plan, args: Sequence[Any], traced: Sequence[Any]) -> Any:
     global tracer
     active, tracer = tracer, None
     try:
-        result = plan.kernel(_ops, *args) if plan.composite else _execute(plan, args)
+        if active.execute is not None:
+            result = active.execute(plan, args)
+        else:
+            result = plan.kernel(_ops, *args) if plan.composite else _execute(plan, args)
     finally:
         tracer = active
     replaced = active.record(plan.operator, list(traced), result)

@@ -14,9 +14,10 @@ from types import FrameType
 from typing import Any
 
 import bridge
+from bridge import pytorch
 from bridge.ir.source import SourceRange
 
-__all__ = ["Caller", "calling", "is_internal", "machinery", "user_frame"]
+__all__ = ["Caller", "calling", "calling_torch", "is_internal", "machinery", "user_frame"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(bridge.__file__)) + os.sep
 #: The folders of the mapped packages when the project is run from its checkout (links are resolved by Python).
@@ -50,7 +51,7 @@ _MODULE_CALLS = frozenset({"RecursiveScriptModule.__call__", "TopLevelTracedModu
 #: Of Python's operators on tensors: those with the operands exchanged, and these.
 _PYTHON_OPERATIONS = frozenset({"aten::rsub", "aten::pow", "aten::pow_", "aten::floor_divide"})
 
-_USER, _LIBRARY, _NATIVE = range(3)
+_USER, _LIBRARY, _NATIVE, _TORCH = range(4)
 _kinds: dict[str, int] = {}
 
 
@@ -61,15 +62,21 @@ def _kind(filename: str) -> int:
         if full.startswith(_NN):
             kind = _LIBRARY
         else:
-            kind = _NATIVE if full.startswith(_FOLDERS) and not full.startswith(_PROGRAMS) else _USER
+            kind = _NATIVE if full.startswith(_FOLDERS) and not full.startswith(_PROGRAMS) else _foreign_kind(full)
         _kinds[filename] = kind
     return kind
+
+
+def _foreign_kind(full: str) -> int:
+    torch = pytorch.library()
+    folder = None if torch is None else os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
+    return _TORCH if folder is not None and full.startswith(folder) else _USER
 
 
 def _is_python(frame: FrameType) -> bool:
     """Whether torch would have a Python frame here."""
     kind = _kind(frame.f_code.co_filename)
-    if kind == _USER or frame.f_code.co_qualname == "script_if_tracing.<locals>.wrapper":
+    if kind in (_USER, _TORCH) or frame.f_code.co_qualname == "script_if_tracing.<locals>.wrapper":
         return True
     if kind == _LIBRARY:
         return not (frame.f_code.co_name in _NATIVE_FUNCTIONAL and frame.f_code.co_filename.endswith("functional.py"))
@@ -130,6 +137,17 @@ def calling(operator: str = "") -> Caller:
     return Caller(frame, last if anonymous else frame)
 
 
+def calling_torch() -> Caller:
+    """The innermost frame outside this package, for code that runs on PyTorch: its Python frames are there."""
+    frame: FrameType | None = sys._getframe(1)
+    last = frame
+    while frame is not None and _kind(frame.f_code.co_filename) not in (_USER, _TORCH):
+        last, frame = frame, frame.f_back
+    found = frame or last
+    assert found is not None
+    return Caller(found, found)
+
+
 def machinery() -> Caller:
     """The tracer itself as the caller: what it adds around the traced code has its line, as in torch."""
     here = sys._getframe(1)
@@ -150,5 +168,5 @@ def user_frame() -> FrameType | None:
 
 
 def is_internal(filename: str) -> bool:
-    """Whether a file belongs to this package."""
+    """Whether a file belongs to this package (or to PyTorch)."""
     return _kind(filename) != _USER

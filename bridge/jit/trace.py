@@ -12,12 +12,14 @@ from bridge import _dispatch
 from bridge.importers.script.normalize import normalize_operators
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
+from bridge.jit.bases import is_module
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.inference import CannotInfer, infer_type, tensor_type
 from bridge.jit.modules import ScriptModule
 from bridge.jit.names import python_cu, qualified_name
 from bridge.jit.trace_blocks import default_schema, define_methods, flatten
-from bridge.jit.trace_state import Tracer, record
+from bridge.jit.trace_hosts import Host, host_of
+from bridge.jit.trace_state import record
 from bridge.jit.trace_warnings import TracerWarning
 from bridge.jit.traced_modules import TopLevelTracedModule, TracedModule, make_module
 from bridge.nn import Module
@@ -69,8 +71,8 @@ def trace(
             stacklevel=2,
         )
         return func
-    owner = func if isinstance(func, Module) else getattr(func, "__self__", None)
-    if isinstance(owner, Module):
+    owner = func if is_module(func) else getattr(func, "__self__", None)
+    if is_module(owner):
         if owner is not func and func.__name__ != "forward":
             raise AttributeError(
                 "trace doesn't support compiling individual module's functions.\nPlease use trace_module"
@@ -86,8 +88,9 @@ def trace(
             isinstance(example_kwarg_inputs, dict), _store_inputs,
         )  # fmt: skip
     return _trace_function(
-        func, example_inputs, example_kwarg_inputs, check_trace, check_inputs, check_tolerance, strict, _force_outplace
-    )
+        func, example_inputs, example_kwarg_inputs, check_trace, check_inputs, check_tolerance, strict, _force_outplace,
+        host_of(func, example_inputs, example_kwarg_inputs),
+    )  # fmt: skip
 
 
 def _trace_function(
@@ -99,14 +102,17 @@ def _trace_function(
     check_tolerance: float,
     strict: bool,
     force_outplace: bool,
+    host: Host,
 ) -> ScriptFunction:
+    _refuse_nested()
     by_name = isinstance(example_kwarg_inputs, dict)
-    example = example_kwarg_inputs if example_kwarg_inputs is not None else as_arguments(example_inputs)
+    example = host.inputs(example_inputs if example_kwarg_inputs is None else example_kwarg_inputs)
+    if example_kwarg_inputs is None:
+        example = as_arguments(example)
     name = qualified_name(func)
     names = argument_names(func)
-    tracer = Tracer({}, strict, force_outplace)
-    run, inputs, names = _arguments(func, example, names)
-    graph = record(run, inputs, names, tracer, None)
+    run, inputs, names = _arguments(host.function(func), example, names)
+    graph = record(run, inputs, names, host.tracer(strict, force_outplace), None)
     flatten(graph)
     normalize_operators(graph)
     full = python_cu.unique_name(name)
@@ -116,11 +122,11 @@ def _trace_function(
         from bridge.jit.trace_check import check
 
         def again(inputs: Inputs) -> Any:
-            kwargs = {"example_kwarg_inputs": inputs} if by_name else {"example_inputs": inputs}
-            return trace(func, check_trace=False, strict=strict, _force_outplace=force_outplace, **kwargs)
+            given = (None, inputs) if by_name else (inputs, None)
+            return _trace_function(func, *given, False, None, check_tolerance, strict, force_outplace, host)
 
-        examples = [example] if check_inputs is None else check_inputs
-        check(examples, func, traced, again, check_tolerance, by_name)
+        examples = [example] if check_inputs is None else map(host.inputs, check_inputs)
+        check(examples, host.function(func), traced, again, check_tolerance, by_name)
     return traced
 
 
@@ -142,22 +148,24 @@ def trace_module(
     del _compilation_unit
     if optimize is not None:
         _warn_optimize()
-    if not isinstance(mod, Module):
+    if not is_module(mod):
         raise AttributeError("expected torch.nn.Module as the first argument")  # noqa: TRY004  (torch's)
     if not isinstance(inputs, dict):
         raise AttributeError("expected a dictionary of (method_name, input) pairs")  # noqa: TRY004
+    _refuse_nested()
     module = make_module(mod, _module_class or TopLevelTracedModule)
     owner: ScriptObject = module._script_object()
+    host = host_of(mod)
+    inputs = host.inputs(inputs)
     for method, example in inputs.items():
         func: Any = mod if method == "forward" else getattr(mod, method)
         names = argument_names(getattr(mod, method))
         if isinstance(example, dict) and example_inputs_is_kwarg:
             _check_names(example, names)
-            run, given, names = _arguments(func, example, names)
+            run, given, names = _arguments(host.function(func), example, names)
         else:
-            run, given, names = _arguments(func, as_arguments(example), names)
-        tracer = Tracer(_scopes(mod), strict, _force_outplace)
-        graph = record(run, given, names, tracer, owner)
+            run, given, names = _arguments(host.function(func), as_arguments(example), names)
+        graph = record(run, given, names, host.tracer(strict, _force_outplace), owner)
         define_methods(graph, owner)
         normalize_operators(graph)
         function = Function(f"{owner.type.name}.{method}", graph, default_schema(method, graph))
@@ -167,10 +175,15 @@ def trace_module(
             _stored_inputs(module)[method] = [held for held, _ in given]
         if check_trace:
             _check_method(
-                mod, module, method, func, [inputs] if check_inputs is None else check_inputs, check_tolerance, strict,
-                _force_outplace, _module_class, example_inputs_is_kwarg,
+                mod, module, method, host.function(func), [inputs] if check_inputs is None else map(host.inputs, check_inputs),
+                check_tolerance, strict, _force_outplace, _module_class, example_inputs_is_kwarg,
             )  # fmt: skip
     return module
+
+
+def _refuse_nested() -> None:
+    if is_tracing():
+        raise RuntimeError("Tracing can't be nested")
 
 
 def _check_method(
@@ -207,19 +220,6 @@ def _stored_inputs(module: Any) -> dict[str, list[Any]]:
     holder = module.__dict__.get("_actual_script_module", module)
     stored: dict[str, list[Any]] = holder.__dict__.setdefault("_traced_inputs", {})
     return stored
-
-
-def _scopes(mod: Module) -> dict[int, str]:
-    """The path of every submodule (the whole itself has none): calls of these are recorded as methods."""
-    found: dict[int, str] = {}
-
-    def visit(module: Module, prefix: str) -> None:
-        for name, child in module.named_children():
-            found[id(child)] = f"{prefix}.{name}"
-            visit(child, f"{prefix}.{name}")
-
-    visit(mod, "__module")
-    return found
 
 
 # -- inputs ---------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from bridge.ir.dtypes import DType
 from bridge.ir.graph import Node, Value
 from bridge.ir.registry import Operator
 from bridge.ir.schema import Argument, Schema
-from bridge.jit.frames import Caller, calling
+from bridge.jit.frames import Caller
 from bridge.jit.inference import tensor_type
 from bridge.jit.trace_forms import recorded_form
 from bridge.jit.trace_warnings import FrozenWarning, warn
@@ -52,7 +52,7 @@ class Recorder:
                     FrozenWarning,
                 )
             return
-        caller = calling(schema.name)
+        caller = self._tracer.calling(schema.name)
         if schema.name == "aten::copy_":
             self._record_copy(args, result, caller)
             return
@@ -175,7 +175,7 @@ class Recorder:
 
     def record_data(self, made: Tensor, detached: bool, source: Tensor | None) -> None:
         """Record a tensor made from Python data: a constant, moved to its dtype, and detached when it is a copy."""
-        caller, tracer = calling(), self._tracer
+        caller, tracer = self._tracer.calling(), self._tracer
         shape = tensor_type(made)
         plain = T.TensorType(shape.dtype, shape.dims, shape.strides, False, shape.device)
         if source is None:
@@ -202,13 +202,13 @@ class Recorder:
 
     def record_list(self, held: Tensor) -> None:
         """``tolist`` first resolves what a CPU tensor of real numbers does not have; the tensor itself comes back."""
-        caller = calling()
+        caller = self._tracer.calling()
         for kind in ("aten::resolve_conj", "aten::resolve_neg"):
             self._tracer.bind(held, self._apply(kind, self._tracer.value_of(held, caller), (), held, caller))
 
     def record_numpy(self, held: Tensor) -> None:
         """``numpy`` works on a detached copy of the tensor's head."""
-        caller, tracer = calling(), self._tracer
+        caller, tracer = self._tracer.calling(), self._tracer
         v = self._apply("aten::detach", tracer.value_of(held, caller), (), held, caller)
         extra = [
             self._constant(held.dtype, T.INT, caller), self._constant(0, T.INT, caller),
@@ -221,7 +221,7 @@ class Recorder:
 
     def record_shared(self, made: Tensor) -> None:
         """A tensor over an array's memory."""
-        caller = calling()
+        caller = self._tracer.calling()
         v = self._tracer.constant(made._array, caller, tensor_type(made))
         self._tracer.bind(made, self._apply("aten::lift_fresh", v, (), made, caller))
 

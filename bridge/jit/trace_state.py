@@ -35,7 +35,12 @@ class Tracer:
 
     ``strict`` refuses containers that may change (dict results) and warns of list results; ``force_outplace`` records
     in-place operators as the functional ones.
+
+    Where the code computes with another library's tensors, ``execute(plan, arguments)`` runs the operators that our own
+    functions come to, on stand-ins for those tensors; ``seen`` gives the tensor that the code's variables hold.
     """
+
+    execute: Callable[[Any, Sequence[Any]], Any] | None = None
 
     def __init__(self, scopes: Mapping[int, str], strict: bool = True, force_outplace: bool = False) -> None:
         self.graph = Graph()
@@ -44,6 +49,18 @@ class Tracer:
         self._values: dict[int, tuple[Any, Value]] = {}  # the object is kept, so that its id stays its own
         self._names_known = False
         self._recorder = Recorder(self)
+
+    def calling(self, operator: str = "") -> Caller:
+        """The frame that an operator came from."""
+        return calling(operator)
+
+    def seen(self, held: Any) -> Any:
+        """The object that variables of the traced code hold for a value."""
+        return held
+
+    def category(self, category: type[Warning]) -> type[Warning]:
+        """The class under which a warning is issued."""
+        return category
 
     # -- tensors and values -------------------------------------------------------------------------------------
 
@@ -57,7 +74,7 @@ class Tracer:
             if found is None:
                 return self._tensor_constant(held, caller)
             if not found[1].has_debug_name and self._names_known:
-                name = (caller or calling()).name_of(held)
+                name = (caller or self.calling()).name_of(self.seen(held))
                 if name:
                     found[1].set_debug_name(name)
             return found[1]
@@ -183,7 +200,7 @@ class Tracer:
                 f"Tracer cannot get value trace for type {type(held).__name__}. The below value could not be "
                 f"materialized as a constant:\n{held}"
             ) from None
-        v.node.range = (caller or calling()).range()
+        v.node.range = (caller or self.calling()).range()
         return v
 
     def none(self) -> Value:
@@ -237,7 +254,7 @@ class Tracer:
 
     def record_number(self, kind: str, held: Tensor, made: Tensor, extra: Sequence[int]) -> None:
         """Record that the 0-d tensor ``made`` is the number that an operator gives for a tensor."""
-        caller = calling()
+        caller = self.calling()
         inputs = [self.value_of(held, caller), *[self.constant(d, caller) for d in extra]]
         number = self.graph.add(kind, *inputs, type=T.INT)
         number.node.range = caller.range()
@@ -281,6 +298,12 @@ class Tracer:
         if name is None or hasattr(module, "_script_object"):  # programs are recorded as calls
             yield
             return
+        with self.named_scope(name):
+            yield
+
+    @contextmanager
+    def named_scope(self, name: str) -> Iterator[None]:
+        """As :meth:`scope`, for the module of a path."""
         g = self.graph
         outer = g.current_scope
         n = g.insert(g.create("prim::TracedModuleForward", (), 0, scope=name))
@@ -299,7 +322,7 @@ class Tracer:
         self, function: Function, owner: ScriptObject | None, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         """Record a call of a scripted or traced function, run it unrecorded, and connect its results."""
-        caller = calling()
+        caller = self.calling()
         _dispatch.tracer = None  # what the schema asks for is told below
         try:
             arguments = match_arguments(function.schema, args, kwargs, owner)
@@ -317,9 +340,13 @@ class Tracer:
             v = g.add("prim::CallFunction", target.output, *inputs, type=result_type)
         else:
             v = g.add("prim::CallMethod", *inputs, type=result_type, name=function.name)
-        result = running.interpret(function, arguments)
+        result = self.run_program(function, arguments)
         self.bind(result, v)
         return result
+
+    def run_program(self, function: Function, arguments: list[Any]) -> Any:
+        """What a scripted or traced function gives for complete arguments."""
+        return running.interpret(function, arguments)
 
     # -- results ------------------------------------------------------------------------------------------------
 
@@ -375,9 +402,7 @@ def record(
     tracer: Tracer,
     owner: ScriptObject | None,
 ) -> Graph:
-    """Run ``run`` on the inputs and give the raw graph. Raises RuntimeError when a trace is active already."""
-    if _dispatch.tracer is not None:
-        raise RuntimeError("Tracing can't be nested")
+    """Run ``run`` on the inputs and give the raw graph. No other trace may be active."""
     g = tracer.graph
     _dispatch.tracer = tracer
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+from bridge import _dispatch
 from bridge.jit.frames import user_frame
 
 __all__ = ["STRICT", "FrozenWarning", "TracerWarning", "warn", "warn_frozen"]
@@ -66,7 +67,7 @@ def warn(message: str, category: type[Warning] = TracerWarning) -> None:
         return
     warnings.warn_explicit(
         message,
-        category,
+        category if _dispatch.tracer is None else _dispatch.tracer.category(category),
         frame.f_code.co_filename,
         frame.f_lineno,
         frame.f_globals.get("__name__", "<unknown>"),

@@ -10,6 +10,8 @@ from bridge.jit.decorators import Modifier, get_modifier
 from bridge.jit.modules import RecursiveScriptModule, ScriptModule, instantiate
 from bridge.jit.names import qualified_name
 from bridge.nn import Module
+from bridge.pytorch.tensors import plain
+from bridge.pytorch.programs import is_program, taken_over
 
 __all__ = ["TopLevelTracedModule", "TracedModule", "make_module"]
 
@@ -84,6 +86,8 @@ def make_module(module: Module, kind: type[TracedModule]) -> Any:
     """The module to record into: a scripted one as it is, any other as a new ``kind``."""
     if isinstance(module, ScriptModule):
         return module
+    if is_program(module):
+        return taken_over(module)
     if _has_exports(module):
         from bridge.jit.script import script_exported
 
@@ -100,7 +104,7 @@ def _has_exports(module: Module) -> bool:
 def _script_module(original: Module) -> RecursiveScriptModule:
     """A script module of a new class with the parameters, buffers and submodules of a Python module.
 
-    Raises ValueError for parameters that the module has under two names, and for backward hooks.
+    The tensors of a PyTorch module are shared. Raises ValueError for parameters that the module has under two names, and for backward hooks.
     """
     bare = _Named.like(type(original))()
     bare.training = original.training
@@ -113,10 +117,12 @@ def _script_module(original: Module) -> RecursiveScriptModule:
             if id(held) in seen:
                 raise ValueError("TracedModules don't support parameter sharing between modules")
             seen.add(id(held))
-            target[name] = held
+            target[name] = plain(held)
     for name, held in original.__dict__.items():
         if isinstance(held, ScriptObject) and name not in original._parameters and name not in original._buffers:
             setattr(bare, name, held)
+        elif isinstance(held, ScriptModule) and name not in original._modules:
+            bare._modules[name] = held  # a program of ours that a module of PyTorch holds
     if original._backward_hooks:
         raise ValueError("Modules that have backward hooks assigned can't be compiled: " + str(original))
     for name, sub in original._modules.items():

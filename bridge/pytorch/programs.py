@@ -14,9 +14,11 @@ from bridge.pytorch import library
 from bridge.pytorch.tensors import from_torch
 from bridge.tensor import Tensor
 
-__all__ = ["is_program", "taken_over"]
+__all__ = ["bound_method", "is_program", "taken_over"]
 
 _known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+#: Our object for the native part of each of PyTorch's modules that was taken over.
+_objects: dict[Any, weakref.ref[ScriptObject]] = {}
 
 
 def is_program(obj: Any) -> bool:
@@ -70,9 +72,28 @@ def _free_function(module: Any, name: str) -> Any:
 
 
 def _share(ours: ScriptObject, theirs: Any) -> None:
-    """Replace the tensors that came through the archive by those of the module itself."""
+    """Replace the tensors that came through the archive by those of the module itself, and note which object is which."""
+    native = theirs._c
+    _objects[native] = weakref.ref(ours, lambda _: _objects.pop(native, None))
     for name, value in ours.attributes.items():
         if isinstance(value, Tensor):
             ours.attributes[name] = from_torch(getattr(theirs, name))
         elif isinstance(value, ScriptObject) and value.type.is_module:
             _share(value, getattr(theirs, name))
+
+
+def bound_method(method: Any) -> tuple[Function, ScriptObject | None]:
+    """Our function for a captured function or bound method of PyTorch, and the object that it is bound to.
+
+    Raises RuntimeError for a method of a module that was not taken over.
+    """
+    if isinstance(method, library().jit.ScriptFunction):
+        return taken_over(method)._function, None
+    known = _objects.get(method.owner)
+    held = None if known is None else known()
+    if held is None:
+        raise RuntimeError(
+            f"Tried to trace <{method.owner._type().qualified_name()} object> but it is not part of the active trace. "
+            "Modules that are called during a trace must be registered as submodules of the thing being traced."
+        )
+    return held.type.methods[method.name], held

@@ -1,0 +1,140 @@
+"""What PyTorch itself must be told for the time of a trace, because its Python code asks whether one is going on.
+
+Replaced, and put back: the questions ``torch.jit.is_tracing()`` and its like, the map of module names and the calls that
+open and close a module's scope, the class of tracing warnings, and the checks by which functions written in Python hand
+themselves over to a function mode. Other threads are answered as before.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from bridge.jit.trace_warnings import FrozenWarning, TracerWarning
+from bridge.pytorch import library
+
+__all__ = ["Answers", "asked", "continuing", "warning_classes"]
+
+_CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """For a ``with`` block, another value of an attribute."""
+    old = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, old)
+
+
+def here(mine: Callable[..., Any], others: Callable[..., Any]) -> Callable[..., Any]:
+    """One function for this thread, another for all others."""
+    thread = threading.get_ident()
+
+    def choose(*args: Any, **kwargs: Any) -> Any:
+        return (mine if threading.get_ident() == thread else others)(*args, **kwargs)
+
+    return choose
+
+
+@contextmanager
+def continuing(function: Any) -> Iterator[None]:
+    """Functions of the module that defines ``function`` do not hand themselves over to the active mode."""
+    with ExitStack() as stack:
+        _let_continue(stack, function.__globals__)
+        yield
+
+
+def _let_continue(stack: ExitStack, names: dict[str, Any]) -> None:
+    for name in _CHECKS:
+        old = names.get(name)
+        if old is not None:
+            names[name] = here(lambda *_: False, old)
+            stack.callback(names.__setitem__, name, old)
+
+
+class Answers:
+    """What PyTorch's Python code is told while it is traced, and whom it tells.
+
+    ``paths``        module → path, of the modules whose calls have a scope.
+    ``scope``        gives the context manager of a path, entered around the module's forward.
+    ``from_numpy``   is told of each tensor that ``torch.from_numpy`` made.
+    ``program``      runs a captured function or method: ``program(it, run, args, kwargs)``, ``run`` calls it.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[Any, str],
+        scope: Callable[[str], Any],
+        from_numpy: Callable[[Any], None],
+        program: Callable[..., Any],
+    ) -> None:
+        self.paths, self.scope, self.from_numpy, self.program = paths, scope, from_numpy, program
+        self._open: list[Any] = []
+
+    # Called by ``torch.nn.Module.__call__``, which takes this for the native tracing state.
+    def push_scope(self, path: str) -> None:
+        manager = self.scope(path)
+        manager.__enter__()
+        self._open.append(manager)
+
+    def pop_scope(self) -> None:
+        self._open.pop().__exit__(None, None, None)
+
+
+@contextmanager
+def asked(answers: Answers) -> Iterator[None]:
+    """For a ``with`` block PyTorch believes that it is traced."""
+    torch = library()
+    c = torch._C
+    with ExitStack() as stack:
+
+        def put(owner: Any, name: str, value: Callable[..., Any]) -> None:
+            stack.enter_context(replaced(owner, name, here(value, getattr(owner, name))))
+
+        put(c, "_get_tracing_state", lambda: answers)
+        put(c, "_is_tracing", lambda: True)
+        put(torch, "from_numpy", _telling(torch.from_numpy, answers.from_numpy))
+        for kind in (c.ScriptFunction, c.ScriptMethod):
+            put(kind, "__call__", _passing(kind.__call__, answers.program))
+        stack.enter_context(replaced(torch.jit._trace, "_trace_module_map", answers.paths))
+        stack.enter_context(replaced(torch.jit, "TracerWarning", warning_classes()[0]))
+        for module in (torch.overrides, torch.nn.functional, torch.functional, torch._tensor):
+            _let_continue(stack, vars(module))
+        yield
+
+
+def _telling(make: Callable[..., Any], told: Callable[[Any], None]) -> Callable[..., Any]:
+    def made(*args: Any, **kwargs: Any) -> Any:
+        result = make(*args, **kwargs)
+        c = library()._C
+        if c._len_torch_function_stack() and not c._is_torch_function_all_disabled():  # else our own code made it
+            told(result)
+        return result
+
+    return made
+
+
+def _passing(run: Callable[..., Any], program: Callable[..., Any]) -> Callable[..., Any]:
+    def call(it: Any, *args: Any, **kwargs: Any) -> Any:
+        return program(it, functools.partial(run, it), args, kwargs)
+
+    return call
+
+
+_classes: list[type[Warning]] = []
+
+
+def warning_classes() -> tuple[type[Warning], type[Warning]]:
+    """Our tracing warnings as subclasses of PyTorch's too, which programs written for it filter."""
+    if not _classes:
+        theirs = library().jit.TracerWarning
+        plain = type("TracerWarning", (TracerWarning, theirs), {"__module__": TracerWarning.__module__})
+        frozen = type("FrozenWarning", (FrozenWarning, theirs), {"__module__": FrozenWarning.__module__})
+        _classes.extend((plain, frozen))
+    return _classes[0], _classes[1]
