@@ -71,7 +71,7 @@ def trace(
             stacklevel=2,
         )
         return func
-    owner = func if is_module(func) else getattr(func, "__self__", None)
+    owner: Any = func if is_module(func) else getattr(func, "__self__", None)
     if is_module(owner):
         if owner is not func and func.__name__ != "forward":
             raise AttributeError(
@@ -122,8 +122,8 @@ def _trace_function(
         from bridge.jit.trace_check import check
 
         def again(inputs: Inputs) -> Any:
-            given = (None, inputs) if by_name else (inputs, None)
-            return _trace_function(func, *given, False, None, check_tolerance, strict, force_outplace, host)
+            by_position, named = (None, inputs) if by_name else (inputs, None)
+            return _trace_function(func, by_position, named, False, None, check_tolerance, strict, force_outplace, host)
 
         examples = [example] if check_inputs is None else map(host.inputs, check_inputs)
         check(examples, host.function(func), traced, again, check_tolerance, by_name)
@@ -149,7 +149,7 @@ def trace_module(
     if optimize is not None:
         _warn_optimize()
     if not is_module(mod):
-        raise AttributeError("expected torch.nn.Module as the first argument")  # noqa: TRY004  (torch's)
+        raise AttributeError("expected torch.nn.Module as the first argument")
     if not isinstance(inputs, dict):
         raise AttributeError("expected a dictionary of (method_name, input) pairs")  # noqa: TRY004
     _refuse_nested()

@@ -10,8 +10,8 @@ from bridge.jit.decorators import Modifier, get_modifier
 from bridge.jit.modules import RecursiveScriptModule, ScriptModule, instantiate
 from bridge.jit.names import qualified_name
 from bridge.nn import Module
-from bridge.pytorch.tensors import plain
 from bridge.pytorch.programs import is_program, taken_over
+from bridge.pytorch.tensors import plain
 
 __all__ = ["TopLevelTracedModule", "TracedModule", "make_module"]
 

@@ -16,7 +16,7 @@ from typing import Any
 from bridge.jit.trace_warnings import FrozenWarning, TracerWarning
 from bridge.pytorch import library
 
-__all__ = ["Answers", "asked", "continuing", "warning_classes"]
+__all__ = ["Answers", "asked", "continues", "continuing", "warning_classes"]
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
@@ -50,11 +50,21 @@ def continuing(function: Any) -> Iterator[None]:
         yield
 
 
+def _never(*_: Any) -> bool:
+    return False
+
+
+def continues(function: Any) -> bool:
+    """Whether the functions of the module that defines ``function`` go on at present."""
+    return any(hasattr(function.__globals__.get(name), "continues") for name in _CHECKS)
+
+
 def _let_continue(stack: ExitStack, names: dict[str, Any]) -> None:
     for name in _CHECKS:
         old = names.get(name)
         if old is not None:
-            names[name] = here(lambda *_: False, old)
+            names[name] = here(_never, old)
+            names[name].continues = True
             stack.callback(names.__setitem__, name, old)
 
 

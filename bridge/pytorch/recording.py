@@ -24,7 +24,7 @@ from bridge.ir.registry import Operator, overloads
 from bridge.ir.schema import parse_schema
 from bridge.jit.trace_state import Tracer
 from bridge.pytorch import library
-from bridge.pytorch.patches import continuing
+from bridge.pytorch.patches import continues, continuing
 from bridge.pytorch.shadows import Shadows
 from bridge.tensor import Tensor
 
@@ -75,8 +75,11 @@ class Recorder:
     def call(self, mode: Any, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run one call that PyTorch offered, and record it."""
         if isinstance(func, types.FunctionType):
-            with continuing(func), mode:
-                return func(*args, **kwargs)
+            native = getattr(self._torch._C.TensorBase, func.__name__, None)
+            if native is None or not continues(func):
+                with continuing(func), mode:
+                    return func(*args, **kwargs)
+            func = native  # the Python method has gone on to the native one of the same name
         name = func.__name__
         if name in ("__get__", "__set__", "__delete__"):
             name = func.__self__.__name__ if name == "__get__" else name
@@ -115,7 +118,14 @@ class Recorder:
         return result
 
     def _resolved(
-        self, func: Any, full: str, schema_of: Any, ours: Sequence[Any], named: Mapping[str, Any], args: Any, kwargs: Any
+        self,
+        func: Any,
+        full: str,
+        schema_of: Any,
+        ours: Sequence[Any],
+        named: Mapping[str, Any],
+        args: Any,
+        kwargs: Any,
     ) -> tuple[Operator, Sequence[Any]]:
         if schema_of is None and overloads(full):
             operator, values, traced = resolve(full, ours, named)

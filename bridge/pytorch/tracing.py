@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -74,7 +73,9 @@ class TorchTracer(Tracer):
             result = super().call(function, owner, self.shadows.ours(list(args)), self.shadows.ours(dict(kwargs)))
             return self.shadows.theirs(result)
 
-    def _call_program(self, called: Any, run: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _call_program(
+        self, called: Any, run: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
         """A program of PyTorch, called by PyTorch code: recorded as a call of the same program here."""
         with library()._C.DisableTorchFunction():
             function, owner = bound_method(called)
