@@ -24,9 +24,11 @@ from bridge.ir.registry import Operator
 __all__ = ["lower_mutable", "note_view", "present"]
 
 #: Operators that may or may not give a view: strides decide, which a program for free sizes does not know.
-_MAYBE = {
-    "aten::reshape", "aten::contiguous", "aten::to", "aten::flatten", "aten::reshape_as", "aten::type_as", "aten::float",
-    "aten::double", "aten::int", "aten::long", "aten::half", "aten::bool", "aten::cpu", "aten::ravel", "aten::positive",
+_MAYBE = {"aten::reshape", "aten::contiguous", "aten::flatten", "aten::reshape_as", "aten::ravel"}
+#: Operators that give the tensor itself where it has the element type already, and a new one otherwise.
+_CONVERSIONS = {
+    "aten::to", "aten::type_as", "aten::float", "aten::double", "aten::int", "aten::long", "aten::half", "aten::bool", "aten::cpu",
+    "aten::positive",
 }  # fmt: skip
 
 
@@ -48,6 +50,8 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     base = m.env[node.inputs[0]] if node.inputs else None
     if not isinstance(base, Run):
         return
+    if o.schema.name in _CONVERSIONS and _is_new(o, values, base, result):
+        return
     name = node.inputs[0].debug_name_base or node.inputs[0].debug_name
     single = isinstance(result, Run) and o.schema.name not in _MAYBE
 
@@ -68,6 +72,14 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     for r in _runs(m, result):
         if r is not base and r.view is None:
             r.view = View(base, o.schema.name, reapply, write)
+
+
+def _is_new(o: Operator, values: Sequence[Any], base: Run, result: Abstract) -> bool:
+    """Whether a conversion makes a tensor of its own: of another element type, or because it was asked to."""
+    if not isinstance(result, Run) or result.dtype is not base.dtype:
+        return True
+    given = dict(zip((a.name for a in o.schema.arguments), values, strict=False))
+    return given.get("copy") is True
 
 
 def _runs(m: Machine, v: Abstract) -> Iterator[Run]:

@@ -126,4 +126,8 @@ _WRITERS: dict[str, Callable[[list[Any]], Write]] = {
     "aten::permute": _permute,
     "aten::detach": _itself,
     "aten::alias": _itself,
+    **dict.fromkeys(
+        ("aten::to", "aten::type_as", "aten::float", "aten::double", "aten::int", "aten::long", "aten::half"), _itself
+    ),
+    **dict.fromkeys(("aten::bool", "aten::cpu", "aten::positive"), _itself),
 }

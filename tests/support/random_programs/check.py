@@ -1,0 +1,290 @@
+"""One random program on every way that programs go, against Python."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import sys
+import traceback
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import bridge
+import bridge.onnx
+from bridge.ir.errors import BridgeError
+from bridge.jit.running import interpreted
+from support.random_programs.program import RandomProgram
+from support.random_programs.running import MESSAGES, difference, load, outcome, plain, tensors
+
+__all__ = ["Result", "check"]
+
+_numbers = itertools.count()
+
+
+class Failure(Exception):
+    """A way that gave something else than Python did."""
+
+
+class Invalid(Exception):
+    """The program itself is wrong (it fails where nothing is wrong with the inputs), so that it says nothing."""
+
+
+@dataclass
+class Result:
+    """``failure`` says what went wrong, on which way; ``refused`` why the export was; ``invalid`` why the program says nothing."""
+
+    failure: str | None = None
+    refused: list[str] = field(default_factory=list)
+    invalid: str | None = None
+    uncompared: str | None = None
+
+
+def check(program: RandomProgram, torch: Any = None, thorough: bool = True) -> Result:
+    """Run a program all ways. ``torch`` compares with torch, too; not ``thorough`` leaves out the archive and the file."""
+    name = f"random_program_{next(_numbers)}"
+    result = Result()
+    checked = _Check(program, name, torch, thorough, result)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checked.run()
+    except Failure as error:
+        result.failure = str(error)
+    except Invalid as error:
+        result.invalid = str(error)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        result.failure = f"{checked.way}: {type(error).__name__}: {error} (in {place.filename}:{place.lineno})"
+    finally:
+        sys.modules.pop(name, None)
+    return result
+
+
+class _Check:
+    def __init__(self, program: RandomProgram, name: str, torch: Any, thorough: bool, result: Result) -> None:
+        self.program, self.name, self.torch, self.thorough, self.result = program, name, torch, thorough, result
+        self.expected: list[Any] = []
+        self.way = "load"
+        self.loaded_code: str | None = None
+
+    # -- the parts ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        code = None
+        if self.torch is not None:
+            code = self._torch()
+        module = load(self.program.text, self.name, "bridge")
+        made = self._calls("Python", lambda: _subject(module, self.program), bridge)
+        if self.torch is None:
+            self.expected = made
+        scripted = self._script(module, code)
+        self._calls("interpreter", lambda: _Interpreted(self._scripted(module)), bridge)
+        self._calls("compiled", lambda: self._scripted(module), bridge)
+        if self.thorough:
+            self._archive(scripted)
+        self._export(scripted)
+
+    def _torch(self) -> str | None:
+        """Run in torch: what is expected, and ``.code`` where torch compiles the program."""
+        torch = self.torch
+        module = load(self.program.text, self.name, "torch")
+        self.expected = self._calls("torch", lambda: _subject(module, self.program), torch)
+        try:
+            with torch.no_grad():
+                scripted = torch.jit.script(_subject(module, self.program))
+                code = str(scripted.code)
+        except Exception as error:
+            self.result.uncompared = _last_line(error)
+            return None
+        buffer = io.BytesIO()
+        torch.jit.save(scripted, buffer)
+        self.loaded_code = str(torch.jit.load(io.BytesIO(buffer.getvalue())).code)
+        try:
+            self._calls("torch.jit", lambda: torch.jit.script(_subject(module, self.program)), torch)
+        except Failure as error:
+            raise Invalid(f"torch.jit differs from Python: {error}") from error
+        return code
+
+    def _script(self, module: Any, code: str | None) -> Any:
+        try:
+            scripted = self._scripted(module)
+        except Exception as error:
+            if self.result.uncompared is not None and isinstance(
+                error, BridgeError | RuntimeError | NotImplementedError
+            ):
+                raise Invalid(f"refused by both: {self.result.uncompared}") from error
+            if self.torch is None:
+                self.result.refused.append(f"script: {_last_line(error)}")
+            raise Failure(f"script: {type(error).__name__}: {error}") from error
+        if code is not None and scripted.code != code:
+            raise Failure(f"code differs\n{code}\n-- bridge --\n{scripted.code}")
+        return scripted
+
+    def _scripted(self, module: Any) -> Any:
+        return bridge.jit.script(_subject(module, self.program))
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def _calls(self, way: str, make: Any, library: Any) -> list[Any]:
+        """Every call on a new subject: result, arguments and buffers after it; compared with what is expected."""
+        found = []
+        self.way = way
+        for i, call in enumerate(self.program.calls):
+            arguments = [tensors(v, library) for v in call]
+            subject = make()
+            with library.no_grad():
+                got = outcome(subject, *arguments)
+                state = {k: plain(v) for k, v in subject.state_dict().items()} if self.program.is_module else {}
+            now = (
+                got
+                if isinstance(got, Exception)
+                else (got, [plain(a) for a in arguments if not isinstance(a, list)], state)
+            )
+            if isinstance(got, Exception) and way in ("torch", "Python") and not _on_purpose(got) and not self.expected:
+                raise Invalid(f"{type(got).__name__}: {str(got)[:200]}")
+            if self.expected:
+                self._compare(way, i, now)
+            found.append(now)
+        return found
+
+    def _compare(self, way: str, i: int, now: Any) -> None:
+        d = difference(self.expected[i], now)
+        if d is not None:
+            raise Failure(f"{way}, call {i}: expected {d}")
+        if isinstance(now, Exception) and not _on_purpose(now):
+            raise Failure(f"{way}, call {i}: {type(now).__name__}: {now}")
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def _archive(self, scripted: Any) -> None:
+        self.way = "archive"
+        buffer = io.BytesIO()
+        bridge.jit.save(scripted, buffer)
+        again = bridge.jit.load(io.BytesIO(buffer.getvalue()))
+        if self.loaded_code is not None and again.code != self.loaded_code:
+            raise Failure(f"archive: code differs\n{self.loaded_code}\n-- loaded --\n{again.code}")
+        self._calls("archive", lambda: bridge.jit.load(io.BytesIO(buffer.getvalue())), bridge)
+
+    def _export(self, scripted: Any) -> None:
+        self.way = "export"
+        arguments = [tensors(v, bridge) for v in self.program.calls[0]]
+        try:
+            made = bridge.onnx.export(scripted, tuple(arguments))
+        except bridge.onnx.ExportError as error:
+            self.result.refused += [o.message for o in error.obstacles]
+            if not all(o.range is not None or o.kind in ("output", "input", "arguments") for o in error.obstacles):
+                raise Failure(f"export: an obstacle without a line: {error}") from error
+            return
+        except Exception as error:
+            raise Failure(f"export: {type(error).__name__}: {error}") from error
+        self._onnxruntime(made)
+        self.way = "reimport"
+        back = bridge.onnx.load(made.model_proto)
+        if back.code != made.specialised.code:
+            raise Failure(f"reimport: code differs\n{made.specialised.code}\n-- reimported --\n{back.code}")
+        if self.thorough:
+            self._calls("reimported", lambda: bridge.onnx.load(made.model_proto), bridge)
+
+    def _onnxruntime(self, made: Any) -> None:
+        import onnxruntime
+
+        self.way = "onnxruntime"
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        model = made.model_proto
+        try:
+            session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise Failure(f"onnxruntime does not load the model: {error}") from error
+        names = [o.name for o in session.get_outputs()]
+        for i, call in enumerate(self.program.calls):
+            want = self.expected[i]
+            found = outcome(session.run, None, self._feed(session, call))
+            if isinstance(found, Exception):
+                if isinstance(want, Exception):
+                    continue  # what follows the place of an exception may fail for the same reason
+                raise Failure(f"onnxruntime, call {i}: {found}")
+            by_name = dict(zip(names, found, strict=True))
+            error = bridge.onnx.error_of(model, by_name["error"]) if "error" in by_name else None
+            if error is not None or isinstance(want, Exception):
+                d = difference(want, error if error is not None else found)
+            else:
+                updated = {n.removesuffix("_updated"): v for n, v in by_name.items() if n.endswith("_updated")}
+                results = [v for n, v in by_name.items() if n != "error" and not n.endswith(("_updated", "_present"))]
+                d = _matches([want[0]], results)
+                d = d or difference({n: want[2][n] for n in updated}, updated)
+            if d is not None:
+                raise Failure(f"onnxruntime, call {i}: expected {d}")
+
+    def _feed(self, session: Any, call: list[Any]) -> dict[str, Any]:
+        inputs = session.get_inputs()
+        if len(inputs) != len(call):
+            raise Failure(f"the model has {len(inputs)} inputs for {len(call)} arguments")
+        return {i.name: _array(v) for i, v in zip(inputs, call, strict=True)}
+
+
+class _Interpreted:
+    """A scripted program that runs in the interpreter."""
+
+    def __init__(self, scripted: Any) -> None:
+        self.scripted = scripted
+        self.call = interpreted(scripted._method("forward") if hasattr(scripted, "_method") else scripted)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.call(*arguments)
+
+    def state_dict(self) -> Any:
+        return self.scripted.state_dict()
+
+
+def _subject(module: Any, program: RandomProgram) -> Any:
+    return module.Program() if program.is_module else module.Program
+
+
+def _on_purpose(error: Exception) -> bool:
+    """Whether a program raised it by itself."""
+    text = str(error).strip()
+    return any(text.endswith(m) or f": {m}\n" in f"{text}\n" for m in MESSAGES)
+
+
+def _last_line(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error).strip())[:200]
+
+
+def _array(v: Any) -> Any:
+    if isinstance(v, list):
+        return [_array(x) for x in v] if v and isinstance(v[0], tuple) else np.asarray(v)
+    return tensors(v, bridge).numpy() if isinstance(v, tuple) else np.asarray(v)
+
+
+def _matches(values: list[Any], outputs: list[Any]) -> str | None:
+    """Where results and the outputs of a model differ. A list is one output or one for each element, as its length is known."""
+    if not values:
+        return None if not outputs else f"{len(outputs)} outputs too many"
+    v, rest = values[0], values[1:]
+    if v is None:
+        return _matches(rest, outputs)
+    if isinstance(v, dict | tuple):
+        return _matches([*(v.values() if isinstance(v, dict) else v), *rest], outputs)
+    if isinstance(v, list):
+        one = _matches([*v, *rest], outputs)
+        if one is None or not outputs:
+            return one
+        whole = (
+            np.asarray(v, np.asarray(outputs[0]).dtype if not v else None)
+            if not v or not isinstance(v[0], np.ndarray)
+            else v
+        )
+        given = list(outputs[0]) if isinstance(whole, list) else outputs[0]
+        return one if difference(whole, given) is not None else _matches(rest, outputs[1:])
+    if not outputs:
+        return "outputs are missing"
+    return difference(np.asarray(v), outputs[0]) or _matches(rest, outputs[1:])
