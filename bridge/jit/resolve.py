@@ -40,7 +40,8 @@ from bridge.ir.source import SourceRange
 from bridge.jit import decorators, script_classes
 from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
 from bridge.jit.functions import ScriptFunction
-from bridge.jit.names import public_module
+from bridge.jit.live_functions import live_function
+from bridge.jit.names import public_module, python_cu
 from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form
 from bridge.pytorch.programs import is_program, taken_over
 from bridge.pytorch.tensors import is_torch_tensor, plain
@@ -127,6 +128,10 @@ class NamesResolver:
 
     def __init__(self, names: Mapping[str, Any], own: Mapping[str, T.Type] | None = None) -> None:
         self.names, self.own = names, own or {}
+
+    def new_function_name(self, base: str) -> str:
+        """A qualified name that no function has yet."""
+        return python_cu.unique_name(base)
 
     def find(self, dotted: str) -> Any:
         """The Python object of a dotted name."""
@@ -495,5 +500,5 @@ def _function(fn: Any, m: EmitterCore, range: SourceRange) -> SugaredValue:
         if overloads:
             return FunctionValue(overloads)
         if not decorators.is_ignored(fn):
-            return FunctionValue(script_function(fn, called_at=range))
+            return live_function(fn, lambda: script_function(fn, called_at=range))
     return PythonValue(fn)

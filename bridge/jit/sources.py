@@ -41,7 +41,7 @@ def definition_of(fn: Callable[..., Any], name: str | None = None) -> X.Def:
 def _dropped(d: X.Def, entirely: bool) -> X.Def:
     r = d.name_range
     error = X.Apply(r, X.Var(r, "RuntimeError"), [X.StringLit(r, "Cannot call @unused methods")], [])
-    params = [X.Param(p.range, p.name, X.Var(p.range, "Any"), p.default, p.kwarg_only, p.gathers) for p in d.params]
+    params = [p.typed(X.Var(p.range, "Any")) for p in d.params]
     return X.Def(r, d.name, params, None if entirely else d.returns, [X.Raise(r, error)])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script import tree as X
-from bridge.importers.script.errors import CompileError
+from bridge.importers.script.errors import VARIADIC, CompileError, NotSupportedError
 from bridge.ir import types as T
 from bridge.ir.hints import parse_hint
 from bridge.ir.schema import REQUIRED, Argument, Schema
@@ -176,6 +176,8 @@ def signature_of(
     """
     arguments = []
     for p in d.params[1 if skip_self else 0 :]:
+        if p.keywords:
+            raise NotSupportedError(VARIADIC, p.range)
         type: T.Type = UNANNOTATED
         size: int | None = None
         if p.type is not None:
@@ -216,6 +218,10 @@ def default_value(value: Any, type: T.Type, size: int | None) -> Any:
         if size is not None and isinstance(value, int | float):
             return value  # repeated where it is used
         return [default_value(v, type.element, None) for v in value] if isinstance(value, list | tuple) else value
+    if isinstance(type, T.EnumType):
+        return T.EnumValue(type, value.name) if hasattr(value, "name") else value
+    if isinstance(type, T.TensorType) and hasattr(value, "_array"):
+        return value.detach()._array.copy()
     if type is T.FLOAT and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type is T.INT and not isinstance(value, int) and isinstance(getattr(value, "code", None), int):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script.captures import refuse_writes
 from bridge.importers.script.closures import inline_forked_closures, lift_closures
@@ -12,8 +12,8 @@ from bridge.importers.script.loops import canonicalize_modified_loops
 from bridge.importers.script.modules import Self, SimpleSelf
 from bridge.importers.script.normalize import normalize_operators
 from bridge.importers.script.ssa import convert_to_ssa
-from bridge.importers.script.sugared import Resolver
-from bridge.importers.script.tree import Assign, ClassDef, Def
+from bridge.importers.script.sugared import Resolver, SugaredValue
+from bridge.importers.script.tree import Assign, ClassDef, Def, Param
 from bridge.ir.classes import ClassType, Function
 from bridge.ir.graph import Block, Graph
 from bridge.ir.passes.canonicalize import canonicalize_outputs
@@ -23,7 +23,13 @@ from bridge.ir.passes.lower_tuples import lower_simple_tuples
 from bridge.ir.source import SourceRange
 from bridge.ir.types import TENSOR, Type, optional
 
-__all__ = ["clean_up", "compile_function", "define_class", "define_methods", "is_compiling"]
+if TYPE_CHECKING:
+    from bridge.importers.script.core import Captured, EmitterCore
+    from bridge.importers.script.emitter import Emitter
+    from bridge.importers.script.templates import Template
+    from bridge.ir.schema import Schema
+
+__all__ = ["clean_up", "compile_function", "compile_template", "define_class", "define_methods", "is_compiling"]
 
 Ranges = Callable[[SourceRange], "SourceRange | None"]
 _compiling: set[Function] = set()
@@ -80,11 +86,13 @@ class _Attempts:
 
     def __init__(self) -> None:
         self.optionals: dict[Assign, Type] = {}
+        self.current: EmitterCore | None = None
         self._guessed: set[Assign] = set()
         self._first: CompileError | None = None
 
-    def learn(self, e: CompileError, nones: Sequence[Assign]) -> None:
+    def learn(self, e: CompileError) -> None:
         """Take a type from an error, or raise the one that the program is refused with."""
+        nones = self.current.nones if self.current is not None else []
         if isinstance(e, StartsAsNone) and isinstance(e.place, Assign):
             if e.place in self.optionals and e.place not in self._guessed:
                 raise e
@@ -119,30 +127,64 @@ def compile_function(
     def define(f: Function) -> None:
         from bridge.importers.script.emitter import Emitter
 
-        attempts = _Attempts()
+        def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
+            emitter = Emitter(f, graph, resolver, attempts.optionals)
+            attempts.current = emitter
+            return emitter, emitter.run(d, self, defaults)
+
         _compiling.add(f)
         try:
-            while True:
-                graph = Graph()
-                emitter = Emitter(f, graph, resolver, attempts.optionals)
-                try:
-                    schema = emitter.run(d, self, defaults)
-                    break
-                except CompileError as e:
-                    attempts.learn(e, emitter.nones)
+            emitter, schema = _attempted(emit)
         finally:
             _compiling.discard(f)
-        convert_to_ssa(graph)
-        refuse_writes(graph, emitter.captured)
-        canonicalize_modified_loops(graph)
-        normalize_operators(graph)
-        _remove_list_literals(graph.block)
-        clean_up(graph)
+        _finish(f, emitter, schema)
         if ranges is not None:
-            _map_ranges(graph, ranges)
-        f.graph, f.schema = graph, schema
+            _map_ranges(f.graph, ranges)
 
     return Function(qualified_name, define=define)
+
+
+def _attempted(emit: Callable[[Graph, _Attempts], tuple[Emitter, Schema]]) -> tuple[Emitter, Schema]:
+    """Emit until the types of variables that are None first are known."""
+    attempts = _Attempts()
+    while True:
+        try:
+            return emit(Graph(), attempts)
+        except CompileError as e:
+            attempts.learn(e)
+
+
+def _finish(f: Function, emitter: Emitter, schema: Schema) -> None:
+    """From what was emitted to the function: SSA, cleanup."""
+    graph = emitter.graph
+    convert_to_ssa(graph)
+    refuse_writes(graph, emitter.captured)
+    canonicalize_modified_loops(graph)
+    normalize_operators(graph)
+    _remove_list_literals(graph.block)
+    clean_up(graph)
+    f.graph, f.schema = graph, schema
+
+
+def compile_template(
+    template: Template, qualified_name: str, caller: EmitterCore, given: Sequence[tuple[Param, SugaredValue]]
+) -> tuple[Function, list[Captured]]:
+    """The function that a template is for what a call gives its parameters.
+
+    With it, in the order of its further arguments, what the call must pass beside.
+    """
+    from bridge.importers.script.emitter import Emitter
+
+    f = Function(qualified_name)
+
+    def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
+        emitter = Emitter(f, graph, template.resolver, attempts.optionals)
+        attempts.current = emitter
+        return emitter, emitter.run_template(template, caller, given)
+
+    emitter, schema = _attempted(emit)
+    _finish(f, emitter, schema)
+    return f, emitter.captured_variables()
 
 
 def _map_ranges(graph: Graph, ranges: Ranges) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
@@ -95,7 +97,7 @@ class ConditionMixin(EmitterCore):
             static = True
         elif value.node.kind == "aten::has_torch_function":
             static = False
-        known, constant = matching.constant_of(value)
+        known, constant = matching.constant_of(value) if self.template is None else _folded(value)
         if known:
             static = bool(constant)
         return Condition(value, None, static)
@@ -242,6 +244,24 @@ class ConditionMixin(EmitterCore):
         if isinstance(e, X.TupleLit):
             return [t for part in e.elements for t in self._gather_types(part)]
         return [self.type_of(e)]
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "aten::lt": operator.lt, "aten::le": operator.le, "aten::gt": operator.gt, "aten::ge": operator.ge,
+    "aten::eq": operator.eq, "aten::ne": operator.ne,
+}  # fmt: skip
+
+
+def _folded(value: Value) -> tuple[bool, Any]:
+    """(True, what it is) of a comparison of constants: the number of arguments of a call, say."""
+    compare = _COMPARISONS.get(value.node.kind)
+    if compare is None or len(value.node.inputs) != 2:
+        return matching.constant_of(value)
+    (a_known, a), (b_known, b) = map(matching.constant_of, value.node.inputs)
+    plain = isinstance(a, int | float | str) and isinstance(b, int | float | str)
+    if not (a_known and b_known and plain) or isinstance(a, str) != isinstance(b, str):
+        return False, None
+    return True, compare(a, b)
 
 
 def _is_none(a: X.Expr, a_value: Value, b: X.Expr, b_value: Value, its_is: bool) -> Refinements:

@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script import tree as X
 from bridge.importers.script.annotations import parse_type
-from bridge.importers.script.environment import Frame
+from bridge.importers.script.environment import Frame, meaningful_name
+from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
+from bridge.importers.script.statics import brought_in
 from bridge.importers.script.sugared import Resolver, SugaredValue
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function
 from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.schema import Argument
 from bridge.ir.source import SourceRange
 
 if TYPE_CHECKING:
     from bridge.importers.script.conditions import Condition, Refinements
     from bridge.importers.script.sugared import SpecialForm
+    from bridge.importers.script.templates import Template
 
-__all__ = ["Definition", "EmitterCore"]
+__all__ = ["Captured", "Definition", "EmitterCore"]
+
+#: A variable of the function around a template: whose, its name, the comprehensions it may be of, what it is.
+Captured = tuple["EmitterCore", str, tuple[Frame, ...], SugaredValue]
 
 
 class Definition:
@@ -49,6 +56,13 @@ class EmitterCore(ABC):
         self.optionals: Mapping[X.Assign, T.Type] = optionals or {}
         #: The assignments of None that were emitted.
         self.nones: list[X.Assign] = []
+        #: The names that the definition assigns.
+        self.locals: frozenset[str] = frozenset()
+        #: When a template is compiled: it, the emitter of the call, and the value of a variable that the call must bring.
+        self.template: Template | None = None
+        self.caller: EmitterCore | None = None
+        self._reached: dict[tuple[EmitterCore, str], SugaredValue] = {}
+        self._captured: list[tuple[EmitterCore, str, tuple[Frame, ...]]] = []
         #: What ``self`` is, in a method.
         self.this: SugaredValue | None = None
         self.exit_blocks: set[Block] = set()
@@ -57,6 +71,9 @@ class EmitterCore(ABC):
         self._frame: Frame | None = None
         self._constants: dict[tuple[type, Any], Value] = {}
         self._temporaries = 0
+        #: The arguments of a template, made as they are needed.
+        self.arguments_made: list[Argument] = []
+        self.nonlocals: Sequence[str] = ()
         #: Nodes that make lists captured from outside the program: the program may only read them.
         self.captured: list[Node] = []
 
@@ -127,6 +144,74 @@ class EmitterCore(ABC):
             with self.graph.inserting(first if first is not None else self.graph.block):
                 found = self._constants[key] = insert_constant(self.graph, value, range)
         return found
+
+    # -- templates ---------------------------------------------------------------------------------------------
+
+    def bring_in(self, given: SugaredValue, name: str) -> SugaredValue:
+        """What belongs to the caller's graph, as arguments of this one."""
+        return brought_in(given, lambda v: self._parameter(v, name), self._copied_constant)
+
+    def _parameter(self, v: Value, name: str) -> Value:
+        value = self.graph.block.add_input("", T.unshaped(v.type))
+        if meaningful_name(name):
+            value.set_debug_name(name)
+        self.arguments_made.append(Argument(f"{name.lstrip('$')}_{len(self.arguments_made)}", value.type))
+        return value
+
+    def _copied_constant(self, v: Value) -> Value:
+        return insert_constant(self.graph, v.node.attributes.get("value"), v.node.range)
+
+    def outer_value(self, name: str, range: SourceRange) -> SugaredValue | None:
+        """A variable of the function around the template that is being compiled."""
+        t = self.template
+        if t is None or t.owner is None:
+            return None
+        if name in self.locals:
+            raise self.frame.not_found(name, range)
+        key = (t.owner, name)
+        if key not in self._reached:
+            found = self.reach(t.owner, name, range, t.scopes)
+            if found is None:
+                return None
+        return self._reached[key]
+
+    def reach(
+        self, owner: EmitterCore, name: str, range: SourceRange, scopes: Sequence[Frame] = ()
+    ) -> SugaredValue | None:
+        """A variable of an emitter that this one's call is in, brought here."""
+        if self is owner:
+            return self._variable(name, range, scopes)
+        key = (owner, name)
+        if key not in self._reached:
+            assert self.caller is not None
+            found = self.caller.reach(owner, name, range, scopes)
+            if found is None:
+                return None
+            first = self.graph.block.param_node.next
+            assert first is not None
+            with self.graph.inserting(first):
+                self._reached[key] = self.bring_in(found, name)
+            self._captured.append((owner, name, tuple(scopes)))
+        return self._reached[key]
+
+    def _variable(self, name: str, range: SourceRange, scopes: Sequence[Frame]) -> SugaredValue | None:
+        frame: Frame | None = self.frame
+        while frame is not None:
+            found = frame.find_here(name)
+            if found is not None:
+                if frame.is_comprehension and frame not in scopes:
+                    raise CompileError(f"{name} means another variable inside the called function: rename one", range)
+                return found
+            frame = frame.next
+        return self.outer_value(name, range)
+
+    def captured_variables(self) -> list[Captured]:
+        """What was brought in beside the arguments, in the order of the arguments it became."""
+        return [(owner, name, scopes, self._reached[owner, name]) for owner, name, scopes in self._captured]
+
+    def assign_nonlocal(self, range: SourceRange, name: str, value: Value) -> None:
+        """Take back the new value of a variable that a function inside this one assigned."""
+        self.frame.set_value(range, name, value)
 
     @contextmanager
     def in_loop(self, status: str) -> Iterator[None]:
@@ -215,7 +300,10 @@ class EmitterCore(ABC):
     def index_list(self, tensors: Sequence[Value]) -> Value: ...
 
     @abstractmethod
-    def list_literal(self, e: X.ListLit, hint: T.Type | None) -> Value: ...
+    def keyword_arguments(self, es: Sequence[X.Keyword]) -> list[Named]: ...
+
+    @abstractmethod
+    def list_literal(self, e: X.ListLit, hint: T.Type | None, values: Sequence[Value]) -> Value: ...
 
     @abstractmethod
     def dict_literal(self, e: X.DictLit, hint: T.Type | None) -> Value: ...

@@ -15,14 +15,17 @@ from bridge.importers.script.annotations import hints_of, signature_of
 from bridge.importers.script.assign import AssignMixin
 from bridge.importers.script.conditions import ConditionMixin
 from bridge.importers.script.control import ControlMixin
-from bridge.importers.script.core import Definition
+from bridge.importers.script.core import Definition, EmitterCore
 from bridge.importers.script.environment import meaningful_name
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.expressions import ExpressionMixin
 from bridge.importers.script.forms import FormMixin
 from bridge.importers.script.literals import LiteralMixin
 from bridge.importers.script.modules import Self
+from bridge.importers.script.statics import StaticDict
 from bridge.importers.script.subscripts import SubscriptMixin
+from bridge.importers.script.sugared import SugaredValue
+from bridge.importers.script.templates import Template
 from bridge.ir import types as T
 from bridge.ir.graph import Block
 from bridge.ir.schema import Argument, Schema
@@ -40,6 +43,7 @@ class Emitter(AssignMixin, ConditionMixin, ControlMixin, ExpressionMixin, FormMi
         block = self.graph.block
         self.definitions.append(Definition())
         self.push(block)
+        self.locals = d.locals
         if self_ is not None and not d.params:
             raise CompileError("methods must have a self argument", d.range)
         schema = self.emit_def(d, self_, block, defaults)
@@ -58,6 +62,34 @@ class Emitter(AssignMixin, ConditionMixin, ControlMixin, ExpressionMixin, FormMi
         # Until the SSA pass finds the real one, a value of the right type stands for the result.
         block.add_output(self.graph.insert(self.uninitialized(definition.merged)).output)
         return Schema(d.name, "", arguments, [Argument("", definition.merged)])
+
+    def run_template(
+        self, template: Template, caller: EmitterCore, given: Sequence[tuple[X.Param, SugaredValue]]
+    ) -> Schema:
+        """Emit a template for what a call in ``caller`` gives its parameters; returns the schema of the plain function."""
+        d, block = template.definition, self.graph.block
+        self.definitions.append(Definition())
+        self.push(block)
+        self.template, self.caller, self.nonlocals = template, caller, d.nonlocals
+        self.locals = d.locals - set(d.nonlocals)
+        definition = self.definitions[-1]
+        if d.returns is not None and not d.nonlocals:
+            definition.declared = self.type_of(d.returns)
+        for p, value in given:
+            brought = self.bring_in(value, p.name)
+            if isinstance(brought, StaticDict):
+                brought.home = self
+            self.frame.set(p.range, p.name, brought)
+        for name in d.nonlocals:
+            before = self.outer_value(name, d.range)
+            if before is None:
+                raise CompileError(f"{name} has no value yet where {d.name} is called: assign it before", d.range)
+            self.frame.set(d.range, name, before)
+        self.emit_statements(d.body)
+        self._implicit_return(d, block)
+        assert definition.merged is not None
+        block.add_output(self.graph.insert(self.uninitialized(definition.merged)).output)
+        return Schema(self.function.name, "", self.arguments_made, [Argument("", definition.merged)])
 
     def emit_parameters(self, d: X.Def, self_: Self | None, schema: Schema, block: Block) -> list[Argument]:
         params = d.params
@@ -124,6 +156,8 @@ class Emitter(AssignMixin, ConditionMixin, ControlMixin, ExpressionMixin, FormMi
         definition = self.definitions[-1]
         type = definition.declared
         value = self.expr(s.value, type)
+        if self.nonlocals:
+            value = matching.make_tuple(self.graph, [value, *(self.frame.value(n, s.range) for n in self.nonlocals)])
         if type is not None:
             value = matching.convert(self.graph, s.range, type, value, True)
             if not value.type.is_subtype_of(type):

@@ -77,12 +77,14 @@ def _globals() -> dict[str, SugaredValue]:
 class Frame:
     """One scope: of a function, a branch, a loop body or a comprehension."""
 
-    __slots__ = ("block", "conditional", "errors", "m", "next", "places", "types", "values")
+    __slots__ = ("block", "conditional", "errors", "is_comprehension", "m", "next", "places", "types", "values")
 
     def __init__(self, m: EmitterCore, block: Block, next: Frame | None) -> None:
         self.m, self.block, self.next = m, block, next
         #: Whether what is emitted here is a part of an expression (a branch of it, a comprehension).
         self.conditional: bool = next is not None and next.conditional
+        #: Whether the variables are those of a comprehension, which functions defined outside it do not see.
+        self.is_comprehension = False
         self.types: dict[str, T.Type] = {}
         self.values: dict[str, SugaredValue] = {}
         self.errors: dict[str, str] = {}
@@ -108,6 +110,16 @@ class Frame:
             frame = frame.next
         return None
 
+    def comprehensions(self) -> list[Frame]:
+        """The frames of the comprehensions that this one is in."""
+        found: list[Frame] = []
+        frame: Frame | None = self
+        while frame is not None:
+            if frame.is_comprehension:
+                found.append(frame)
+            frame = frame.next
+        return found
+
     def find_outside(self, name: str) -> SugaredValue | None:
         return self.next.find(name) if self.next is not None else None
 
@@ -120,7 +132,7 @@ class Frame:
 
     def get(self, name: str, range: SourceRange) -> SugaredValue:
         """What a name means here. Raises CompileError when it is unknown."""
-        found = self.find(name) or _globals().get(name)
+        found = self.find(name) or self.m.outer_value(name, range) or _globals().get(name)
         if found is not None:
             return found
         resolver = self.m.resolver
@@ -129,6 +141,8 @@ class Frame:
             return NamedTupleConstructor(type)
         found = resolver.resolve_value(name, self.m, range)
         if found is not None:
+            if name in self.m.locals and isinstance(found, SimpleValue):
+                raise self.not_found(name, range)  # Python, too, has no value here: the name is the function's own
             return found
         if isinstance(type, ClassType):
             return ClassValue(type)

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from bridge.ir.source import SourceRange
     from bridge.ir.types import Type
 
-__all__ = ["CompileError", "FrontendError", "NotSupportedError"]
+__all__ = ["VARIADIC", "CompileError", "FrontendError", "NotSupportedError", "StartsAsNone"]
+
+VARIADIC = "Compiled functions can't take a variable number of keyword arguments, except where a program calls them: take a dict"
 
 
 class CompileError(BridgeError):

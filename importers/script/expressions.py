@@ -11,7 +11,10 @@ from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
-from bridge.importers.script.sugared import BuiltinFunction, MagicMethod, SpecialForm, SugaredValue
+from bridge.importers.script.modules import ModuleValue
+from bridge.importers.script.statics import StaticDict
+from bridge.importers.script.sugared import BuiltinFunction, MagicMethod, SpecialForm, SugaredTuple, SugaredValue
+from bridge.importers.script.templates import InnerFunction
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
 from bridge.ir.graph import Value
@@ -53,6 +56,10 @@ class ExpressionMixin(EmitterCore):
             return self.subscript(e, hint)
         if isinstance(e, X.Walrus):
             return self._walrus(e)
+        if isinstance(e, X.Inner):
+            return InnerFunction(e.definition, self)
+        if isinstance(e, X.TupleLit | X.ListLit):
+            return self._sequence(e, hint)
         return SimpleValue(self._simple(e, hint))
 
     def apply(self, e: X.Apply, binders: int, hint: T.Type | None) -> SugaredValue:
@@ -60,8 +67,46 @@ class ExpressionMixin(EmitterCore):
         if isinstance(callee, SpecialForm):
             return self.special_form(callee, e, hint)
         args = self.arguments(e.inputs)
-        keywords = [Named(self.expr(k.value), k.name, k.range) for k in e.keywords]
-        return callee.call(e.callee.range, self, args, keywords, binders)
+        return callee.call(e.callee.range, self, args, self.keyword_arguments(e.keywords), binders)
+
+    def _argument(self, e: X.Expr, name: str = "") -> Named:
+        value = self.sugared(e, 1)
+        if value.is_function:
+            return Named(None, name, e.range, sugared=value)
+        whole = value if isinstance(value, ModuleValue) else None
+        return Named(value.as_value(e.range, self), name, e.range, sugared=whole)
+
+    def keyword_arguments(self, es: Sequence[X.Keyword]) -> list[Named]:
+        """The values of keywords, ``**`` of dicts whose keys are known expanded."""
+        result: list[Named] = []
+        for k in es:
+            if k.name != "**":
+                given = self._argument(k.value, k.name)
+                given.range = k.range
+                result.append(given)
+            elif isinstance(k.value, X.DictLit) and all(isinstance(x, X.StringLit) for x in k.value.keys):
+                pairs = zip(k.value.keys, k.value.values, strict=True)
+                result += [self._argument(v, x.value) for x, v in pairs if isinstance(x, X.StringLit)]
+            else:
+                given_dict = self.sugared(k.value, 1)
+                if not isinstance(given_dict, StaticDict):
+                    raise CompileError(
+                        "only a dict whose keys are known can be passed with **: write the keywords out", k.value.range
+                    )
+                result += [
+                    Named(v.value, n, k.range) if isinstance(v, SimpleValue) else Named(None, n, k.range, sugared=v)
+                    for n, v in given_dict.items.items()
+                ]
+        return result
+
+    def _sequence(self, e: X.TupleLit | X.ListLit, hint: T.Type | None) -> SugaredValue:
+        items = self.arguments(e.elements)
+        if any(not i.is_value for i in items):
+            return SugaredTuple([i.sugared or SimpleValue(i.get(self.graph)) for i in items])
+        values = [i.get(self.graph) for i in items]
+        if isinstance(e, X.TupleLit):
+            return SimpleValue(matching.make_tuple(self.graph, values))
+        return SimpleValue(self.list_literal(e, hint, values))
 
     def arguments(self, es: Sequence[X.Expr], unpack: bool = True) -> list[Named]:
         """The values of arguments, starred ones unpacked."""
@@ -69,9 +114,12 @@ class ExpressionMixin(EmitterCore):
         for e in es:
             if unpack and isinstance(e, X.Starred):
                 for item in self.sugared(e.value, 1).as_tuple(e.range, self):
-                    result.append(Named(item.as_value(e.range, self), "", e.range))
+                    if item.is_function:
+                        result.append(Named(None, "", e.range, sugared=item))
+                    else:
+                        result.append(Named(item.as_value(e.range, self), "", e.range))
             else:
-                result.append(Named(self.expr(e), "", e.range))
+                result.append(self._argument(e))
         return result
 
     def values(self, es: Sequence[X.Expr]) -> list[Value]:
@@ -101,10 +149,6 @@ class ExpressionMixin(EmitterCore):
             return insert_constant(self.graph, e.value, e.range)
         if isinstance(e, X.Ternary):
             return self._ternary(e, hint)
-        if isinstance(e, X.TupleLit):
-            return matching.make_tuple(self.graph, self.values(e.elements))
-        if isinstance(e, X.ListLit):
-            return self.list_literal(e, hint)
         if isinstance(e, X.DictLit):
             return self.dict_literal(e, hint)
         if isinstance(e, X.ListComp):
@@ -136,6 +180,8 @@ class ExpressionMixin(EmitterCore):
         if e.op == "in":
             args.reverse()
         a, b = args
+        if isinstance(a.sugared, StaticDict):
+            return insert_constant(self.graph, a.sugared.contains(b.get(self.graph), e.range), e.range)
         if e.op == "+" and isinstance(a.type, T.TupleType) and isinstance(b.type, T.TupleType):
             assert a.value is not None
             assert b.value is not None

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bridge.importers.script import tree as T
-from bridge.importers.script.errors import FrontendError, NotSupportedError
+from bridge.importers.script.errors import VARIADIC, FrontendError, NotSupportedError
+from bridge.importers.script.names import assigned_names, own_statements
 from bridge.importers.script.rewrite import rewritten
 from bridge.ir.source import Source, SourceRange
 
@@ -30,7 +31,7 @@ _COMPARE: dict[type, str] = {
 
 #: What a construct is called in errors, the token that the caret marks, and what to write instead.
 _REFUSED: dict[type, tuple[str, str, str]] = {
-    ast.FunctionDef: ("function definitions", "def", "define the function outside and call it"),
+    ast.FunctionDef: ("decorated functions inside functions", "@", "define the function outside and call it"),
     ast.AsyncFunctionDef: ("async function definitions", "async def", "write a plain function"),
     ast.AsyncFor: ("async for loops", "async for", "write a plain for loop"),
     ast.AsyncWith: ("async with statements", "async with", "write a plain with statement"),
@@ -41,7 +42,7 @@ _REFUSED: dict[type, tuple[str, str, str]] = {
     ast.Import: ("import statements", "import", "import at the top of the file"),
     ast.ImportFrom: ("import statements", "from", "import at the top of the file"),
     ast.Match: ("Match", "match", "write if and elif"),
-    ast.Lambda: ("Lambda", "lambda", "write a function with def outside"),
+    ast.Lambda: ("Lambda", "lambda", "write a function with def"),
     ast.NamedExpr: ("NamedExpr", "", "assign on a line of its own"),
     ast.Set: ("Set", "{", "write a list"),
     ast.SetComp: ("SetComp", "{", "write a list comprehension"),
@@ -50,7 +51,6 @@ _REFUSED: dict[type, tuple[str, str, str]] = {
     ast.Await: ("Await", "await", "use jit.fork and jit.wait"),
 }
 
-_VARIADIC = "Compiled functions can't take a variable number of keyword arguments: take a dict"
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
 
@@ -98,23 +98,49 @@ class Builder:
             node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
         params = self.parameters(node.args)
         returns = self.expr(node.returns) if node.returns is not None else None
-        return T.Def(range, name or node.name, params, returns, self.body(node.body) if body else [])
+        own = frozenset() if self.printed else assigned_names(node)
+        return T.Def(range, name or node.name, params, returns, self.body(node.body) if body else [], own)
+
+    def inner(self, node: ast.FunctionDef | ast.Lambda) -> T.Expr:
+        """A lambda, or a function defined inside another."""
+        if self.printed or getattr(node, "decorator_list", None):
+            raise self.refuse(node)
+        own = assigned_names(node)
+        if isinstance(node, ast.Lambda):
+            range = self.token(node, len("lambda"))
+            value = self.expr(node.body)
+            d = T.Def(range, "lambda", self.parameters(node.args), None, [T.Return(value.range, value)], own)
+            return T.Inner(range, d)
+        nonlocals = [name for s in own_statements(node) if isinstance(s, ast.Nonlocal) for name in s.names]
+        range = self.token(node, len("def"))
+        returns = self.expr(node.returns) if node.returns is not None else None
+        body = self.body([s for s in node.body if not isinstance(s, ast.Nonlocal)])
+        return T.Inner(range, T.Def(range, node.name, self.parameters(node.args), returns, body, own, nonlocals))
+
+    def inner_definition(self, node: ast.FunctionDef) -> T.Stmt:
+        value = self.inner(node)
+        return T.Assign(value.range, [T.Var(value.range, node.name)], value)
 
     def parameters(self, args: ast.arguments) -> list[T.Param]:
-        if args.kwarg is not None or (args.vararg is not None and self.printed):
+        if self.printed and (args.kwarg is not None or args.vararg is not None):
             extra = args.kwarg or args.vararg
             assert extra is not None
             at = self.token(extra, len(extra.arg))
-            raise NotSupportedError(_VARIADIC, self.raw(at.start - 1, at.end))
+            raise NotSupportedError(VARIADIC, self.raw(at.start - 1, at.end))
         positional = [*args.posonlyargs, *args.args]
         defaults: list[ast.expr | None] = [None] * (len(positional) - len(args.defaults))
         result = [self.parameter(a, d) for a, d in zip(positional, [*defaults, *args.defaults], strict=True)]
         if args.vararg is not None:
             rest = self.parameter(args.vararg, None)
             result.append(T.Param(rest.range, rest.name, rest.type, None, False, gathers=True))
-        return result + [
+        result += [
             self.parameter(a, d, kwarg_only=True) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)
         ]
+        if args.kwarg is not None:
+            rest = self.parameter(args.kwarg, None)
+            at = self.raw(rest.range.start - 1, rest.range.end)
+            result.append(T.Param(at, rest.name, rest.type, None, keywords=True))
+        return result
 
     def parameter(self, arg: ast.arg, default: ast.expr | None, kwarg_only: bool = False) -> T.Param:
         range = self.token(arg, len(arg.arg))
@@ -303,9 +329,7 @@ class Builder:
         keywords = []
         for k in node.keywords:
             value = self.expr(k.value)
-            if k.arg is None:
-                raise NotSupportedError("keyword-arg expansion is not supported: write the keywords out", value.range)
-            keywords.append(T.Keyword(value.range, k.arg, value))
+            keywords.append(T.Keyword(value.range, k.arg if k.arg is not None else "**", value))
         return T.Apply(callee.range, callee, inputs, keywords)
 
     def subscript(self, node: ast.Subscript) -> T.Expr:
@@ -430,7 +454,7 @@ _STATEMENTS: dict[type, Callable[[Builder, Any], T.Stmt]] = {
     ast.AugAssign: Builder.aug_assign, ast.Delete: Builder.delete, ast.Return: Builder.return_,
     ast.Raise: Builder.raise_, ast.Assert: Builder.assert_, ast.While: Builder.while_, ast.For: Builder.for_,
     ast.If: Builder.if_, ast.With: Builder.with_, ast.Pass: Builder.pass_, ast.Break: Builder.break_,
-    ast.Continue: Builder.continue_,
+    ast.Continue: Builder.continue_, ast.FunctionDef: Builder.inner_definition,
 }  # fmt: skip
 _EXPRESSIONS: dict[type, Callable[[Builder, Any], T.Expr]] = {
     ast.Name: Builder.name, ast.Constant: Builder.constant, ast.Attribute: Builder.attribute, ast.Call: Builder.call,
@@ -438,7 +462,7 @@ _EXPRESSIONS: dict[type, Callable[[Builder, Any], T.Expr]] = {
     ast.BoolOp: Builder.boolean, ast.Compare: Builder.compare, ast.IfExp: Builder.ternary, ast.List: Builder.list_lit,
     ast.Tuple: Builder.tuple_lit, ast.Dict: Builder.dict_lit, ast.ListComp: Builder.list_comp,
     ast.GeneratorExp: Builder.list_comp, ast.DictComp: Builder.dict_comp, ast.Starred: Builder.starred,
-    ast.JoinedStr: Builder.joined_str, ast.NamedExpr: Builder.walrus,
+    ast.JoinedStr: Builder.joined_str, ast.NamedExpr: Builder.walrus, ast.Lambda: Builder.inner,
 }  # fmt: skip
 
 

@@ -81,8 +81,7 @@ class LiteralMixin(EmitterCore):
 
     # -- literals ----------------------------------------------------------------------------------------------
 
-    def list_literal(self, e: X.ListLit, hint: T.Type | None) -> Value:
-        values = self.values(e.elements)
+    def list_literal(self, e: X.ListLit, hint: T.Type | None, values: Sequence[Value]) -> Value:
         if not values and hint is None:
             # Takes any list type when it is passed on at once; List[Tensor] when it is assigned.
             output = self.node("prim::EmptyListLiteral", (), 1, None).output
@@ -196,7 +195,8 @@ class LiteralMixin(EmitterCore):
 
         n = self.node("prim::ComprehensionScope", (), 0, range)
         block = n.add_block()
-        self.push(block).conditional = True
+        frame = self.push(block)
+        frame.conditional = frame.is_comprehension = True
         with self.graph.inserting(block):
             run(0)
             self.pop()

@@ -27,18 +27,36 @@ __all__ = [
 
 
 class Named:
-    """An argument: a value in the graph, or a Python value that becomes a constant when it is used."""
+    """An argument: a value in the graph, a Python value that becomes a constant when it is used, or (``sugared``) something
+    that is no value, like a function."""
 
-    __slots__ = ("constant", "name", "range", "value")
+    __slots__ = ("constant", "name", "range", "sugared", "value")
 
     def __init__(
-        self, value: Value | None, name: str = "", range: SourceRange | None = None, constant: Any = None
+        self,
+        value: Value | None,
+        name: str = "",
+        range: SourceRange | None = None,
+        constant: Any = None,
+        sugared: Any = None,
     ) -> None:
-        self.value, self.name, self.range, self.constant = value, name, range, constant
+        self.value, self.name, self.range, self.constant, self.sugared = value, name, range, constant, sugared
 
     def get(self, graph: Graph) -> Value:
-        """The value, made now if it is a constant (every time anew, as torch does)."""
-        return self.value if self.value is not None else insert_constant(graph, self.constant)
+        """The value, made now if it is a constant (every time anew, as torch does).
+
+        Raises CompileError for what is no value.
+        """
+        if self.value is not None:
+            return self.value
+        if self.sugared is not None:
+            made: Value = self.sugared.as_value(self.range, None)
+            return made
+        return insert_constant(graph, self.constant)
+
+    @property
+    def is_value(self) -> bool:
+        return self.value is not None or self.sugared is None
 
     @property
     def type(self) -> T.Type | None:

@@ -129,6 +129,11 @@ class _Rewriter(ast.NodeTransformer):
             return chain
         return [_assign(name, node.subject, node), *chain]
 
+    # -- functions inside --------------------------------------------------------------------------------------
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return rewritten(node)
+
     # -- the rest ----------------------------------------------------------------------------------------------
 
     def visit_Global(self, node: ast.Global) -> ast.AST:

@@ -32,6 +32,8 @@ class SubscriptMixin(EmitterCore):
         index = e.indices[0]
         if isinstance(index, X.SliceExpr):
             return self._sliced(e, base, index)
+        if base.is_function:
+            return base.getitem(e.range, self, self.expr(index), hint)
         value = base.as_value(e.value.range, self)
         sugared = self.sugared(index, 1)
         if isinstance(sugared, SliceValue):

@@ -51,6 +51,8 @@ class SugaredValue:
     __slots__ = ()
 
     kind = "value"
+    #: Whether it is no value but may be passed to functions (then they are compiled for it).
+    is_function = False
 
     def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
         """Use it as a first-class value."""
@@ -151,9 +153,14 @@ class BuiltinFunction(SugaredValue):
 
     __slots__ = ("name", "self_value")
     kind = "builtin"
+    is_function = True
 
     def __init__(self, name: str, self_value: Named | None = None) -> None:
         self.name, self.self_value = name, self_value
+
+    def bound_to(self, self_value: Named) -> BuiltinFunction:
+        """The same operator as a method of another value."""
+        return BuiltinFunction(self.name, self_value)
 
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
@@ -213,6 +220,7 @@ class MagicMethod(SugaredValue):
     """A function that a class may define for itself (``len`` → ``__len__``); otherwise ``base``."""
 
     __slots__ = ("base", "name")
+    is_function = True
 
     def __init__(self, name: str, base: SugaredValue) -> None:
         self.name, self.base = name, base
@@ -223,6 +231,8 @@ class MagicMethod(SugaredValue):
         from bridge.importers.script.values import SimpleValue
 
         if args:
+            if self.name == "__len__" and not args[0].is_value:
+                return SimpleValue(args[0].sugared.len(range, m))
             first = args[0].get(m.graph)
             if isinstance(first.type, ClassType):
                 method = SimpleValue(first).attr(range, m, self.name)
@@ -236,6 +246,7 @@ class SpecialForm(SugaredValue):
 
     __slots__ = ("form",)
     kind = "special form"
+    is_function = True
 
     def __init__(self, form: str) -> None:
         self.form = form
@@ -256,6 +267,14 @@ class SugaredTuple(SugaredValue):
 
     __slots__ = ("items",)
     kind = "Tuple"
+
+    @property
+    def is_function(self) -> bool:  # type: ignore[override]
+        """Whether something in it is."""
+        return any(i.is_function for i in self.items)
+
+    def len(self, range: SourceRange, m: EmitterCore) -> Value:
+        return insert_constant(m.graph, len(self.items), range)
 
     def __init__(self, items: Sequence[SugaredValue]) -> None:
         self.items = list(items)
@@ -339,6 +358,7 @@ class ClassValue(SugaredValue):
     """A script class as a value: calling it makes an object."""
 
     __slots__ = ("type",)
+    is_function = True
 
     def __init__(self, type: ClassType) -> None:
         self.type = type
@@ -399,6 +419,7 @@ class FunctionValue(SugaredValue):
 
     __slots__ = ("functions",)
     kind = "function"
+    is_function = True
 
     def __init__(self, functions: Function | Sequence[Function]) -> None:
         self.functions = [functions] if isinstance(functions, Function) else list(functions)
@@ -434,6 +455,7 @@ class MethodValue(SugaredValue):
 
     __slots__ = ("names", "this")
     kind = "method"
+    is_function = True
 
     def __init__(self, this: Value, names: Sequence[str]) -> None:
         self.this, self.names = this, list(names)

@@ -7,14 +7,14 @@ and ends with its last argument).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from bridge.ir.source import SourceRange
 
 __all__ = [
     "Apply", "Assert", "Assign", "AugAssign", "BinOp", "Break", "ClassDef", "Clause", "Const", "Continue", "Def",
-    "Delete", "DictComp", "DictLit", "Dots", "Emit", "Expr", "ExprStmt", "For", "If", "Import", "Keyword", "ListComp", "ListLit", "Literal",
-    "Param", "Pass", "Raise", "Return", "Select", "SliceExpr", "Starred", "Stmt", "StringLit", "Subscript", "Ternary",
+    "Delete", "DictComp", "DictLit", "Dots", "Emit", "Expr", "ExprStmt", "For", "If", "Import", "Inner", "Keyword",
+    "ListComp", "ListLit", "Literal", "Param", "Pass", "Raise", "Return", "Select", "SliceExpr", "Starred", "Stmt", "StringLit", "Subscript", "Ternary",
     "Tree", "TupleLit", "UnaryOp", "Var", "Walrus", "While", "With", "merged",
 ]  # fmt: skip
 
@@ -419,9 +419,12 @@ class With(Stmt):
 
 
 class Param(Tree):
-    """A parameter; ``type`` and ``default`` as written, None when absent. ``gathers``: it is ``*name``."""
+    """A parameter; ``type`` and ``default`` as written, None when absent.
 
-    __slots__ = ("default", "gathers", "kwarg_only", "name", "type")
+    ``gathers``: it is ``*name``; ``keywords``: it is ``**name``.
+    """
+
+    __slots__ = ("default", "gathers", "keywords", "kwarg_only", "name", "type")
 
     def __init__(
         self,
@@ -431,31 +434,58 @@ class Param(Tree):
         default: Expr | None = None,
         kwarg_only: bool = False,
         gathers: bool = False,
+        keywords: bool = False,
     ) -> None:
         super().__init__(range)
         self.name, self.type, self.default = name, type, default
-        self.kwarg_only, self.gathers = kwarg_only, gathers
+        self.kwarg_only, self.gathers, self.keywords = kwarg_only, gathers, keywords
+
+    def typed(self, type: Expr | None) -> Param:
+        """The same parameter with another annotation."""
+        return Param(self.range, self.name, type, self.default, self.kwarg_only, self.gathers, self.keywords)
 
 
 class Def(Stmt):
-    """A function definition."""
+    """A function definition.
 
-    __slots__ = ("body", "name", "name_range", "params", "returns")
+    ``locals`` are the names that its body assigns (none are known of a printed program); ``nonlocals`` those of them that
+    are variables of the function around it.
+    """
+
+    __slots__ = ("body", "locals", "name", "name_range", "nonlocals", "params", "returns")
 
     def __init__(
-        self, range: SourceRange, name: str, params: list[Param], returns: Expr | None, body: list[Stmt]
+        self,
+        range: SourceRange,
+        name: str,
+        params: list[Param],
+        returns: Expr | None,
+        body: list[Stmt],
+        locals: frozenset[str] = frozenset(),
+        nonlocals: Sequence[str] = (),
     ) -> None:
         super().__init__(range, *params, *body)
         self.name, self.name_range = name, range
         self.params, self.returns, self.body = params, returns, body
+        self.locals, self.nonlocals = locals, tuple(nonlocals)
 
     def renamed(self, name: str) -> Def:
         """The same definition under another name."""
-        return Def(self.name_range, name, self.params, self.returns, self.body)
+        return Def(self.name_range, name, self.params, self.returns, self.body, self.locals, self.nonlocals)
 
     def with_signature(self, params: list[Param], returns: Expr | None) -> Def:
         """The same body with another declaration."""
-        return Def(self.name_range, self.name, params, returns, self.body)
+        return Def(self.name_range, self.name, params, returns, self.body, self.locals, self.nonlocals)
+
+
+class Inner(Expr):
+    """A function defined inside another (as the value of its name), or a lambda."""
+
+    __slots__ = ("definition",)
+
+    def __init__(self, range: SourceRange, definition: Def) -> None:
+        super().__init__(range)
+        self.definition = definition
 
 
 class ClassDef(Stmt):

@@ -56,5 +56,5 @@ def with_type_comment(d: X.Def, line: str) -> X.Def:
         )
     params = list(d.params[:skip])
     for p, t in zip(d.params[skip:], types, strict=True):
-        params.append(X.Param(p.range, p.name, t, p.default, p.kwarg_only, p.gathers))
+        params.append(p.typed(t))
     return d.with_signature(params, parse_expression(result.strip()) if arrow else d.returns)

@@ -266,6 +266,13 @@ class RangeValue(SugaredValue):
         args = [index, self.start, self.step]
         return SimpleValue(matching.insert(m.graph, "aten::__derive_index", args, range=range))
 
+    def over(self, start: Value, end: Value, step: Value) -> RangeValue:
+        """The same range over other values."""
+        made = object.__new__(RangeValue)
+        made.start, made.end, made.step = start, end, step
+        made.only_end, made.static = self.only_end, self.static
+        return made
+
     def reversed(self, range: SourceRange, m: EmitterCore) -> RangeValue:
         """The same numbers from the last to the first."""
         zero, one = insert_constant(m.graph, 0, range), insert_constant(m.graph, 1, range)
