@@ -72,13 +72,14 @@ def rows(*values: list[float]) -> Any:
 
 def load(name: str, folder: Path) -> tuple[Any, list[tuple[Any, ...]]]:
     """The program's ``f`` and the argument lists."""
-    path = folder / "beyond_program.py"
+    module_name = f"beyond_program{list(PROGRAMS).index(name)}"  # classes are known by their module's name
+    path = folder / f"{module_name}.py"
     path.write_text(PRELUDE + PROGRAMS[name].source + "\n", encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("beyond_program", path)
+    spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["beyond_program"] = module
+    sys.modules[module_name] = module
     spec.loader.exec_module(module)
     inputs = eval(f"[{PROGRAMS[name].inputs},]", {"t": t, "rows": rows, **vars(module)})
     return module.f, inputs
