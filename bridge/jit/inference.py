@@ -30,20 +30,25 @@ def tensor_type(tensor: Any) -> T.TensorType:
     return T.TensorType(by_numpy(a.dtype), a.shape, strides, bool(getattr(tensor, "requires_grad", False)), "cpu")
 
 
+#: A class of the same name as another (a module that is loaded again) is another enum.
+_enums: dict[type[enum.Enum], T.EnumType] = {}
+
+
 def enum_type(python_class: type[enum.Enum]) -> T.EnumType:
     """The type of an enum's members."""
     from bridge.jit.names import python_cu, qualified_name
 
-    name = qualified_name(python_class)
-    known = python_cu.types.get(name)
-    if isinstance(known, T.EnumType) and known.python is python_class:
+    known = _enums.get(python_class)
+    if known is not None:
         return known
+    name = qualified_name(python_class)
     members = [(m.name, m.value) for m in python_class]
     value_types = {infer_type(v) for _, v in members}
     if len(value_types) != 1:
         raise CannotInfer(f"Enum class '{python_class.__name__}' has values of several types")
     made = T.EnumType(python_cu.unique_name(name), value_types.pop(), members, python_class)
     python_cu.add_type(made.name, made)
+    _enums[python_class] = made
     return made
 
 

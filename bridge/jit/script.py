@@ -170,7 +170,7 @@ def compile_overloads(fn: Any) -> list[Function] | None:
 def _signature_of_texts(body: X.Def, arguments: list[str], result: str) -> tuple[list[X.Param], X.Expr]:
     """The parameters of a definition with types given as texts."""
     both = zip(body.params, arguments, strict=True)
-    params = [X.Param(p.range, p.name, parse_expression(t), p.default, p.kwarg_only, p.gathers) for p, t in both]
+    params = [p.typed(parse_expression(t)) for p, t in both]
     return params, parse_expression(result)
 
 
