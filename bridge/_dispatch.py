@@ -160,6 +160,8 @@ def _execute(plan: Plan, args: Sequence[Any]) -> Any:
         if record and wrapped is not args[max(source, 0)]:
             _record(plan, args, wrapped if type(wrapped) is list else [wrapped])
         return wrapped
+    if not plan.results:
+        return ()
     wrapped_all = [_wrap(how, s, r, args, plan) for (how, s), r in zip(plan.results, result, strict=True)]
     if record:
         _record(plan, args, wrapped_all)

@@ -79,7 +79,7 @@ def _operator(p: Program, n: Node) -> Step:
     if o is None:
         return _writing_out(p, n) or _missing(n)
     execute = o.run if o.composite or o.kernel is None else o.kernel
-    if not _has_tensors(o):
+    if not _has_tensors(o) or any(a.writes and isinstance(a.type, T.ListType) for a in o.schema.arguments):
         return _call_of(p, n, execute)
     ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
     if len(outs) == 1:
@@ -449,7 +449,10 @@ def raised_as(kind: type[Exception], base: type[Exception] = Error) -> type[Exce
 
 def _both(kind: type[Exception], base: type[Exception]) -> type[Exception]:
     try:
-        return type(kind.__name__, (base, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+        return type(kind.__name__, (base, kind), {
+            "__module__": kind.__module__, "__doc__": kind.__doc__,
+            **({"__str__": BaseException.__str__} if issubclass(kind, KeyError) else {}),  # a KeyError quotes its text
+        })  # fmt: skip
     except TypeError:  # their layouts do not go together
         return kind
 

@@ -1,5 +1,7 @@
 """What crosses between Python and a program: lists, dicts, class instances, futures, exceptions."""
 
+import copy
+import io
 import typing
 from typing import Any, Optional
 
@@ -283,3 +285,125 @@ def pick(x: torch.Tensor, i: int) -> torch.Tensor:
 def test_what_fails_on_onnxruntime_is_said_in_our_words() -> None:
     with pytest.raises(IndexError, match=r"select\(\): index 4 out of range for tensor of size \[3\] at dimension 0"):
         pick(torch.ones(3), 4)
+
+
+@torch.jit.script
+def changed() -> tuple[list[int], dict[str, int], int]:
+    a = [4, 1, 2, 1]
+    b = a
+    a.remove(1)
+    a.sort()
+    table = {"x": 1}
+    table.update({"y": 2})
+    return b, table, len(a)
+
+
+@torch.jit.script
+def without(a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
+    found = [a, b, a]
+    found.remove(a)
+    return found
+
+
+@torch.jit.script
+def looked_up(table: dict[int, int], key: int) -> tuple[int, bool, int, dict[int, int]]:
+    table[key] = table.get(key, 9) + 1
+    return table.get(key, -1), key in table, table.setdefault(key + 100, 5), table
+
+
+@torch.jit.script
+def repeated(a: torch.Tensor, n: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return a.repeat_interleave(n), torch.repeat_interleave(n)
+
+
+def test_containers_that_are_written_to() -> None:
+    assert changed() == ([1, 2, 4], {"x": 1, "y": 2}, 3)
+    assert [t.item() for t in without(torch.ones(1), torch.zeros(1))] == [0, 1]
+    assert looked_up({1: 2, 3: 4}, 3) == (5, True, 5, {1: 2, 3: 5, 103: 5})
+    assert looked_up({1: 2}, 3) == (10, True, 5, {1: 2, 3: 10, 103: 5})
+    first, second = repeated(torch.tensor([5, 7]), torch.tensor([2, 1]))
+    assert (first.tolist(), second.tolist()) == ([5, 5, 7], [0, 0, 1])
+
+
+@torch.jit.script
+def fails(table: dict[str, int], n: int) -> int:
+    return divmod(n, 0)[0] if n > 0 else table["missing"]
+
+
+def test_errors_of_operators() -> None:
+    with pytest.raises(RuntimeError, match="KeyError: missing"):
+        fails({}, 0)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: integer division or modulo by zero"):
+        fails({}, 1)
+
+
+class Plus(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+def doubles(self: Any, input: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    return (input[0] * 2,)
+
+
+def squares(self: Any, input: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+    return output * output
+
+
+def test_hooks_of_the_outermost_module_run() -> None:
+    m = Plus()
+    for _ in range(2):
+        m.register_forward_pre_hook(doubles)
+        m.register_forward_hook(squares)
+    scripted = torch.jit.script(m)
+    x = torch.tensor([3.0])
+    assert scripted(x).item() == m(x).item() == 13.0**4
+    assert scripted.forward(x).item() == 4
+    buffer = io.BytesIO()
+    torch.jit.save(scripted, buffer)
+    buffer.seek(0)
+    assert torch.jit.load(buffer)(x).item() == copy.deepcopy(scripted)(x).item() == 13.0**4
+    with pytest.raises(RuntimeError, match="hooks of the outermost module, Plus"):
+        torch.onnx.export(scripted, (x,))
+    assert torch.onnx.export(scripted.forward, (x,)) is not None
+
+
+def _wrong_inner(self: Any, input: tuple[int]) -> None: ...
+def _too_many(self: Any, input: tuple[torch.Tensor], more: int) -> None: ...
+def _no_tuple(self: Any, input: torch.Tensor) -> None: ...
+def _wrong_result(self: Any, input: tuple[torch.Tensor]) -> int:
+    return 1
+
+
+def _no_annotation(self: Any, input: tuple[torch.Tensor]):  # type: ignore[no-untyped-def]
+    return input
+
+
+def _two(self: Any, input: tuple[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    return input[0], input[0]
+
+
+def _wrong_output(self: Any, input: tuple[torch.Tensor], output: int) -> int:
+    return output
+
+
+@pytest.mark.parametrize(
+    ("hook", "text"),
+    [
+        (
+            _wrong_inner,
+            r"Pre-hook '_wrong_inner' on module 'Plus' has the wrong inner types for the input tuple argument",
+        ),
+        (_too_many, "was expected to only have exactly 2 inputs but it had 3 inputs"),
+        (_no_tuple, "expected the input argument to be typed as a Tuple but found type: 'Tensor' instead"),
+        (_wrong_result, "returned the wrong type of: 'int'"),
+        (_no_annotation, "is missing a return annotation"),
+        (_two, "The returned tuple contains the wrong number of contained types"),
+        (_wrong_output, "Hook '_wrong_output' on module 'Plus' has the wrong type for the output argument"),
+    ],
+)
+def test_hooks_that_do_not_fit(hook: Any, text: str) -> None:
+    m = Plus()
+    (m.register_forward_hook if hook is _wrong_output else m.register_forward_pre_hook)(hook)
+    with pytest.raises(RuntimeError, match=text):
+        torch.jit.script(m)

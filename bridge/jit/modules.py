@@ -16,6 +16,7 @@ from bridge.ir.classes import InterfaceType, ScriptObject
 from bridge.ir.graph import Graph
 from bridge.jit.concrete import ConcreteType, from_class_type
 from bridge.jit.functions import ConstMap, ScriptFunction, ScriptMethod
+from bridge.jit.hooks import attach_hooks, check_names
 from bridge.jit.values import CastError, into, out_of
 from bridge.nn import Module
 from bridge.pytorch.programs import is_program, taken_over
@@ -219,6 +220,8 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
         made.__dict__["_buffers"] = _Slots(held, parameters=False)
         made.__dict__["_modules"] = _Submodules(held, made.__dict__["_modules"])
         made.__dict__["_initializing"] = False
+        if held.type.hooks or held.type.pre_hooks:
+            attach_hooks(made, held.type)
         return made
 
     # -- attributes ---------------------------------------------------------------------------------------------
@@ -371,6 +374,7 @@ def create_script_module(
 
         return script_for_interface(sub, sub_type)
 
+    check_names(module)
     made = instantiate(module, concrete, make_sub)
     if not concrete.compiled:
         concrete.compiled = True
@@ -379,6 +383,8 @@ def create_script_module(
         except BaseException:
             concrete.compiled = False
             raise
+        if concrete.hooks or concrete.pre_hooks:
+            attach_hooks(made, concrete.jit_type)  # a later module of the class finds them there
     held: ScriptObject = made.__dict__["_c"]
     for name, function in held.type.methods.items():
         if not name.startswith("_") and name != "forward" and hasattr(RecursiveScriptModule, name):

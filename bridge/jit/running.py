@@ -78,7 +78,10 @@ def _as_runtime_error(error: Exception) -> Exception:
         return error
     from bridge.ir.interpreter_steps import raised_as
 
-    made = raised_as(type(error), RuntimeError)(*error.args).with_traceback(error.__traceback__)
+    args = error.args
+    if type(error) in (KeyError, ZeroDivisionError):
+        args = (f"{type(error).__name__}: {args[0] if args else ''}",)
+    made = raised_as(type(error), RuntimeError)(*args).with_traceback(error.__traceback__)
     for note in getattr(error, "__notes__", ()):
         made.add_note(note)
     return made

@@ -20,6 +20,7 @@ from bridge.ir.source import SourceRange
 from bridge.jit import decorators
 from bridge.jit.bases import is_base, module_bases
 from bridge.jit.concrete import ConcreteType
+from bridge.jit.hooks import define_hooks
 from bridge.jit.resolve import ClosureResolver, NamesResolver, PythonValue, python_to_sugared
 from bridge.jit.sources import default_values, definition_of
 
@@ -177,7 +178,7 @@ def compile_methods(module: Any, concrete: ConcreteType) -> None:
         f = compile_function(d, ClosureResolver(fn), f"{t.name}.{name}", self=this, defaults=default_values(fn))
         functions.append(t.add_method(f))
     _ensure(t, functions)
-    _define_hooks(concrete)
+    define_hooks(concrete, lambda: LiveModule(concrete))
     _define_container_methods(module, concrete)
 
 
@@ -241,27 +242,6 @@ def _declare_overloads(module: Any, concrete: ConcreteType) -> list[Function]:
             names.append(merged.name)
         concrete.overloads[name] = names
     return functions
-
-
-def _define_hooks(concrete: ConcreteType) -> None:
-    t = concrete.jit_type
-    for hooks, into in ((concrete.hooks, t.hooks), (concrete.pre_hooks, t.pre_hooks)):
-        made: dict[Any, Function] = {}
-        for hook in hooks:
-            f = made.get(hook)
-            if f is None:
-                if hook.__name__ in t.methods:
-                    raise RuntimeError(
-                        f"Can't define hook: {hook.__name__} on class: {t.name} because a method or hook with that name "
-                        "already exists."
-                    )
-                d = definition_of(hook)
-                this = ModuleSelf(LiveModule(concrete))
-                name = f"{t.name}.{hook.__name__}"
-                f = compile_function(d, ClosureResolver(hook), name, self=this, defaults=default_values(hook))
-                made[hook] = f
-            into.append(f)
-            f.ensure_defined()
 
 
 def _define_container_methods(module: Any, concrete: ConcreteType) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bridge.ir.errors import UnsupportedError
 from bridge.onnx.program import OnnxProgram
 from bridge.onnx.written import written_model
 from bridge.version import __version__
@@ -97,6 +98,11 @@ def entry_of(model: Any) -> tuple[ScriptObject | None, Function]:
     if isinstance(model, ScriptMethod):
         return model.owner, model._function
     method = model._method("forward")
+    if method.owner.type.hooks or method.owner.type.pre_hooks:
+        raise UnsupportedError(
+            f"the hooks of the outermost module, {model.original_name}, do not go into the model: export a module whose forward "
+            "calls it, or its method 'forward'"
+        )
     return method.owner, method._function
 
 

@@ -228,7 +228,7 @@ def set_item(m: Machine, node: Node) -> Abstract:
     cell, content = _list(m, node)
     x = m.get(node.inputs[2])
     if isinstance(content, dict):
-        m.heap[cell] = {**content, m.get(node.inputs[1]): x}
+        m.heap[cell] = {**content, _known_key(m, node): x}
         return cell if node.outputs else []
     i = m.get(node.inputs[1])
     if isinstance(content, tuple) and isinstance(i, int):
@@ -429,9 +429,16 @@ def dict_question(m: Machine, node: Node) -> Abstract:
         return lower_operator(m, node)
     kind, content = node.kind.partition("::")[2], found[1]
     if kind == "__contains__":
-        return m.get(node.inputs[1]) in content
+        return _known_key(m, node) in content
     if kind == "get":
         default = m.get(node.inputs[2]) if len(node.inputs) > 2 else None
-        return content.get(m.get(node.inputs[1]), default)
+        return content.get(_known_key(m, node), default)
     items: list[Any] = list({"keys": content, "values": content.values(), "items": content.items()}[kind])
     return m.new_cell(node.output.type, tuple(items))
+
+
+def _known_key(m: Machine, node: Node) -> Any:
+    key = m.get(node.inputs[1])
+    if not isinstance(key, bool | int | float | str):
+        raise LoweringError("the key of a dict must be known when the model is exported", node.range)
+    return key

@@ -52,6 +52,8 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     if found is not NotImplemented:
         return found
     values = o.complete([plain(m, a) for a in args])
+    if o.schema.is_mutable and isinstance(args[0], Cell):
+        return _change_known(m, node, o, args[0], values)
     if not o.side_effect and _is_static(values) and _folds(o, values):
         return wrap_static(m, o.run(*values), node.outputs[0].type if node.outputs else T.NONE)
     if o.side_effect and m.program.hosted and not _is_idle(o, values):
@@ -68,6 +70,22 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     elif isinstance(result, Run) and any(result is v for v in values):
         result = result.another()  # a tensor of its own, which may be written to
     return result
+
+
+def _change_known(m: Machine, node: Node, o: Operator, cell: Cell, values: list[Any]) -> Abstract:
+    """What writes to a list or dict of known numbers or texts is done now, on a copy that becomes the content."""
+    content = m.content(cell)
+    known = content.values() if isinstance(content, dict) else content if isinstance(content, tuple) else [cell]
+    if o.kernel is None or not _is_static(values) or not all(isinstance(v, bool | int | float | str) for v in known):
+        raise LoweringError(
+            f"{o.schema.name} changes a list or dict that is not known when the model is exported", node.range
+        )
+    changed = dict(content) if isinstance(content, dict) else list(content)
+    result = o.run(changed, *values[1:])
+    m.heap[cell] = changed if isinstance(changed, dict) else tuple(changed)
+    if result is changed:
+        return cell
+    return wrap_static(m, result, node.outputs[0].type) if node.outputs else []
 
 
 def _is_idle(o: Operator, values: Sequence[Any]) -> bool:

@@ -333,6 +333,8 @@ def _try_schema(
         else:
             raise _Failure(f"Argument {arg.name} not provided.")
         inputs.append(_match_argument(arg, graph, range, given, conversions, env))
+    if self is not None:
+        raise _Failure("Provided self argument not used in schema.")
     if schema.is_vararg:
         inputs += [a.get(graph) for a in args[used:]]
         used = len(args)

@@ -154,14 +154,16 @@ class Sources:
             attribute.is_parameter = attribute.name in flags.get("__parameters__", ())
             attribute.is_buffer = attribute.name in flags.get("__buffers__", ())
         self.unit.add_type(cls.name, cls)
+        hooks: dict[str, Function] = {}
         for method in definition.methods():
             function = self._compile(method, file, f"{cls.name}.{method.name}", cls)
-            if method.name in flags.get("__forward_hooks__", ()):
-                cls.hooks.append(function)
-            elif method.name in flags.get("__forward_pre_hooks__", ()):
-                cls.pre_hooks.append(function)
+            if any(method.name in flags.get(f, ()) for f in ("__forward_hooks__", "__forward_pre_hooks__")):
+                hooks[method.name] = function
             else:
                 file.guarded(cls.add_method, function)
+        # They run in the order of the lists, which may name one more than once.
+        cls.hooks += [hooks[n] for n in flags.get("__forward_hooks__", ()) if n in hooks]
+        cls.pre_hooks += [hooks[n] for n in flags.get("__forward_pre_hooks__", ()) if n in hooks]
 
     def _class_assignment(
         self, cls: ClassType, statement: tree.Assign, flags: dict[str, list[str]], file: _File
