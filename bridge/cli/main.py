@@ -36,10 +36,10 @@ class _Commands(click.Group):
         except Exception as e:
             if debug:
                 raise
-            _fail(_say(e), 1)
+            _fail(say(e), 1)
 
 
-def _say(e: Exception) -> str:
+def say(e: Exception) -> str:
     from bridge.ir.errors import BridgeError
 
     if isinstance(e, FileNotFoundError | IsADirectoryError | PermissionError) and e.filename:

@@ -48,14 +48,14 @@ def using(names: Sequence[Provider] | str | None) -> Iterator[None]:
     Short names do (``"CUDA"``). Raises ProviderError for one that is not installed.
     """
     wanted: Sequence[Provider] = [names] if isinstance(names, str) else names or [CPU]
-    token = _chosen.set(tuple(_full_name(n) for n in wanted))
+    token = _chosen.set(tuple(full_name(n) for n in wanted))
     try:
         yield
     finally:
         _chosen.reset(token)
 
 
-def _full_name(provider: Provider) -> Provider:
+def full_name(provider: Provider) -> Provider:
     name, options = (provider, None) if isinstance(provider, str) else provider
     known = providers()
     found = next((k for k in known if name.lower() in (k.lower(), k.lower().removesuffix("executionprovider"))), None)
@@ -86,7 +86,7 @@ def open_session(
         asked_for = chosen()
     else:
         asked_for = [providers] if isinstance(providers, str) else providers
-    wanted = [_full_name(p) for p in asked_for]
+    wanted = [full_name(p) for p in asked_for]
     names = [p if isinstance(p, str) else p[0] for p in wanted]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4 if quiet else 3  # what it warns of (an initializer without use) is known here
