@@ -142,6 +142,85 @@ def a_row_written(x, n: int):
     return y, x
 
 
+def two_buffers(x, n: int):
+    now = x * 2
+    for i in range(n):
+        new = now.clone()
+        new[0] = new[0] + i
+        now = new
+    return now, x
+
+
+def two_buffers_that_survive(x, n: int):
+    before = x * 2
+    now = x + 0
+    for i in range(n):
+        new = torch.zeros_like(now)
+        new[0] = now[0] + before[1] + i
+        before = now
+        now = new
+    return now, before
+
+
+def two_buffers_in_two_loops(x, n: int):
+    row = x + 0
+    for i in range(n):
+        new = row * 2
+        for j in range(i):
+            other = new + 1
+            other[1] = j
+            new = other
+        new[0] += 1
+        row = new
+    return row, x
+
+
+def written_a_round_later(x, n: int):
+    first = x * 2
+    second = first
+    for _i in range(n):
+        new = x + 0
+        first.add_(1)
+        second = first
+        first = new
+    return first, second
+
+
+def both_names_are_the_last(x, n: int):
+    first = x * 2
+    second = x * 3
+    for _i in range(n):
+        first.add_(second.sum())
+        new = x + 0
+        first = new
+        second = new
+    return first, second
+
+
+def both_names_are_used(x, n: int):
+    first = x * 2
+    second = x * 3
+    total = x + 0
+    for _i in range(n):
+        first.add_(1)
+        total = total + second
+        new = x + 0
+        first = new
+        second = new
+    return total, second
+
+
+def written_a_round_later_in_a_list(x, n: int):
+    held = [x * 2]
+    now = x + 0
+    for i in range(n):
+        now.add_(i)
+        new = x * 5
+        held.append(new)
+        now = new
+    return held[-1], held[0]
+
+
 REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (taken_by_a_branch, ESCAPES),
     (written_through_the_branch, ESCAPES),
@@ -153,12 +232,19 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (taken_by_a_loop, TRIPS),
     (carried_by_a_loop, TRIPS),
     (swapped_by_a_loop, TRIPS),
+    (both_names_are_used, TRIPS),
+    (written_a_round_later_in_a_list, TRIPS),
 ]
 EXPORTED = [
     (two_fresh_values, ESCAPES),
     (another_name_in_a_loop, TRIPS),
     (an_accumulator, TRIPS),
     (a_row_written, TRIPS),
+    (two_buffers, TRIPS),
+    (two_buffers_that_survive, TRIPS),
+    (two_buffers_in_two_loops, TRIPS),
+    (both_names_are_the_last, TRIPS),
+    (written_a_round_later, TRIPS),
 ]
 
 

@@ -137,7 +137,7 @@ class _Sharing:
         body = n.blocks[0]
         for p, first, again in zip(body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True):
             if _relevant(p):
-                self._give(p, self._of(first, again), p)
+                self._give(p, self._of(first) | _earlier(self._of(again), body), p)
         self._block(body)
         for o, first, again in zip(n.outputs, n.inputs[2:], body.outputs[1:], strict=True):
             if _relevant(o):
@@ -153,7 +153,8 @@ class _Sharing:
             self._give(n.outputs[0], self._of(n.inputs[0]), self.bases.get(n.inputs[0], n.inputs[0]))
             return
         if n.kind in ("aten::append", "aten::insert", "aten::_set_item", "aten::extend"):
-            self._give(n.inputs[0], self._of(*n.inputs), self.bases.get(n.inputs[0], n.inputs[0]))
+            held = self._of(*n.inputs)  # now and, where this is in a loop, from here on
+            self._give(n.inputs[0], held | _earlier(held), self.bases.get(n.inputs[0], n.inputs[0]))
         view_of = _viewed(n)
         for i, o in enumerate(n.outputs):
             if not _relevant(o):
@@ -168,6 +169,13 @@ class _Sharing:
                 self._give(o, self._of(*n.inputs) or frozenset((o,)), o)
             else:
                 self._give(o, frozenset((o,)), o)
+
+
+def _earlier(origins: Origins, body: Block | None = None) -> Origins:
+    """The origins as a later round of the loop sees them: what the body makes is another tensor in every round."""
+    return frozenset(
+        ("earlier", o) if isinstance(o, Value) and (body is None or _inside(o.node, body)) else o for o in origins
+    )
 
 
 def _takes_out(n: Node) -> bool:

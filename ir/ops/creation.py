@@ -366,7 +366,10 @@ def _data_types(call: Call) -> Results:
     t, depth = _nested(call.types[name])
     kinds = {INT: by_name("int64"), BOOL: by_name("bool"), FLOAT: default_dtype(), COMPLEX: by_name("complex64")}
     if isinstance(t, TensorType):
-        return result(dtype_argument(call, t.dtype), t.dims if depth == 0 else None)
+        dtype = t.dtype
+        if not isinstance(call.schema.arguments[0].type, TensorType) and dtype is by_name("float64"):
+            dtype = default_dtype()  # a list of Python floats, which a model holds as a tensor
+        return result(dtype_argument(call, dtype), t.dims if depth == 0 else None)
     length = len(value) if depth == 1 and isinstance(value, list | tuple) else None
     dims: list[Any] = [None] * depth
     if depth == 1:
