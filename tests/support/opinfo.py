@@ -32,6 +32,8 @@ _RANDOM = frozenset(
     "nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d nn.functional.rrelu native_dropout_backward "
     "svd_lowrank pca_lowrank nn.functional.scaled_dot_product_attention_dropout".split()
 )
+#: Operators whose indices may be those of any of several equal elements.
+_TIES = frozenset("topk sort msort argsort kthvalue median nanmedian mode".split())
 _REFLECTED = {
     "__radd__": "+", "__rsub__": "-", "__rmul__": "*", "__rdiv__": "/", "__rmod__": "%", "__rpow__": "**",
     "__rand__": "&", "__ror__": "|", "__rxor__": "^", "__rmatmul__": "@",
@@ -50,7 +52,8 @@ class Case:
         self.name, self.dtype, self.number, self.arrays = name, dtype, number, arrays
         arguments = ", ".join(f"x{i}: Tensor" for i in range(len(arrays)))
         self.source = f"def f({arguments}):\n    return {expression}\n"
-        self.random = name.partition("/")[0] in _RANDOM
+        plain = name.partition("/")[0].partition(".method")[0].partition(".inplace")[0]
+        self.random, self.ties = plain in _RANDOM, plain in _TIES
 
     def function(self, module: Any) -> Any:
         """The program, written for ``torch`` or ``bridge``."""
@@ -189,7 +192,7 @@ def outcomes(case: Case) -> dict[str, str] | None:
             wanted = _plain(theirs(*[torch.from_numpy(a.copy()) for a in case.arrays]))
         except (Exception, Unspeakable):
             return None
-        compare = _same_types if case.random else _same
+        compare = _same_types if case.random else _same_values if case.ties else _same
         ours = case.function(bridge)
         found = {"eager": _stage(lambda: compare(_plain(ours(*_inputs(case))), wanted))}
         found |= _scripted(case, theirs, ours, wanted, compare)
@@ -240,7 +243,8 @@ def _exported(program: Any, case: Case) -> Any:
     session = ort.InferenceSession(model.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [i.name for i in session.get_inputs()]
     outs = session.run(None, dict(zip(names, case.arrays, strict=True)))
-    return outs[: len(outs) - ("error" in [o.name for o in session.get_outputs()])]
+    found = outs[: len(outs) - ("error" in [o.name for o in session.get_outputs()])]
+    return [x for v in found for x in (v if isinstance(v, list) else [v])]
 
 
 def _plain(v: Any) -> list[Any]:
@@ -251,7 +255,7 @@ def _plain(v: Any) -> list[Any]:
                 raise Unspeakable
             v = v.detach().resolve_conj().resolve_neg()
         else:
-            v = v.detach()
+            v = v.detach().resolve_conj()
         return [np.asarray(v.numpy())]
     if isinstance(v, list | tuple):
         return [x for w in v for x in _plain(w)]
@@ -260,7 +264,7 @@ def _plain(v: Any) -> list[Any]:
     raise Unspeakable
 
 
-_TOLERANCE = {"float32": (5e-4, 5e-5), "complex64": (5e-4, 5e-5), "float16": (2e-2, 2e-2), "float64": (1e-6, 1e-7), "complex128": (1e-6, 1e-7)}  # fmt: skip
+_TOLERANCE = {"float32": (5e-4, 5e-5), "complex64": (5e-4, 5e-5), "float16": (3e-2, 6e-2), "float64": (1e-6, 1e-7), "complex128": (1e-6, 1e-7)}  # fmt: skip
 
 
 def _same_types(found: list[Any], wanted: list[Any]) -> str:
@@ -270,6 +274,11 @@ def _same_types(found: list[Any], wanted: list[Any]) -> str:
         if f.dtype != w.dtype or f.shape != w.shape:
             return f"WRONG: {f.dtype}{list(f.shape)} for {w.dtype}{list(w.shape)}"
     return "ok"
+
+
+def _same_values(found: list[Any], wanted: list[Any]) -> str:
+    types = _same_types(found, wanted)
+    return types if types != "ok" else _same(*([x for x in v if x.dtype != np.int64 or len(v) == 1] for v in (found, wanted)))
 
 
 def _same(found: list[Any], wanted: list[Any]) -> str:
