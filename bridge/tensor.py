@@ -465,7 +465,13 @@ class Tensor:
         return self.to(dtype_of(dtype))
 
     def cpu(self) -> Tensor:
-        return self
+        """The tensor itself; what a trace records of it is a conversion, as in torch."""
+        from bridge import _dispatch
+
+        if _dispatch.tracer is None:
+            return self
+        options = [self, self.dtype.code, 0, "cpu", None, False, False, None]
+        return _dispatch.call_overload("aten::to.dtype_layout", options)  # type: ignore[no-any-return]
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
         raise RuntimeError("Tensors live on the CPU; choose an execution provider for captured programs instead")

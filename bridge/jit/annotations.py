@@ -147,7 +147,7 @@ def named_tuple_type(cls: type) -> T.TupleType:
 
     name = qualified_name(cls)
     known = python_cu.types.get(name)
-    annotations = inspect.get_annotations(cls)
+    annotations = inspect.get_annotations(cls) or inspect.get_annotations(cls.__base__ or cls)
     fields: tuple[str, ...] = cls._fields  # type: ignore[attr-defined]
     module = inspect.getmodule(cls)
     names = vars(module) if module is not None else {}

@@ -17,6 +17,6 @@ __all__ += modules.__all__
 
 
 def __getattr__(name: str) -> Any:
-    if name == "functional":
-        return importlib.import_module("bridge.nn.functional")
+    if name in ("functional", "utils"):
+        return importlib.import_module(f"bridge.nn.{name}")
     raise AttributeError(f"module 'bridge.nn' has no attribute '{name}'")

@@ -30,7 +30,7 @@ from bridge.ir.registry import Operator, Unsupported, overloads
 from bridge.ir.rules import UNKNOWN, Call, Results, result
 from bridge.ir.types import ListType, OptionalType, TensorType, Type
 
-__all__ = ["Steps", "composite", "lowered_as", "typed_as"]
+__all__ = ["Steps", "composite", "lower_steps", "lowered_as", "typed_as"]
 
 Definition = Callable[..., Any]
 
@@ -188,8 +188,7 @@ class _Typing(Steps):
             if len(returns) == 1 and not isinstance(returns[0], TensorType | ListType):
                 return Number(self, None)
         else:
-            found = o.types(Call(o.schema, types, known))
-            returns = [found] if isinstance(found, Type) else list(found)
+            returns = _by_rule(o, types, known)
         made = [list(r.elements) if isinstance(r, T.TupleType) else r for r in returns]
         return made[0] if len(o.schema.returns) == 1 else tuple(made)
 
@@ -209,6 +208,20 @@ class _Typing(Steps):
             raise _NotKnown
         d: DType = x.dtype
         return d
+
+
+def _by_rule(o: Operator, types: dict[str, Type], known: dict[str, Any]) -> list[Type]:
+    """What the type rule of one step says."""
+    assert o.types is not None
+    try:
+        found = o.types(Call(o.schema, types, known))
+    except TypeError:  # the rule computes with sizes, of which some are only names here
+        found = o.types(Call(o.schema, types, {n: UNKNOWN if _named(v) else v for n, v in known.items()}))
+    return [found] if isinstance(found, Type) else list(found)
+
+
+def _named(v: Any) -> bool:
+    return any(map(_named, v)) if isinstance(v, list | tuple) else isinstance(v, str)
 
 
 def _type_of(v: Any) -> Type:
@@ -314,8 +327,7 @@ class _Lowering(Steps):
         if o.types is not None:
             types = {n: _lowered_type(v) for n, v in zip(names, args, strict=True)}
             known = {n: _lowered_known(v) for n, v in zip(names, args, strict=True)}
-            found = o.types(Call(o.schema, types, known))
-            results = [found] if isinstance(found, Type) else list(found)
+            results = _by_rule(o, types, known)
         made = lower_functional(self.e, _View(o.schema, dict(zip(names, plain, strict=True)), results), o)
         if len(o.schema.returns) == 1:
             return self._typed(made, results[0])
@@ -384,6 +396,11 @@ def lowered_as(definition: Definition) -> Callable[[Emitter, LoweredCall], Any]:
         return _without_numbers(found) if not isinstance(found, tuple) else tuple(map(_without_numbers, found))
 
     return lower
+
+
+def lower_steps(e: Emitter, definition: Definition, *values: Any) -> Any:
+    """The run-time result of a definition's steps on run-time values: for a part of a lowering."""
+    return _without_numbers(definition(_Lowering(e), *values))
 
 
 def _given(steps: _Lowering, v: Any, declared: Type) -> Any:

@@ -7,15 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._composite import lower_steps
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import ints, is_lowered, typed
 from bridge.ir.ops._samples import S, f4, f8, of
 from bridge.ir.ops._samples import ints as idx
-from bridge.ir.registry import unsupported
+from bridge.ir.ops.packed import present
 from bridge.ir.rules import Call, Results, result
 from bridge.ir.types import Dim, TensorType
+
+_INT32, _INT64 = by_name("int32"), by_name("int64")
 
 # -- one step ----------------------------------------------------------------------------------------------------------
 # A step takes what the input gives to the gates, the states, and a function from the hidden state to what it gives to the
@@ -285,7 +289,7 @@ def _stacked(e: Emitter, values: list[Any], axis: int = 0) -> Any:
     return values[0] if len(values) == 1 else e.op("Concat", *values, axis=axis, dims=(None,) * values[0].rank)
 
 
-def _layer_node(e: Emitter, kind: str, x: Any, own: list[list[Any]], states: list[Any]) -> Any:
+def _layer_node(e: Emitter, kind: str, x: Any, own: list[list[Any]], states: list[Any], lengths: Any) -> Any:
     """One layer, both directions: (T, N, directions · size) and the last states (directions, N, size)."""
     w = _stacked(e, [_reordered(e, kind, d[0]) for d in own])
     r = _stacked(e, [_reordered(e, kind, d[1]) for d in own])
@@ -300,7 +304,7 @@ def _layer_node(e: Emitter, kind: str, x: Any, own: list[list[Any]], states: lis
         attributes["activations"] = ["Relu"] * len(own)
     count = 1 + len(states)
     made = e.op(
-        _NODES[kind], x, w, r, b, None, *states, outputs=count, dtype=[x.dtype] * count, dims=None, **attributes
+        _NODES[kind], x, w, r, b, lengths, *states, outputs=count, dtype=[x.dtype] * count, dims=None, **attributes
     )
     y = e.op("Transpose", made[0], perm=[0, 2, 1, 3], dims=(x.dims[0], x.dims[1], len(own), size))
     y = e.op("Reshape", y, ints(0, 0, -1), dims=(x.dims[0], x.dims[1], len(own) * size))
@@ -309,23 +313,10 @@ def _layer_node(e: Emitter, kind: str, x: Any, own: list[list[Any]], states: lis
 
 def _lower_sequence(kind: str) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
-        x = call["input"]
-        states = list(call["hx"]) if isinstance(call["hx"], list | tuple) else [call["hx"]]
-        flags = [call[n] for n in ("has_biases", "num_layers", "train", "bidirectional", "batch_first", "dropout")]
-        params = call["params"]
-        if any(is_lowered(f) for f in flags) or not isinstance(params, list | tuple):
-            e.unsupported("the options and the list of weights of a recurrent layer must be known at export")
-        biases, layers, train, bidirectional, batch_first, dropout = flags
-        if train and dropout and layers > 1:
-            e.unsupported("dropout between recurrent layers is random in training; call eval() before exporting")
-        if x.dtype.name not in ("float16", "float32"):
-            e.unsupported(f"onnxruntime has no {_NODES[kind]} for {x.dtype.name}")
-        directions = 2 if bidirectional else 1
-        weights = _weights(params, biases, layers, directions)
-        if weights[0][4] is not None:
-            e.unsupported("ONNX's LSTM has no projection (proj_size)")
-        if any(w[1].dims is None or not isinstance(w[1].dims[1], int) for w in weights):
-            e.unsupported("the hidden size of a recurrent layer must be known when the model is exported")
+        x, batch_first = call["input"], call["batch_first"]
+        if is_lowered(batch_first):
+            e.unsupported("the options of a recurrent layer must be known at export")
+        states, weights, (layers, directions) = _settings(e, kind, call, x)
         if x.dims is None or len(x.dims) != 3:
             e.unsupported("a recurrent layer needs an input of three dimensions")
         return _lower_layers(e, kind, x, states, weights, (layers, directions, batch_first))
@@ -333,7 +324,54 @@ def _lower_sequence(kind: str) -> Any:
     return lower
 
 
-def _lower_layers(e: Emitter, kind: str, x: Any, states: list[Any], weights: Any, how: tuple[int, int, bool]) -> Any:
+def _settings(e: Emitter, kind: str, call: LoweredCall, x: Any) -> tuple[list[Any], list[list[Any]], tuple[int, int]]:
+    """The states, the weights by layer and direction, and the numbers of both. Refuses what ONNX cannot compute."""
+    states = list(call["hx"]) if isinstance(call["hx"], list | tuple) else [call["hx"]]
+    flags = [call[n] for n in ("has_biases", "num_layers", "train", "bidirectional", "dropout")]
+    params = call["params"]
+    if any(is_lowered(f) for f in flags) or not isinstance(params, list | tuple):
+        e.unsupported("the options and the list of weights of a recurrent layer must be known at export")
+    biases, layers, train, bidirectional, dropout = flags
+    if train and dropout and layers > 1:
+        e.unsupported("dropout between recurrent layers is random in training; call eval() before exporting")
+    if x.dtype.name not in ("float16", "float32"):
+        e.unsupported(f"onnxruntime has no {_NODES[kind]} for {x.dtype.name}")
+    directions = 2 if bidirectional else 1
+    weights = _weights(params, biases, layers, directions)
+    if weights[0][4] is not None:
+        e.unsupported("ONNX's LSTM has no projection (proj_size)")
+    if any(w[1].dims is None or not isinstance(w[1].dims[1], int) for w in weights):
+        e.unsupported("the hidden size of a recurrent layer must be known when the model is exported")
+    return states, weights, (layers, directions)
+
+
+def _lower_packed(kind: str) -> Any:
+    """Packed sequences: padded, through the layers with their lengths, and packed again."""
+
+    def lower(e: Emitter, call: LoweredCall) -> Any:
+        x = call["data"]
+        states, weights, (layers, directions) = _settings(e, kind, call, x)
+        found: list[Any] = []
+
+        def steps(t: Any, data: Any, sizes: Any) -> Any:
+            batch = t.item(t.select(sizes, 0, 0))
+            below, places = present(t, sizes, batch)
+            lengths = e.cast(t.sum(t._to_copy(below, dtype=_INT64.code), [0]), _INT32)
+            count, width = t.size(sizes, 0), t.size(data, 1)
+            flat = t.index_copy(t.full([batch * count, width], 0.0, dtype=t.dtype(data).code), 0, places, data)
+            padded = t.reshape(flat, [count, batch, width])
+            out, *last = _lower_layers(e, kind, padded, states, weights, (layers, directions, False), lengths)
+            found.extend(last)
+            return t.index_select(t.flatten(out, 0, 1), 0, places)
+
+        return (lower_steps(e, steps, x, call["batch_sizes"]), *found)
+
+    return lower
+
+
+def _lower_layers(
+    e: Emitter, kind: str, x: Any, states: list[Any], weights: Any, how: tuple[int, int, bool], lengths: Any = None
+) -> Any:
     layers, directions, batch_first = how
     if batch_first:
         x = e.op("Transpose", x, perm=[1, 0, 2], dims=(x.dims[1], x.dims[0], x.dims[2]))
@@ -344,7 +382,7 @@ def _lower_layers(e: Emitter, kind: str, x: Any, states: list[Any], weights: Any
         if layers > 1:
             bounds = (ints(low), ints(high), ints(0))
             own = [e.op("Slice", s, *bounds, dims=(directions, *[None] * 2)) for s in states]
-        x, ends = _layer_node(e, kind, x, weights[low:high], own)
+        x, ends = _layer_node(e, kind, x, weights[low:high], own, lengths)
         last.append(ends)
     if batch_first:
         x = e.op("Transpose", x, perm=[1, 0, 2], dims=(x.dims[1], x.dims[0], x.dims[2]))
@@ -399,15 +437,14 @@ def _sequence_samples(kind: str, gates: int) -> Any:
 
 
 def _packed_samples(kind: str, gates: int) -> Any:
-    def one(layers: int, both: bool) -> S:
+    def one(layers: int, both: bool, make: Any = f8) -> S:
         d = 2 if both else 1
-        hx = [f8(layers * d, 3, 4), f8(layers * d, 3, 4, seed=1)] if kind == "lstm" else f8(layers * d, 3, 4)
-        return S(f8(6, 3), idx(3, 2, 1), hx, _params(f8, gates, True, layers, d), True, layers, 0.0, False, both)
+        hx = [make(layers * d, 3, 4), make(layers * d, 3, 4, seed=1)] if kind == "lstm" else make(layers * d, 3, 4)
+        return S(make(6, 3), idx(3, 2, 1), hx, _params(make, gates, True, layers, d), True, layers, 0.0, False, both)
 
-    return of(one(1, False), one(2, True))
+    return of(one(1, False), one(2, True), one(2, True, f4))
 
 
-_PACKED = unsupported("packed sequences are not exported; give the recurrent layer a padded batch")
 for _kind, (_gates, _) in _STEPS.items():
     _hx = "Tensor[] hx" if _kind == "lstm" else "Tensor hx"
     _options = "Tensor[] params, bool has_biases, int num_layers, float dropout, bool train, bool bidirectional"
@@ -433,6 +470,6 @@ for _kind, (_gates, _) in _STEPS.items():
         _packed(_kind),
         composite=True,
         types=_sequence_types,
-        onnx=_PACKED,
+        onnx=_lower_packed(_kind),
         samples=_packed_samples(_kind, _gates),
     )

@@ -278,7 +278,11 @@ def _same_types(found: list[Any], wanted: list[Any]) -> str:
 
 def _same_values(found: list[Any], wanted: list[Any]) -> str:
     types = _same_types(found, wanted)
-    return types if types != "ok" else _same(*([x for x in v if x.dtype != np.int64 or len(v) == 1] for v in (found, wanted)))
+    return (
+        types
+        if types != "ok"
+        else _same(*([x for x in v if x.dtype != np.int64 or len(v) == 1] for v in (found, wanted)))
+    )
 
 
 def _same(found: list[Any], wanted: list[Any]) -> str:

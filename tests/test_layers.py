@@ -1,0 +1,117 @@
+"""Layers, one row each: what eager mode gives, a scripted layer exported to plain onnxruntime gives, for other sizes as well.
+
+With torch, their text and their results are torch's.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from support.onnx_runs import run_plain
+
+import bridge
+
+#: A layer, then inputs of two sizes. Arrays are given by shapes, numbers of sequences by their lengths.
+LAYERS: list[tuple[str, list[Any], list[Any]]] = [
+    ("nn.LSTM(3, 4)", [(5, 2, 3)], [(2, 3, 3)]),
+    ("nn.LSTM(3, 4, 2, bias=False, batch_first=True, bidirectional=True)", [(2, 5, 3)], [(3, 4, 3)]),
+    ("nn.GRU(3, 4, 2, bidirectional=True)", [(5, 2, 3)], [(2, 3, 3)]),
+    ("nn.RNN(3, 4, nonlinearity='relu', batch_first=True)", [(2, 5, 3)], [(3, 4, 3)]),
+    ("Packed(nn.LSTM(3, 4, bidirectional=True, batch_first=True))", [(2, 5, 3), [3, 5]], [(3, 4, 3), [1, 3, 2]]),
+    ("Packed(nn.GRU(3, 4, 2, batch_first=True))", [(2, 5, 3), [5, 2]], [(3, 4, 3), [2, 2, 3]]),
+    ("Packed(nn.RNN(3, 4, batch_first=True))", [(2, 5, 3), [5, 2]], [(3, 4, 3), [2, 2, 3]]),
+    ("nn.Upsample(size=(3, 7), mode='bilinear')", [(1, 2, 5, 4)], [(2, 1, 3, 3)]),
+]  # fmt: skip
+
+_SOURCE = """
+class Packed(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        y, h = self.layer(packed)
+        out, n = nn.utils.rnn.pad_packed_sequence(y, batch_first=True)
+        return out, n, h
+
+
+class Whole(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)
+"""
+
+
+def _made(torch: Any, expression: str) -> Any:
+    """The layer of that library, inside a module, with weights that follow from their names."""
+    file = f"<layers of {torch.__name__}>"
+    linecache.cache[file] = (len(_SOURCE), None, _SOURCE.splitlines(True), file)
+    names: dict[str, Any] = {"nn": torch.nn, "torch": torch, "__name__": "layers"}
+    exec(compile(_SOURCE, file, "exec"), names)
+    module = eval(expression if expression.startswith("Packed") else f"Whole({expression})", names).eval()
+    rng = np.random.default_rng(0)
+    weights = {k: rng.standard_normal(tuple(v.shape)).astype(np.float32) * 0.5 for k, v in module.state_dict().items()}
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
+    return module
+
+
+def _inputs(torch: Any, given: list[Any]) -> tuple[Any, ...]:
+    rng = np.random.default_rng(1)
+    arrays = [rng.standard_normal(g).astype(np.float32) if isinstance(g, tuple) else np.asarray(g) for g in given]
+    return tuple(map(torch.from_numpy, arrays))
+
+
+def _flat(v: Any) -> list[np.ndarray[Any, Any]]:
+    return [x for w in v for x in _flat(w)] if isinstance(v, tuple | list) else [v.detach().numpy()]
+
+
+def _close(found: list[Any], wanted: list[Any]) -> None:
+    for f, w in zip(found, wanted, strict=True):
+        assert f.shape == w.shape
+        np.testing.assert_allclose(f, w, 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize(("expression", "first", "second"), LAYERS, ids=[r[0] for r in LAYERS])
+def test_exported(expression: str, first: list[Any], second: list[Any]) -> None:
+    module = _made(bridge, expression)
+    model = bridge.onnx.export(bridge.jit.script(module), _inputs(bridge, first)).model_proto
+    for given in (first, second):
+        wanted = _flat(module(*_inputs(bridge, given)))
+        _close(run_plain(model, _inputs(bridge, given))[: len(wanted)], wanted)
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("expression", "first", "second"), LAYERS, ids=[r[0] for r in LAYERS])
+def test_as_torch(expression: str, first: list[Any], second: list[Any]) -> None:
+    torch = pytest.importorskip("torch")
+    theirs, ours = _made(torch, expression), _made(bridge, expression)
+    for given in (first, second):
+        _close(_flat(ours(*_inputs(bridge, given))), _flat(theirs(*_inputs(torch, given))))
+    with warnings.catch_warnings():  # some decisions are frozen in a trace, by both
+        warnings.simplefilter("ignore")
+        _same_text(torch, theirs, ours, first)
+
+
+def _same_text(torch: Any, theirs: Any, ours: Any, first: list[Any]) -> None:
+    scripted = torch.jit.script(theirs), bridge.jit.script(ours)
+    traced = torch.jit.trace(theirs, _inputs(torch, first)), bridge.jit.trace(ours, _inputs(bridge, first))
+    for wanted, found in (scripted, traced):
+        assert _unmangled(found.code) == _unmangled(wanted.code)
+        for method in ("forward", "forward__0", "forward__1"):
+            if hasattr(wanted.layer, method) and hasattr(getattr(wanted.layer, method), "code"):
+                assert _unmangled(getattr(found.layer, method).code) == _unmangled(getattr(wanted.layer, method).code)
+
+
+def _unmangled(code: str) -> str:
+    """The text without the numbers that tell names apart, which depend on what was compiled before."""
+    return re.sub(r"___torch_mangle_\d+\.", "", code)
