@@ -120,6 +120,9 @@ def call(operator: Operator, args: Sequence[Any], traced: Sequence[Any] | None =
 
 def _call_traced(plan: Plan, args: Sequence[Any], traced: Sequence[Any]) -> Any:
     global tracer
+    steps = tracer.constituents(plan.operator, args)
+    if steps is not None:
+        return steps(_ops)
     active, tracer = tracer, None
     try:
         if active.execute is not None:

@@ -56,7 +56,7 @@ def setitem(tensor: Tensor, key: Any, value: Any) -> None:
         if not key:
             return
         key = None
-    result, indices = _slice_all(tensor, key, assigning=True)
+    result, indices = _slice_all(tensor, key)
     if indices:
         stripped = _strip_ones(value, None)
         _call("aten::index_put_", [result, indices, stripped, False])
@@ -106,7 +106,7 @@ def _consumed(part: Any) -> int:
     return 1
 
 
-def _slice_all(tensor: Tensor, key: Any, assigning: bool = False) -> tuple[Tensor, list[Any]]:
+def _slice_all(tensor: Tensor, key: Any) -> tuple[Tensor, list[Any]]:
     """The tensor with all but tensor indices applied, and the list of tensor indices by dimension."""
     parts = [_normal(k) for k in _as_tuple(key)]
     specified = sum(map(_consumed, parts))
@@ -137,12 +137,8 @@ def _slice_all(tensor: Tensor, key: Any, assigning: bool = False) -> tuple[Tenso
             _put(indices, dim, Tensor._wrap(np.array([0] if part else [], np.int64)))
             dim += 1
         elif part._array.ndim == 0 and part._array.dtype.kind in "iu" and part._array.dtype != np.uint8:
-            if not assigning or _dispatch.tracer is None:
-                result = _select(result, dim, part, real)
-                real += 1
-            else:
-                _put(indices, dim, part)
-                dim, real = dim + 1, real + 1
+            result = _select(result, dim, part, real)
+            real += 1
         elif part._array.ndim == 0:
             result = _call("aten::unsqueeze", [result, dim])
             _put(indices, dim, part)

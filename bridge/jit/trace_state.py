@@ -23,6 +23,7 @@ from bridge.jit import running
 from bridge.jit.frames import Caller, calling, machinery
 from bridge.jit.inference import CannotInfer, infer_type, tensor_type
 from bridge.jit.trace_arguments import Recorder
+from bridge.jit.trace_forms import constituents
 from bridge.jit.trace_warnings import STRICT, warn, warn_frozen
 from bridge.jit.values import match_arguments
 from bridge.tensor import Tensor
@@ -238,6 +239,10 @@ class Tracer:
     def record(self, operator: Operator, args: Sequence[Any], result: Any) -> Any:
         """An operator ran. ``args`` are complete, with the user's tensors where numbers were computed from sizes."""
         return self._recorder.record(operator, args, result)
+
+    def constituents(self, operator: Operator, args: Sequence[Any]) -> Callable[..., Any] | None:
+        """For an operator that is not recorded by itself: what to run instead, with ``ops(name, …)``."""
+        return constituents(operator, args)
 
     def size_of(self, held: Tensor, dim: int) -> Tensor:
         """A dimension's size as a tensor that stays connected to the trace."""

@@ -22,6 +22,7 @@ from bridge._tracing import convert
 from bridge.ir.errors import UnsupportedError
 from bridge.ir.registry import Operator, overloads
 from bridge.ir.schema import parse_schema
+from bridge.jit.trace_forms import taken_apart
 from bridge.jit.trace_state import Tracer
 from bridge.pytorch import library
 from bridge.pytorch.patches import continues, continuing
@@ -103,8 +104,12 @@ class Recorder:
         return self._shadows.ours(target(*positional, **named))
 
     def _operator(self, func: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        result = self.run(func, args, kwargs)
         full, schema_of = _operator_name(func, name)
+        if taken_apart(full):
+            chosen, values, traced = resolve(full, self._shadows.ours(list(args)), self._shadows.ours(dict(kwargs)))
+            if self._tracer.constituents(chosen, values) is not None:
+                return self._shadows.theirs(_dispatch.call(chosen, values, traced))
+        result = self.run(func, args, kwargs)
         if not _holds_tensor(result, self._torch) and full not in ("aten::equal", "aten::allclose", "aten::is_nonzero"):
             return result
         if kwargs.get("out") is not None:  # as the functional operator and a copy

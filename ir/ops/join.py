@@ -14,6 +14,7 @@ from bridge.ir.ops._declare import Array, declare, dim_of
 from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered
 from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.promotion import operand_of_value, result_dtype
+from bridge.ir.registry import find
 from bridge.ir.rules import UNKNOWN, Call, Results, promote_all, result, wrap
 from bridge.ir.types import TENSOR, Dim, ListType, TensorType, TupleType
 
@@ -551,6 +552,23 @@ declare(
     grad_name="SplitBackward0",
     samples=of((f4(6, 2), 3), (f4(5), 2), (f4(2, 4), 2, 1), (f4(5), 4)),
 )
+# Pieces that promise to be written to one at a time: declared as no views, although they are.
+for _full, _arg, _like in (
+    ("unsafe_split.Tensor", "SymInt split_size", "split.Tensor"),
+    ("unsafe_split_with_sizes", "SymInt[] split_sizes", "split_with_sizes"),
+    ("unsafe_chunk", "int chunks", "chunk"),
+):
+    _same = find(f"aten::{_like}")
+    assert _same is not None
+    declare(
+        f"aten::{_full}(Tensor self, {_arg}, int dim=0) -> Tensor[]",
+        _same.kernel,
+        types=_same.types,
+        onnx=_same.onnx,
+        grad=_same.grad,
+        grad_name=_same.grad_name,
+        samples=_same.samples,
+    )
 declare(
     f"aten::tensor_split.sections({_A}, SymInt sections, int dim=0) -> Tensor(a)[]",
     lambda x, sections, dim: _pieces(x, tensor_split_sizes(x.shape[dim], sections), dim_of(dim, x.ndim)),
