@@ -155,6 +155,10 @@ class _Sharing:
         if n.kind in ("aten::append", "aten::insert", "aten::_set_item", "aten::extend"):
             held = self._of(*n.inputs)  # now and, where this is in a loop, from here on
             self._give(n.inputs[0], held | _earlier(held), self.bases.get(n.inputs[0], n.inputs[0]))
+        if _makes_list(n) or (n.kind == "prim::ListUnpack" and _makes_list(n.input.node) and len(n.input.uses) == 1):
+            for o in n.outputs:
+                self._give(o, frozenset((o,)), o)
+            return
         view_of = _viewed(n)
         for i, o in enumerate(n.outputs):
             if not _relevant(o):
@@ -188,6 +192,14 @@ def _takes_out(n: Node) -> bool:
         "aten::pop",
         "aten::get",
     )
+
+
+def _makes_list(n: Node) -> bool:
+    """Whether a node makes a list of tensors that share memory with nothing (``unsafe_chunk``)."""
+    schema = schema_of(n) if n.kind.startswith("aten::") else None
+    if schema is None or len(n.outputs) != 1 or n.outputs[0].type != T.ListType(T.TENSOR):
+        return False
+    return not schema.returns[0].alias and not any(isinstance(v.type, _HOLDERS) and _relevant(v) for v in n.inputs)
 
 
 def _viewed(n: Node) -> Value | None:

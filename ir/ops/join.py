@@ -11,7 +11,7 @@ from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, dim_of
-from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered
+from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, shape_vector
 from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.promotion import operand_of_value, result_dtype
 from bridge.ir.registry import find
@@ -471,6 +471,12 @@ def split_node(e: Emitter, x: Any, sizes: Sequence[int], axis: int) -> Any:
     return list(e.op("Split", x, ints(*sizes), outputs=len(sizes), dtype=[x.dtype] * len(sizes), axis=axis))
 
 
+def _split_at_run_time(e: Emitter, x: Any, sizes: Sequence[Any], axis: int) -> Any:
+    """Split into a known number of pieces, of sizes that only run time knows."""
+    made = e.op("Split", x, shape_vector(e, sizes), outputs=len(sizes), dtype=[x.dtype] * len(sizes), axis=axis)
+    return list(made) if len(sizes) > 1 else [made]
+
+
 def _lower_pieces(sizes: Any, length: Any = None) -> Any:
     """``length`` gives the size of the pieces where their number is only known at run time: they become a sequence."""
 
@@ -479,10 +485,12 @@ def _lower_pieces(sizes: Any, length: Any = None) -> Any:
         axis = axis_of(e, x, call["dim"] if "dim" in call.schema.index else 0)
         n = x.dims[axis] if x.dims is not None else None
         found = sizes(e, call, n)
+        if isinstance(found, list | tuple) and any(is_lowered(s) for s in found):
+            return _split_at_run_time(e, x, found, axis)
         if found is None and length is not None:
             dims = None if x.dims is None else (*x.dims[:axis], None, *x.dims[axis + 1 :])
             return e.op("SplitToSequence", x, length(e, call, axis), dims=dims, axis=axis, keepdims=1)
-        if found is None or any(is_lowered(s) for s in found):
+        if found is None:
             e.unsupported("the number of pieces must be known: the size of the dimension that is split varies")
         return split_node(e, x, found, axis)
 
