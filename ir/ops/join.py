@@ -561,10 +561,10 @@ declare(
     samples=of((f4(6, 2), 3), (f4(5), 2), (f4(2, 4), 2, 1), (f4(5), 4)),
 )
 # Pieces that promise to be written to one at a time: declared as no views, although they are.
-for _full, _arg, _like in (
-    ("unsafe_split.Tensor", "SymInt split_size", "split.Tensor"),
-    ("unsafe_split_with_sizes", "SymInt[] split_sizes", "split_with_sizes"),
-    ("unsafe_chunk", "int chunks", "chunk"),
+for _full, _arg, _like, _g in (
+    ("unsafe_split.Tensor", "SymInt split_size", "split.Tensor", "UnsafeSplitBackward0"),
+    ("unsafe_split_with_sizes", "SymInt[] split_sizes", "split_with_sizes", "UnsafeSplitWithSizesBackward0"),
+    ("unsafe_chunk", "int chunks", "chunk", "UnsafeSplitBackward0"),
 ):
     _same = find(f"aten::{_like}")
     assert _same is not None
@@ -574,7 +574,7 @@ for _full, _arg, _like in (
         types=_same.types,
         onnx=_same.onnx,
         grad=_same.grad,
-        grad_name=_same.grad_name,
+        grad_name=_g,
         samples=_same.samples,
     )
 declare(
