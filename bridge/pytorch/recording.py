@@ -118,8 +118,8 @@ class Recorder:
             return result
         given = {k: v for k, v in kwargs.items() if k not in ("requires_grad", "out")}
         ours, named = self._shadows.ours(list(args)), self._shadows.ours(given)
-        operator, values = self._resolved(func, full, schema_of, ours, named, args, given)
-        self._tracer.record(operator, values, self._shadows.ours(result))
+        operator, recorded = self._resolved(func, full, schema_of, ours, named, args, given)
+        self._tracer.record(operator, recorded, self._shadows.ours(result))
         return result
 
     def _resolved(
