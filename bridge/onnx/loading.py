@@ -110,7 +110,7 @@ def relower(owner: ScriptObject | None, function: Function, model: onnx.ModelPro
 
     made = export_again(owner, function, model, table)
     names: dict[Any, Any] = {None: made.main.claims.value_names() if made.main.claims is not None else {}}
-    for key, rows in made.lowering.finished.items():
-        for _, record in rows:
-            names[(*key, record.overload)] = record.claims.value_names()
+    for records in made.lowering.finished.values():
+        for record in records:
+            names[record.domain, record.name, ""] = record.claims.value_names()
     return _Relowered(made.model, names)

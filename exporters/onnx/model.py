@@ -84,11 +84,9 @@ def build_model(
         model.metadata_props.append(StringStringEntryProto(key=ERRORS, value=table))
     functions = list(_functions(main.body, {}))
     for f in functions:
-        data = next(d for d, known in program.finished[f.domain, f.name] if known is f)
         proto = model.functions.add()
-        proto.ParseFromString(data)
-        if f.overload:
-            proto.overload = f.overload
+        proto.ParseFromString(f.data)
+        proto.name = f.name
     model.opset_import.append(OperatorSetIdProto(domain="", version=program.opset))
     domains = {r.domain for b in (main.body, *(f.body for f in functions)) for r in records_in_order(b) if r.domain}
     model.opset_import.extend(OperatorSetIdProto(domain=d, version=program.opset_of(d)) for d in sorted(domains))

@@ -63,7 +63,7 @@ class ProgramLowering:
         self.report = Report()
         self.obstacles: list[Entry] = []
         self.functions: dict[Any, Any] = {}
-        self.finished: dict[tuple[str, str], list[tuple[bytes, FunctionRecord]]] = {}
+        self.finished: dict[tuple[str, str], list[FunctionRecord]] = {}
         self.running: set[Any] = set()
         self.frames: dict[Frame, None] = {}
         self.main: Machine | None = None
@@ -125,7 +125,11 @@ class ProgramLowering:
         return found
 
     def finish_function(self, record: FunctionRecord) -> FunctionRecord:
-        """Clean the function up and give it its overload; an equal one that is there already stands for it."""
+        """Clean the function up and give it a name of its own; an equal one that is there already stands for it.
+
+        One method may be several functions, for other inputs or attributes that are None. ONNX has overloads for that, but
+        onnxruntime 1.32 calls the wrong one from inside another function, so their names are numbered instead.
+        """
         from bridge.exporters.onnx.write import function_bytes
 
         tidy(record.body, self.opset)
@@ -134,11 +138,19 @@ class ProgramLowering:
         record.body.params += record.parameters.values()
         known = self.finished.setdefault((record.domain, record.name), [])
         data = function_bytes(record, self)
-        for other, existing in known:
-            if other == data:
+        for existing in known:
+            if existing.data == data:
                 return existing
-        record.overload = str(len(known)) if known else ""
-        known.append((data, record))
+        record.data = data
+        known.append(record)
+        if len(known) > 1:
+            is_method = record.frame.owner is not None
+            method = record.name if "." in record.name or not is_method else f"{record.name}.forward"
+            number = len(known) - 1
+            while (record.domain, f"{method}{'.' if is_method else '_'}{number}") in self.finished:
+                number += 1
+            record.name = f"{method}{'.' if is_method else '_'}{number}"
+            self.finished[record.domain, record.name] = []
         return record
 
     # -- the entry -------------------------------------------------------------------------------------------------------

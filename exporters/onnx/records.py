@@ -80,7 +80,8 @@ class Record:
 class FunctionRecord:
     """A model-local function: one method of one class for one kind of arguments.
 
-    ``parameters`` are the tensors of the module that it reads, by path from the module, each with its formal input.
+    ``parameters`` are the tensors of the module that it reads, by path from the module, each with its formal input. ``data``
+    is the function as bytes once it is finished, with the name that it had before it was numbered.
     """
 
     domain: str
@@ -88,5 +89,5 @@ class FunctionRecord:
     body: Body
     frame: Frame
     parameters: dict[str, Run] = field(default_factory=dict)
-    overload: str = ""
     claims: Any = None
+    data: bytes = b""

@@ -87,8 +87,6 @@ class Writer:
         proto.op_type = r.op_type
         if r.domain:
             proto.domain = r.domain
-        if r.callee is not None and r.callee.overload:
-            proto.overload = r.callee.overload
         proto.input.extend(["" if i is None else i.root.name for i in r.inputs])
         proto.output.extend([o.name for o in r.outputs])
         proto.name = self.nodes.unique(r.name or r.outputs[0].name)
@@ -196,8 +194,6 @@ def function_bytes(record: FunctionRecord, program: ProgramLowering) -> bytes:
 def write_function(record: FunctionRecord, program: ProgramLowering) -> FunctionProto:
     """The model-local function."""
     proto = FunctionProto(name=record.name, domain=record.domain)
-    if record.overload:
-        proto.overload = record.overload
     claims = None
     if program.provenance:
         claims = Claims(program, record.frame, record.body, records_in_order(record.body))

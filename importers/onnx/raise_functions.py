@@ -159,7 +159,7 @@ class _Raiser:
         assert key is not None
         method = self.methods.get(key, False)
         own = self._class_name(key) if method else ""
-        name = (key[1].partition(".")[2] or "forward") if method else f"{_domain(key[0])}.{key[1]}"
+        name = _method(key[1]) if method else f"{_domain(key[0])}.{key[1]}"
         frame = FrameClaim(0, None, "", name, [f"%self : {own}"] if method else [], {})
         body = _Body(self, own, opsets_of(f))
         parameters = self.parameters[key] if method else []
@@ -169,6 +169,12 @@ class _Raiser:
         for p in parameters:
             body.attribute(p, p)
         return body.finish(frame, f.node, list(f.output))
+
+
+def _method(name: str) -> str:
+    """The method that a function ``Class.method.number`` is; the number, and ``forward``, may be left out."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else "forward"
 
 
 class _Body:
@@ -211,7 +217,7 @@ class _Body:
         operands = raw.operands(actual, made)
         if method:
             owner = self.module(self.raiser._path(n))
-            head = f'prim::CallMethod[name="{key[1].partition(".")[2] or "forward"}"]'
+            head = f'prim::CallMethod[name="{_method(key[1])}"]'
         else:
             owner = self.names.fresh()
             made.append(

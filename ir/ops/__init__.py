@@ -37,6 +37,7 @@ from bridge.ir.ops import (  # isort: skip
     packed,
     rnn,
     attention,
+    encoder,
     scalar,
     maths,
     numbers,

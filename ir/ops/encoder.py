@@ -1,0 +1,92 @@
+"""The layers that PyTorch fuses when it does not record gradients: multi-head attention, a Transformer encoder layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bridge.ir.ops._composite import composite
+from bridge.ir.ops._samples import S, b1, f4, of
+
+_BOOL = 11
+
+__all__: list[str] = []
+
+
+def _heads(t: Any, x: Any, heads: int) -> Any:
+    """(batch, time, width) → (batch, heads, time, width of a head)."""
+    return t.transpose(t.reshape(x, [t.size(x, 0), t.size(x, 1), heads, -1]), 1, 2)
+
+
+def _mask(t: Any, scores: Any, mask: Any, kind: int | None) -> Any:
+    """Minus infinity where nothing may be seen; ``kind`` 0: one mask for all, 1: of keys per batch, 2: one per head."""
+    if t.rank(mask) == 2 and kind == 1:
+        mask = t.unsqueeze(t.unsqueeze(mask, 1), 1)
+    return t.masked_fill(scores, t.to(mask, _BOOL), -math.inf)
+
+
+def _attention(
+    t: Any, query: Any, key: Any, value: Any, embed_dim: int, num_head: int, qkv_weight: Any, qkv_bias: Any,
+    proj_weight: Any, proj_bias: Any, mask: Any, need_weights: bool, average_attn_weights: bool, mask_type: int | None,
+) -> tuple[Any, Any]:  # fmt: skip
+    weights, biases = t.chunk(qkv_weight, 3, 0), t.chunk(qkv_bias, 3, 0)
+    q, k, v = (
+        _heads(t, t.linear(x, w, b), num_head) for x, w, b in zip((query, key, value), weights, biases, strict=True)
+    )
+    scores = t.matmul(t.mul(q, 1 / math.sqrt(embed_dim // num_head)), t.transpose(k, -2, -1))
+    scores = scores if mask is None else _mask(t, scores, mask, mask_type)
+    seen = t.softmax(scores, -1)
+    joined = t.flatten(t.transpose(t.matmul(seen, v), 1, 2), 2, 3)
+    result = t.linear(joined, proj_weight, proj_bias)
+    if not need_weights:
+        return result, None
+    return result, t.mean(seen, [1]) if average_attn_weights else seen
+
+
+_QKV, _QKV_BIAS, _OUT, _OUT_BIAS = f4(12, 4, seed=3), f4(12, seed=4), f4(4, 4, seed=5), f4(4, seed=6)
+_X = f4(2, 3, 4)
+composite(
+    "aten::_native_multi_head_attention(Tensor query, Tensor key, Tensor value, int embed_dim, int num_head, Tensor "
+    "qkv_weight, Tensor qkv_bias, Tensor proj_weight, Tensor proj_bias, Tensor? mask=None, bool need_weights=True, bool "
+    "average_attn_weights=True, int? mask_type=None) -> (Tensor, Tensor)",
+    samples=of(
+        (_X, _X, _X, 4, 2, _QKV, _QKV_BIAS, _OUT, _OUT_BIAS),
+        S(_X, _X, _X, 4, 2, _QKV, _QKV_BIAS, _OUT, _OUT_BIAS, b1(2, 3), mask_type=1, average_attn_weights=False),
+        S(_X, _X, _X, 4, 2, _QKV, _QKV_BIAS, _OUT, _OUT_BIAS, b1(3, 3), mask_type=0),
+    ),
+)(_attention)
+
+
+def _encoder_layer(
+    t: Any, src: Any, embed_dim: int, num_heads: int, qkv_weight: Any, qkv_bias: Any, proj_weight: Any, proj_bias: Any,
+    use_gelu: bool, norm_first: bool, eps: float, norm_weight_1: Any, norm_bias_1: Any, norm_weight_2: Any,
+    norm_bias_2: Any, ffn_weight_1: Any, ffn_bias_1: Any, ffn_weight_2: Any, ffn_bias_2: Any, mask: Any,
+    mask_type: int | None,
+) -> Any:  # fmt: skip
+    def normed(x: Any, w: Any, b: Any) -> Any:
+        return t.layer_norm(x, [embed_dim], w, b, eps)
+
+    x = normed(src, norm_weight_1, norm_bias_1) if norm_first else src
+    attended, _ = _attention(
+        t, x, x, x, embed_dim, num_heads, qkv_weight, qkv_bias, proj_weight, proj_bias, mask, False, True, mask_type
+    )
+    x = t.add(attended, src)
+    x = x if norm_first else normed(x, norm_weight_1, norm_bias_1)
+    inside = t.linear(normed(x, norm_weight_2, norm_bias_2) if norm_first else x, ffn_weight_1, ffn_bias_1)
+    inside = t.gelu(inside) if use_gelu else t.relu(inside)
+    x = t.add(x, t.linear(inside, ffn_weight_2, ffn_bias_2))
+    return x if norm_first else normed(x, norm_weight_2, norm_bias_2)
+
+
+_NORMS = (f4(4, seed=7), f4(4, seed=8), f4(4, seed=9), f4(4, seed=10))
+_FEED = (f4(5, 4, seed=11), f4(5, seed=12), f4(4, 5, seed=13), f4(4, seed=14))
+composite(
+    "aten::_transformer_encoder_layer_fwd(Tensor src, int embed_dim, int num_heads, Tensor qkv_weight, Tensor qkv_bias, Tensor "
+    "proj_weight, Tensor proj_bias, bool use_gelu, bool norm_first, float eps, Tensor norm_weight_1, Tensor norm_bias_1, Tensor "
+    "norm_weight_2, Tensor norm_bias_2, Tensor ffn_weight_1, Tensor ffn_bias_1, Tensor ffn_weight_2, Tensor ffn_bias_2, Tensor? "
+    "mask=None, int? mask_type=None) -> Tensor",
+    samples=of(
+        (_X, 4, 2, _QKV, _QKV_BIAS, _OUT, _OUT_BIAS, True, True, 1e-5, *_NORMS, *_FEED),
+        (_X, 4, 2, _QKV, _QKV_BIAS, _OUT, _OUT_BIAS, False, False, 1e-5, *_NORMS, *_FEED, b1(2, 3), 1),
+    ),
+)(_encoder_layer)
