@@ -182,6 +182,8 @@ def _warn(function: Function, owner: ScriptObject | None, error: LoweringError) 
 def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Sequence[Any]) -> Any:
     if plan.states and _must_interpret(plan, args):
         return _interpret(function, owner, args)
+    if plan.distinct and _repeats(tensors_of(list(args))):
+        return _interpret(function, owner, args)
     feed = plan.feed(args)
     try:
         outs = plan.run(plan.outputs, feed, None)
@@ -203,6 +205,11 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
                 return result
         _attach(plan, function, owner, args, result)
     return result
+
+
+def _repeats(tensors: Sequence[Tensor]) -> bool:
+    """Whether one tensor was given twice, to a program that asks (``key is value``) and was told that none is."""
+    return len({id(t) for t in tensors}) < len(tensors)
 
 
 def _run_again(

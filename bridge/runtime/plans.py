@@ -83,7 +83,7 @@ class Plan:
     """
 
     __slots__ = (
-        "build", "inputs", "lengths", "live", "outputs", "parameters", "raises", "reads", "run", "shapes", "simple", "states", "tracked", "types",
+        "build", "distinct", "inputs", "lengths", "live", "outputs", "parameters", "raises", "reads", "run", "shapes", "simple", "states", "tracked", "types",
     )  # fmt: skip
 
     def __init__(
@@ -103,7 +103,7 @@ class Plan:
         self.lengths = lengths
         self.shapes = [(held, n, held[n]._array.shape, held[n]._array.dtype) for _, held, n in live]
         self.reads: list[tuple[dict[str, Any], str, Any]] = []
-        self.raises = False
+        self.raises = self.distinct = False
         self.states: list[
             tuple[dict[str, Any], str, int]
         ] = []  # tensors that a run writes to, and the outputs they take
@@ -183,7 +183,7 @@ def build_plan(owner: ScriptObject | None, function: Function, arguments: Sequen
     types = [v.type for v in (function.graph.inputs[1:] if owner is not None else function.graph.inputs)]
     plan = Plan(session._sess.run, inputs, outputs, build, tracked, fed, simple, types, bool(made.inputs.fixed))
     plan.reads = list(made.lowering.reads.values())
-    plan.raises = main.raises
+    plan.raises, plan.distinct = main.raises, made.lowering.distinct
     first = len(outputs) - main.raises - len(main.states)
     plan.states = [(*_holder(owner, path), first + i) for i, path in enumerate(main.states)]
     return plan

@@ -119,7 +119,7 @@ class Signature:
                 if actual is v:
                     return p
             p = v.like(hint)
-            p.named = True
+            p.named, p.joined = True, v.joined
             self.pairs.append((p, v))
             return p
         if isinstance(v, tuple):
@@ -147,7 +147,7 @@ class Signature:
 def _fingerprint(m: Machine, v: Abstract) -> Any:
     """What of an argument decides the function's body."""
     if isinstance(v, Run):
-        return type(v).__name__, v.dtype.name, v.dims, v.number
+        return type(v).__name__, v.dtype.name, v.dims, v.number, v.joined
     if isinstance(v, tuple):
         return tuple(_fingerprint(m, x) for x in v)
     if isinstance(v, Cell):

@@ -56,7 +56,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
         for x, y, known in pairs:
             if x is a and y is b:
                 return known
-        merged.hint = f"{m.emitter.hint}/If"
+        merged.hint, merged.joined = f"{m.emitter.hint}/If", True
         pairs.append((a, b, merged))
         return merged
 

@@ -73,7 +73,7 @@ def export_program(
         raise LoweringError(f"opset_version must be {OPSETS[0]} to {OPSETS[-1]}, not {version!r}")
     if modules not in ("functions", "inline"):
         raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
-    refuse_shared_writes(function)
+    refuse_shared_writes(function, owner)
     program_of = owner, function
 
     def attempt(lengths: bool) -> Exported:

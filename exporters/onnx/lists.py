@@ -169,6 +169,7 @@ def get_item(m: Machine, node: Node) -> Abstract:
     index = e.scalar(i, INT64)
     if isinstance(content, RunList):
         out = e.op("SequenceAt", content, index, dims=content.dims)
+        out.joined = True
         return out
     if isinstance(content, Stacked):
         dims = content.run.dims
@@ -367,6 +368,7 @@ def _unpack(m: Machine, content: Run, node: Node) -> list[Run]:
             at = e.op("Add", far, at, dims=())
         if isinstance(content, RunList):
             items.append(e.op("SequenceAt", content, at, dims=content.dims))
+            items[-1].joined = True
         else:
             items.append(e.op("Gather", content, at, axis=0, dims=()))
     return items

@@ -150,7 +150,7 @@ class LoopLowering:
             return Growing(key)
         if isinstance(form, Run):
             p = form.like(f"{self.m.emitter.hint}/in")
-            p.symbol = None
+            p.symbol, p.joined = None, True
             a.body.params.append(p)
             return p
         if isinstance(form, tuple):
@@ -347,6 +347,7 @@ class LoopLowering:
     def _result(self, form: Any, entered: Any, start: Any, out: Any, a: Attempt, rows: list[Any]) -> Abstract:
         if isinstance(form, Run):
             result = form.like(f"{self.m.emitter.hint}/Loop")
+            result.joined = True
             rows.append((entered, start, out, result))
             return result
         if isinstance(form, tuple):

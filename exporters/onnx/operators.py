@@ -58,6 +58,8 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
         return wrap_static(m, o.run(*values), node.outputs[0].type if node.outputs else T.NONE)
     if o.side_effect and m.program.hosted and not _is_idle(o, values):
         raise LoweringError(f"{o.schema.name} draws from the generator of the process", node.range)
+    if o.schema.is_mutable and _is_idle(o, values):
+        return args[0]
     if o.schema.is_mutable:
         from bridge.exporters.onnx.mutation import lower_mutable
 

@@ -200,8 +200,20 @@ def identity_test(m: Machine, node: Node) -> Abstract:
     elif isinstance(a, bool) and isinstance(b, bool):
         same = a == b
     else:
-        raise LoweringError("'is' between two values that are not None", node.range)
+        same = _same_object(m, node, a, b)
     return same if node.kind == "aten::__is__" else not same
+
+
+def _same_object(m: Machine, node: Node, a: Abstract, b: Abstract) -> bool:
+    """Whether two tensors are one: values that the program itself keeps apart are not, inputs of the model neither."""
+    if not isinstance(a, Run) or not isinstance(b, Run) or a.number is not None or b.number is not None:
+        raise LoweringError("'is' between two values that are not None", node.range)
+    if a is b:
+        return True
+    if a.joined or b.joined or a.root is b.root:
+        raise LoweringError("whether these are one tensor depends on data", node.range)
+    m.program.distinct = True
+    return False
 
 
 @handles("prim::isinstance")

@@ -28,10 +28,15 @@ class Entry:
 class Report(list[Entry]):
     """Everything that exporting froze, fixed, removed or dropped, in program order. Prints one line each."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: set[Entry] = set()
+
     def note(self, kind: str, message: str, range: SourceRange | None = None) -> None:
         """Add an entry unless it is there already."""
         entry = Entry(kind, message, range)
-        if entry not in self:
+        if entry not in self._known:
+            self._known.add(entry)
             self.append(entry)
 
     def __str__(self) -> str:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bridge.exporters.onnx.may_write import may_write
+from bridge.exporters.onnx.may_write import written as tensors_written
 from bridge.exporters.onnx.report import Entry, ExportError
 from bridge.ir import types as T
-from bridge.ir.classes import Function
+from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.inline import inlined_graph
@@ -23,9 +25,9 @@ Origins = frozenset[Any]
 _HOLDERS = (T.ListType, T.DictType, T.TupleType, T.OptionalType)
 
 
-def refuse_shared_writes(function: Function) -> None:
+def refuse_shared_writes(function: Function, owner: ScriptObject | None) -> None:
     """Raise ExportError for every write whose effect on another name depends on data."""
-    if not _may_write(function, set()):
+    if not may_write(function, owner):
         return
     graph = inlined_graph(function)
     sharing = _Sharing(graph)
@@ -42,42 +44,6 @@ def refuse_shared_writes(function: Function) -> None:
             obstacles.append(Entry(w.kind, message, w.range))
     if obstacles:
         raise ExportError(obstacles)
-
-
-def _may_write(function: Function, seen: set[int]) -> bool:
-    """Whether the function or one that it calls has an operator that writes to a tensor."""
-    if id(function) in seen:
-        return False
-    seen.add(id(function))
-    for n in function.graph.all_nodes():
-        if n.kind in ("prim::CallMethod", "prim::CallFunction"):
-            callee = _callee(n)
-            if callee is None or _may_write(callee, seen):
-                return True
-        elif _written(n):
-            return True
-    return False
-
-
-def _callee(n: Node) -> Function | None:
-    t = n.inputs[0].type
-    methods = getattr(t, "methods", None)
-    if n.kind == "prim::CallMethod" and isinstance(methods, dict):
-        found = methods.get(n["name"])
-        return found if isinstance(found, Function) else None
-    found = getattr(t, "function", None)
-    return found if isinstance(found, Function) else None
-
-
-def _written(n: Node) -> list[Value]:
-    """The tensors that a node writes to."""
-    if not n.kind.startswith("aten::"):
-        return []
-    schema = schema_of(n)
-    if schema is None or not schema.is_mutable:
-        return []
-    pairs = zip(schema.arguments, n.inputs, strict=False)
-    return [v for a, v in pairs if a.writes and isinstance(v.type, T.TensorType)]
 
 
 class _Sharing:
@@ -144,7 +110,7 @@ class _Sharing:
                 self._give(o, self._of(first, again), o)
 
     def _node(self, n: Node) -> None:
-        self.writes += [(n, v) for v in _written(n)]
+        self.writes += [(n, v) for v in tensors_written(n)]
         if n.kind == "prim::GetAttr":
             key = ("attribute", self.bases.get(n.input, n.input), n["name"])
             self._give(n.output, frozenset((key,)), key)

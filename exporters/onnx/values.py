@@ -47,9 +47,12 @@ class Run:
     equals. ``constant`` is the value where it is a constant that no node makes yet. ``name`` is given when the model is
     written: ``hint`` is what it is called if that is free. ``fixed`` names are inputs and initializers.
     ``same_as`` is the value that this one is another view of (a number seen as a tensor): they share the ONNX value.
+    ``joined``: it comes out of a branch, a loop or a list, so that it may be the same tensor as another value.
     """
 
-    __slots__ = ("constant", "dims", "dtype", "fixed", "hint", "name", "named", "number", "same_as", "symbol", "view")
+    __slots__ = (
+        "constant", "dims", "dtype", "fixed", "hint", "joined", "name", "named", "number", "same_as", "symbol", "view",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Run:
         self.dtype, self.dims, self.hint, self.number, self.symbol = dtype, dims, hint, number, symbol
         self.name = hint if fixed else ""
         self.fixed = self.named = fixed
+        self.joined = False
         self.same_as: Run | None = None
         self.constant: np.ndarray[Any, Any] | None = None
         self.view: View | None = None
