@@ -109,7 +109,9 @@ class _Walk:
         schema = schema_of(n)
         assert schema is not None
         names = [a.name for a in schema.arguments]
-        return any(name in ("train", "training") and self.of(v) is False for name, v in zip(names, n.inputs, strict=False))
+        return any(
+            name in ("train", "training") and self.of(v) is False for name, v in zip(names, n.inputs, strict=False)
+        )
 
 
 def _called(n: Node) -> Function | None:

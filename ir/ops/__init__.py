@@ -90,6 +90,7 @@ __all__ = [
     "counting",
     "creation",
     "dropout",
+    "encoder",
     "expand",
     "indexing",
     "join",

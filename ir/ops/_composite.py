@@ -155,7 +155,7 @@ def _fits(t: Type, size: int | None, v: Any, loose: bool) -> bool:
         return isinstance(v, bool | int | float | complex | Number)
     if t is T.INT:
         return (isinstance(v, int) and not isinstance(v, bool)) or isinstance(v, Number)
-    if loose and t is T.FLOAT and isinstance(v, int):
+    if loose and t is T.FLOAT and isinstance(v, int | Number):
         return True
     return isinstance(v, _PLAIN.get(t, (int,)))
 

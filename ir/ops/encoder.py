@@ -29,10 +29,11 @@ def _attention(
     t: Any, query: Any, key: Any, value: Any, embed_dim: int, num_head: int, qkv_weight: Any, qkv_bias: Any,
     proj_weight: Any, proj_bias: Any, mask: Any, need_weights: bool, average_attn_weights: bool, mask_type: int | None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    weights, biases = t.chunk(qkv_weight, 3, 0), t.chunk(qkv_bias, 3, 0)
-    q, k, v = (
-        _heads(t, t.linear(x, w, b), num_head) for x, w, b in zip((query, key, value), weights, biases, strict=True)
-    )
+    def projected(x: Any, i: int) -> Any:
+        first, last = i * embed_dim, (i + 1) * embed_dim
+        return _heads(t, t.linear(x, *(t.slice(w, 0, first, last) for w in (qkv_weight, qkv_bias))), num_head)
+
+    q, k, v = projected(query, 0), projected(key, 1), projected(value, 2)
     scores = t.matmul(t.mul(q, 1 / math.sqrt(embed_dim // num_head)), t.transpose(k, -2, -1))
     scores = scores if mask is None else _mask(t, scores, mask, mask_type)
     seen = t.softmax(scores, -1)
