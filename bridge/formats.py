@@ -62,11 +62,12 @@ def save(
     external_data: bool | str | None = None,
     checksums: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    report: bool = False,
 ) -> list[Path]:
     """Write a program in the format of the path's extension; returns the files written.
 
     ``args`` are example inputs, ``opset_version`` and ``modules`` as in :func:`bridge.onnx.export`; ``external_data``,
-    ``checksums`` and ``progress`` as in :meth:`OnnxProgram.save`; all of them concern ``.onnx`` alone. Nothing is written when it fails. Raises FormatError for an unknown extension, and what the writer
+    ``checksums`` and ``progress`` as in :meth:`OnnxProgram.save`; ``report`` writes ``NAME.report.md`` too; all of them concern ``.onnx`` alone. Nothing is written when it fails. Raises FormatError for an unknown extension, and what the writer
     raises.
     """
     path = Path(path)
@@ -77,9 +78,12 @@ def save(
         import bridge.onnx
 
         args = None if args is None else tuple(args)
-        program = bridge.onnx.export(module, args, opset_version=opset_version, modules=modules)
+        beside = path.with_suffix(".report.md")
+        program = bridge.onnx.export(
+            module, args, opset_version=opset_version, modules=modules, report=beside if report else False
+        )
         written: list[Path] = program.save(path, external_data=external_data, checksums=checksums, progress=progress)
-        return written
+        return [*written, beside] if report else written
     if path.suffix in ARCHIVES:
         module.save(path)
         return [path]

@@ -474,12 +474,13 @@ class Graph:
     ``current_range`` and ``current_scope`` are given to new nodes; :meth:`insert` places at the insert point.
     ``foreign`` is what the file that the graph came from said beyond the graph; ``input_hints`` are tensor types for
     inputs (by name) that annotations gave beyond TorchScript's types, ``output_hints`` those of results in order; ``opsets`` says which version of each ONNX domain
-    (``""``: the default one) its ``onnx::`` nodes mean.
+    (``""``: the default one) its ``onnx::`` nodes mean. ``notes`` are what was decided for good while the graph was made:
+    (kind, text, place).
     """
 
     __slots__ = (
         "__weakref__", "_insert_before", "_names", "_next_unique", "_suffixes", "block", "current_range", "current_scope", "foreign",
-        "input_hints", "opsets", "output_hints",
+        "input_hints", "notes", "opsets", "output_hints",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -491,6 +492,7 @@ class Graph:
         self.foreign: GraphInfo | None = None
         self.input_hints: dict[str, Type] = {}
         self.opsets: dict[str, int] = {}
+        self.notes: list[tuple[str, str, SourceRange | None]] = []
         self.output_hints: list[Type] = []
         self.block = Block(self, None)
         self._insert_before: Node = self.block.return_node
@@ -623,7 +625,7 @@ class Graph:
 
         g = Graph()
         g.foreign, g.input_hints, g.opsets = self.foreign, dict(self.input_hints), dict(self.opsets)
-        g.output_hints = list(self.output_hints)
+        g.output_hints, g.notes = list(self.output_hints), list(self.notes)
         g.block.clone_from(self.block, outer)
         return g
 

@@ -11,7 +11,21 @@ from bridge.ir.literals import complex_literal, float_literal
 from bridge.ir.tensor_text import stream_text
 from bridge.ir.types import EnumValue
 
-__all__ = ["value_text"]
+__all__ = ["short_text", "value_text"]
+
+
+def short_text(value: Any, limit: int = 60) -> str:
+    """A value for a line of a report: literals as Python writes them, tensors by element type and shape."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"a {str(value.dtype).rpartition('.')[2]}{list(value.shape)} tensor"
+    if isinstance(value, list | tuple):
+        inside = ", ".join(short_text(v, limit) for v in value[:limit])
+        text = f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{short_text(k)}: {short_text(v, limit)}" for k, v in list(value.items())[:limit]) + "}"
+    else:
+        text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def value_text(value: Any) -> str:

@@ -118,6 +118,11 @@ def tour(output: Path) -> None:
               help="Submodules as model-local functions, or one flat graph (.onnx only).")  # fmt: skip
 @click.option("--external-data", is_flag=True, help="Put the weights into one file beside the model (.onnx only).")
 @click.option("--checksums", is_flag=True, help="Write checksums of external data (.onnx only).")
+@click.option(
+    "--report",
+    is_flag=True,
+    help="Write what is fixed in the model and what is free, as TARGET's .report.md (.onnx only).",
+)
 def convert(
     source: Path,
     target: Path,
@@ -127,6 +132,7 @@ def convert(
     modules: str,
     external_data: bool,
     checksums: bool,
+    report: bool,
 ) -> None:
     """Read SOURCE and write it as TARGET; formats by extension (.onnx, .pt, .py)."""
     from bridge import formats
@@ -144,6 +150,7 @@ def convert(
             opset_version=opset,
             modules=modules,
             external_data=external_data or None,
+            report=report,
             checksums=checksums,
             progress=progress,
         )

@@ -37,6 +37,7 @@ from bridge.ir.classes import ClassType
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
+from bridge.ir.value_text import short_text
 from bridge.jit import decorators, script_classes
 from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
 from bridge.jit.functions import ScriptFunction
@@ -379,6 +380,16 @@ def _constant(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | No
 
 
 def captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+    """As :func:`_captured`; the program's graph notes what was taken."""
+    from bridge.tensor import Tensor
+
+    found = _captured(obj, m, range)
+    if found is not None and isinstance(plain(obj), bool | int | float | complex | str | list | tuple | Tensor):
+        m.graph.notes.append(("value captured", f"'{range.text()}' is {short_text(plain(obj))}", range))
+    return found
+
+
+def _captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
     """A value from outside the program, as it is while compiling: numbers, strings, tensors, tuples and lists of them.
 
     None for what is no such value. A list is a new one wherever it is named, so a program may read it only; see
@@ -392,7 +403,7 @@ def captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | Non
         m.captured.append(constant.node)
         return SimpleValue(constant)
     if isinstance(obj, list) and obj:
-        items = [captured(v, m, range) for v in obj]
+        items = [_captured(v, m, range) for v in obj]
         values = [v.as_value(range, m) for v in items if v is not None]
         element = T.unify_all([v.type for v in values]) if len(values) == len(items) else None
         if element is None:
@@ -402,7 +413,7 @@ def captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | Non
         m.captured.append(node)
         return SimpleValue(node.output)
     if isinstance(obj, tuple) and type(obj) is tuple:
-        parts = [captured(v, m, range) for v in obj]
+        parts = [_captured(v, m, range) for v in obj]
         if any(p is None for p in parts):
             return None
         return SimpleValue(matching.make_tuple(m.graph, [p.as_value(range, m) for p in parts if p is not None]))

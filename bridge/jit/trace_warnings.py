@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from bridge import _dispatch
+from bridge.ir.source import SourceRange
 from bridge.jit.frames import user_frame
 
 __all__ = ["STRICT", "FrozenWarning", "TracerWarning", "warn", "warn_frozen"]
@@ -65,6 +66,9 @@ def warn(message: str, category: type[Warning] = TracerWarning) -> None:
     frame = user_frame()
     if frame is None:
         return
+    if _dispatch.tracer is not None:
+        place = SourceRange.at(frame.f_code.co_filename, frame.f_lineno)
+        _dispatch.tracer.graph.notes.append(("frozen by the trace", message.partition(". ")[0], place))
     warnings.warn_explicit(
         message,
         category if _dispatch.tracer is None else _dispatch.tracer.category(category),

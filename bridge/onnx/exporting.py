@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.ir.errors import UnsupportedError
+from bridge.ir.files import replacing
 from bridge.onnx.program import OnnxProgram
 from bridge.onnx.written import written_model
 from bridge.version import __version__
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from bridge.exporters.onnx.report import Report
     from bridge.ir.classes import Function, ScriptObject
 
 __all__ = ["export"]
@@ -29,6 +34,7 @@ def export(
     modules: str = "functions",
     provenance: bool = True,
     raises: bool = True,
+    report: bool | str | os.PathLike[str] = False,
 ) -> OnnxProgram:
     """Export a program to ONNX, control flow included; writes ``f`` when it is given.
 
@@ -44,6 +50,11 @@ def export(
     end, else the code of what was raised and the values in its message; :func:`bridge.onnx.error_of` reads it.
     ``raises=False`` drops these checks, and reports each.
 
+    The result's ``report`` lists what was decided: branches removed, defaults used, checks dropped. With ``report=True`` it
+    tells everything that is fixed in the model (captured values, attributes, what a trace froze, unrolled loops) and what
+    is free, with places; ``print`` shows it as Markdown, and it is written beside ``f`` as ``NAME.report.md``, or to the
+    path that ``report`` is.
+
     Raises :class:`ExportError` listing everything that ONNX cannot express, each with its line; nothing is written then.
     """
     from bridge.exporters.onnx.export import export_program
@@ -54,9 +65,8 @@ def export(
     if input_names is None and output_names is None and dynamic_shapes is None:
         written = written_model(owner, function, examples, opset_version)
     if written is not None:
-        program = OnnxProgram(
-            written.proto, model if _is_script(model) else _wrapped(owner, function), _no_report(), written.arrays
-        )
+        given = model if _is_script(model) else _wrapped(owner, function)
+        program = OnnxProgram(written.proto, given, _report_of(written.proto, bool(report)), written.arrays)
     else:
         made = export_program(
             owner,
@@ -72,6 +82,10 @@ def export(
             left_out=left_out,
             producer_version=__version__,
         )
+        if report:
+            from bridge.exporters.onnx.summary import complete
+
+            complete(made)
         same = made.function is function
         program = OnnxProgram(
             made.model,
@@ -81,7 +95,16 @@ def export(
         )
     if f is not None:
         program.save(f)
+    beside = report if not isinstance(report, bool) else report_path(f) if report and f is not None else None
+    if beside is not None:
+        with replacing(beside) as file:
+            file.write(program.report.page().encode())
     return program
+
+
+def report_path(model: str | os.PathLike[str]) -> Path:
+    """Where the report of a model file is written."""
+    return Path(model).with_suffix(".report.md")
 
 
 def entry_of(model: Any) -> tuple[ScriptObject | None, Function]:
@@ -120,10 +143,16 @@ def _wrapped(owner: ScriptObject | None, function: Function) -> Any:
     return ScriptFunction(function) if owner is None else wrap(owner)
 
 
-def _no_report() -> Any:
+def _report_of(model: ModelProto, full: bool) -> Report:
+    """The report of a graph that is written as it is: nothing was decided."""
     from bridge.exporters.onnx.report import Report
 
-    return Report()
+    found = Report()
+    if full:
+        from bridge.exporters.onnx.summary import model_summary
+
+        found.summary = model_summary(model)
+    return found
 
 
 def _examples(owner: ScriptObject | None, function: Function, args: Any) -> tuple[list[Any] | None, list[int]]:

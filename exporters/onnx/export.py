@@ -14,7 +14,7 @@ from bridge.exporters.onnx.large import Arrays
 from bridge.exporters.onnx.model import build_model
 from bridge.exporters.onnx.program import MainRecord, ProgramLowering
 from bridge.exporters.onnx.report import ExportError, Report
-from bridge.exporters.onnx.sharing import refuse_shared_writes
+from bridge.exporters.onnx.sharing import shared_writes
 from bridge.exporters.onnx.specialise import specialised
 from bridge.exporters.onnx.values import Run, RunList
 from bridge.ir.classes import Function, ScriptObject
@@ -73,7 +73,7 @@ def export_program(
         raise LoweringError(f"opset_version must be {OPSETS[0]} to {OPSETS[-1]}, not {version!r}")
     if modules not in ("functions", "inline"):
         raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
-    refuse_shared_writes(function, owner)
+    shared = shared_writes(function, owner)
     program_of = owner, function
 
     def attempt(lengths: bool) -> Exported:
@@ -83,8 +83,9 @@ def export_program(
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
             inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
+            program.obstacles += [*shared, *inputs.problems]
             if inputs.problems:
-                raise ExportError(inputs.problems)
+                raise ExportError(program.obstacles)
             main = program.lower(owner, function, inputs.arguments, inputs.heap)
             found = specialised(owner, function, program.frames, report) if provenance else None
             if found is None:

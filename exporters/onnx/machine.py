@@ -7,6 +7,7 @@ its kind (``prims``, ``lists``, ``control``, ``calls``) or by the ONNX lowering 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -186,10 +187,19 @@ class Machine:
         except NeedsList:
             raise
         except Skip:
+            self._look_inside(node)
             self._poison(node)
         except (BridgeError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
             self._obstacle(node, error)
             self._poison(node)
+
+    def _look_inside(self, node: Node) -> None:
+        """Find the obstacles in the blocks of a statement that cannot be lowered itself."""
+        for block in node.blocks:
+            for v in block.inputs:
+                self.env[v] = Poison()
+            with self.into(Body()), contextlib.suppress(NeedsList):
+                self.run_block(block)
 
     def _poison(self, node: Node) -> None:
         for o in node.outputs:

@@ -85,12 +85,13 @@ def get_attr(m: Machine, node: Node) -> Abstract:
     path = f"{owner.path}.{name}" if owner.path else name
     value = owner.object.attributes[name]
     if isinstance(value, ScriptObject):
-        m.program.note_read(owner.object, name)
+        m.program.note_read(owner.object, name, path, node.range)
         return ObjectRef(value, path)
     declared = owner.object.type.attributes[name].type
     if _is_tensor(value, declared):
         return m.program.parameter(m, path, value)
-    m.program.note_read(owner.object, name)
+    read = next((u.user.range for u in node.output.uses if u.user.range is not None), None)
+    m.program.note_read(owner.object, name, path, node.range or read)
     if isinstance(value, list | dict):
         write = write_to(node.output)
         if write is not None:

@@ -19,6 +19,7 @@ from bridge.exporters.onnx.tidy import tidy
 from bridge.exporters.onnx.values import Abstract, Cell, Maybe, ObjectRef, Poison, Run, Stacked, Text, Unset
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import by_numpy
+from bridge.ir.source import SourceRange
 
 __all__ = ["Entry", "MainRecord", "ProgramLowering", "used_values"]
 
@@ -61,6 +62,7 @@ class ProgramLowering:
         self.distinct = False  # whether the model relies on arguments being different tensors
         self.errors: dict[int, dict[str, Any]] = {}
         self.reads: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
+        self.frozen: dict[str, tuple[Any, SourceRange | None]] = {}
         self.report = Report()
         self.obstacles: list[Entry] = []
         self.functions: dict[Any, Any] = {}
@@ -100,9 +102,11 @@ class ProgramLowering:
         self.frames.setdefault(frame)
         return frame
 
-    def note_read(self, owner: ScriptObject, name: str) -> None:
+    def note_read(self, owner: ScriptObject, name: str, path: str, place: SourceRange | None) -> None:
         """Note that the value of an attribute that is no tensor went into the model; a list's or dict's is copied."""
         value = owner.attributes[name]
+        if not isinstance(value, ScriptObject):
+            self.frozen.setdefault(path, (value, place))
         self.reads[id(owner), name] = (
             owner.attributes,
             name,

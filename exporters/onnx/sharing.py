@@ -2,7 +2,7 @@
 
 The lowering follows memory that is shared along a straight line: a tensor and its views. Where an ``if`` or a loop decides
 whether two names stand for one tensor, or a list holds it, a write through one of them changes the other on some paths
-only. :func:`refuse_shared_writes` finds such writes, as far as the other name is used afterwards, so that they are refused
+only. :func:`shared_writes` finds such writes, as far as the other name is used afterwards, so that they are refused
 instead of computed wrongly. One walk over the inlined graph; sets of origins, to a fixed point around loops.
 """
 
@@ -12,26 +12,26 @@ from typing import Any
 
 from bridge.exporters.onnx.may_write import may_write
 from bridge.exporters.onnx.may_write import written as tensors_written
-from bridge.exporters.onnx.report import Entry, ExportError
+from bridge.exporters.onnx.report import Entry
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.inline import inlined_graph
 
-__all__ = ["refuse_shared_writes"]
+__all__ = ["shared_writes"]
 
 Origins = frozenset[Any]
 _HOLDERS = (T.ListType, T.DictType, T.TupleType, T.OptionalType)
 
 
-def refuse_shared_writes(function: Function, owner: ScriptObject | None) -> None:
-    """Raise ExportError for every write whose effect on another name depends on data."""
+def shared_writes(function: Function, owner: ScriptObject | None) -> list[Entry]:
+    """Every write whose effect on another name depends on data, as an obstacle."""
+    obstacles: list[Entry] = []
     if not may_write(function, owner):
-        return
+        return obstacles
     graph = inlined_graph(function)
     sharing = _Sharing(graph)
-    obstacles = []
     for w, written in sharing.writes:
         other = sharing.touched(w, written)
         if other is not None:
@@ -42,8 +42,7 @@ def refuse_shared_writes(function: Function, owner: ScriptObject | None) -> None
                 "holds it; write to a .clone() of it"
             )
             obstacles.append(Entry(w.kind, message, w.range))
-    if obstacles:
-        raise ExportError(obstacles)
+    return obstacles
 
 
 class _Sharing:

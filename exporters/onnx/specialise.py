@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from bridge.ir.classes import ClassType, Function, ScriptObject, mangle
 from bridge.ir.graph import Graph, Node
 from bridge.ir.passes.dead_code import eliminate_dead_code
 from bridge.ir.schema import Argument, Schema
+from bridge.ir.source import SourceRange
 
 __all__ = ["specialised"]
 
@@ -55,8 +57,18 @@ def _note(report: Report, f: Function, node: Node, taken: int) -> None:
     if node.kind == "prim::Loop":
         report.note("loop removed", "it never runs for these inputs", node.range)
     else:
-        which = "the condition is true" if taken == 0 else "the condition is false"
-        report.note("branch removed", f"{which} for every input of these types", node.range)
+        what = _source_text(node.inputs[0].node.range)
+        report.note("branch removed", f"{what} is {str(taken == 0).lower()} for every input of these types", node.range)
+
+
+def _source_text(place: SourceRange | None) -> str:
+    """A condition as it is written in the program, where its place covers all of it."""
+    text = place.text() if place is not None and place.source.caller is None else ""
+    try:
+        ast.parse(text, mode="eval")
+    except SyntaxError:
+        return "the condition"
+    return f"'{text}'"
 
 
 class _Copier:

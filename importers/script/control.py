@@ -165,6 +165,7 @@ class ControlMixin(EmitterCore):
         """The body once per element: the elements may have different types."""
         length = iterable.static_len()
         assert length is not None
+        self.graph.notes.append(("loop unrolled", f"the loop runs {length} times, once for each element", range))
         with self.in_loop("unrolled"):
             for i in _count(length):
                 index = self.number(i, range)
