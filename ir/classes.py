@@ -182,11 +182,31 @@ class InterfaceType(Type):
 
     def covers(self, t: ClassType) -> bool:
         """Whether the class has every method with a compatible schema."""
+        return self.why_not(t) is None
+
+    def why_not(self, t: ClassType | InterfaceType) -> str | None:
+        """What a class (or another interface) lacks to be this interface, in torch's words; None when it is one."""
+        interface = isinstance(t, InterfaceType)
+        what, other = ("Interface", "interface ") if interface else ("Class", "")
+        if self.is_module and not t.is_module:
+            return (
+                f"{what} '{t.name}' is not a subtype of the module interface '{self.name}' , only ScriptModule class can be "
+                "subtype of module interface.\n"
+            )
         for name, want in self.methods.items():
-            have = t.find_method(name)
-            if have is None or not have.schema.is_subtype_of(want, as_method=True):
-                return False
-        return t.is_module or not self.is_module
+            found = t.methods.get(name)
+            have = found.schema if isinstance(found, Function) else found
+            if have is None:
+                return f"{what} '{t.name}' does not have method '{name}' but {other}'{self.name}' does.\n"
+            if not have.is_subtype_of(want, as_method=True):
+                return (
+                    f"Method on {what.lower()} '{t.name}' (1) is not compatible with interface '{self.name}' (2)\n"
+                    f"  (1) {have}\n  (2) {want}\n"
+                )
+        return None
+
+    def _subtype(self, other: Type) -> bool:
+        return isinstance(other, InterfaceType) and other.why_not(self) is None
 
     def __str__(self) -> str:
         return self.name

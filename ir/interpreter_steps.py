@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,10 @@ def _operator(p: Program, n: Node) -> Step:
     o = operator_of(n)
     if o is None:
         return _writing_out(p, n) or _missing(n)
+    if o.schema.name in ("aten::sort", "aten::sorted") and isinstance(n.inputs[0].type, T.ListType):
+        element = n.inputs[0].type.element
+        if isinstance(element, ClassType):
+            return _sort_objects(p, n, element)
     execute = o.run if o.composite or o.kernel is None else o.kernel
     if not _has_tensors(o) or any(a.writes and isinstance(a.type, T.ListType) for a in o.schema.arguments):
         return _call_of(p, n, execute)
@@ -99,6 +104,30 @@ def _operator(p: Program, n: Node) -> Step:
                 f[out] = r
 
     return several
+
+
+def _sort_objects(p: Program, n: Node, t: ClassType) -> Step:
+    """Instances of a class are in the order of its ``__lt__``."""
+    less = t.find_method("__lt__")
+    if less is None or [a.type for a in less.schema.arguments] != [t, t] or less.schema.returns[0].type is not T.BOOL:
+        raise UnsupportedError(
+            f"To sort a list of {t.annotation()} it must define a __lt__ method with two inputs of type {t.annotation()} that "
+            "returns a bool",
+            n.range,
+        )
+    ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
+
+    def run(f: Frame) -> None:
+        def order(a: Any, b: Any) -> int:
+            return -1 if run_function(less, [a, b], f) else int(run_function(less, [b, a], f))
+
+        made = sorted(f[ins[0]], key=functools.cmp_to_key(order), reverse=bool(len(ins) > 1 and f[ins[1]]))
+        if outs:
+            f[outs[0]] = made
+        else:
+            f[ins[0]][:] = made
+
+    return run
 
 
 def _writing_out(p: Program, n: Node) -> Step | None:
@@ -328,6 +357,24 @@ def _call_method(p: Program, n: Node) -> Step:
     return run
 
 
+def _container_index(p: Program, n: Node) -> Step:
+    """A module of a ModuleList by number, of a ModuleDict by name."""
+    container, index = _registers(p, n.inputs)
+    out = p.register(n.output)
+
+    def run(f: Frame) -> None:
+        modules, i = dict(f[container].submodules()), f[index]
+        if isinstance(i, int):
+            if not -len(modules) <= i < len(modules):
+                raise IndexError(f"Index {i} out of range of length {len(modules)}")
+            i = list(modules)[i]
+        if i not in modules:
+            raise KeyError(i)
+        f[out] = modules[i]
+
+    return run
+
+
 def _call_function(p: Program, n: Node) -> Step:
     called, *ins = _registers(p, n.inputs)
     out = p.register(n.output)
@@ -516,6 +563,7 @@ _MAKERS: dict[str, Callable[[Program, Node], Step]] = {
     "prim::SetAttr": _set_attribute,
     "prim::CreateObject": _create_object,
     "prim::CallMethod": _call_method,
+    "prim::ModuleContainerIndex": _container_index,
     "prim::CallFunction": _call_function,
     "prim::PythonOp": _python_call,
     "prim::Enter": _enter,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ def _matches(value: Any, declared: T.Type, t: T.Type) -> bool:
         return True
     if value is None:
         return t is T.NONE
+    if isinstance(value, enum.Enum):
+        return isinstance(t, T.EnumType) and t.python is type(value)
     if isinstance(value, bool):
         return t is T.BOOL
     if isinstance(value, int):

@@ -43,10 +43,17 @@ def enum_type(python_class: type[enum.Enum]) -> T.EnumType:
         return known
     name = qualified_name(python_class)
     members = [(m.name, m.value) for m in python_class]
-    value_types = {infer_type(v) for _, v in members}
-    if len(value_types) != 1:
-        raise CannotInfer(f"Enum class '{python_class.__name__}' has values of several types")
-    made = T.EnumType(python_cu.unique_name(name), value_types.pop(), members, python_class)
+    value_types = [infer_type(v) for _, v in members]
+    for i, t in enumerate(value_types):
+        if t != value_types[0]:
+            raise CannotInfer(
+                f"Could not unify type list since element {i} of type {t.annotation()} did not match the types before it "
+                f"({value_types[0].annotation()})"
+            )
+    if not value_types or value_types[0] not in (T.INT, T.FLOAT, T.STR):
+        found = value_types[0].annotation() if value_types else "None"
+        raise CannotInfer(f"Cannot create Enum with value type '{found}', only int, float and string are supported")
+    made = T.EnumType(python_cu.unique_name(name), value_types[0], members, python_class)
     python_cu.add_type(made.name, made)
     _enums[python_class] = made
     return made
@@ -90,7 +97,10 @@ def infer_type(value: Any) -> T.Type:
 def _instance_type(value: Any) -> T.Type:
     """The type of an instance of a class that can be compiled. Raises what compiling it raises."""
     from bridge.jit.script_classes import class_type_of
+    from bridge.nn import Module
 
+    if isinstance(value, Module):
+        raise CannotInfer("Cannot infer concrete type of torch.nn.Module")
     found = None if isinstance(value, type) or callable(value) else class_type_of(type(value))
     if found is None:
         raise CannotInfer(

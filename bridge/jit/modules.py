@@ -12,11 +12,13 @@ import inspect
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NoReturn
 
-from bridge.ir.classes import InterfaceType, ScriptObject
+from bridge.ir.classes import ClassType, InterfaceType, ScriptObject
 from bridge.ir.graph import Graph
 from bridge.jit.concrete import ConcreteType, from_class_type
+from bridge.jit.decorators import is_ignored
 from bridge.jit.functions import ConstMap, ScriptFunction, ScriptMethod
 from bridge.jit.hooks import attach_hooks, check_names
+from bridge.jit.names import python_cu
 from bridge.jit.values import CastError, into, out_of
 from bridge.nn import Module
 from bridge.pytorch.programs import is_program, taken_over
@@ -88,7 +90,14 @@ class _Submodules(MutableMapping[str, Any]):
                 "Cannot re-assign modules in a ScriptModule with non-scripted module, tried to replace existing module "
                 f"'{name}': {value}"
             )
-        self._held.attributes[name] = into(value, self._held.type.attributes[name].type)
+        declared = self._held.type.attributes[name].type
+        if isinstance(declared, ClassType) and value._c.type is not declared:
+            at = f"(of Python compilation unit at: {id(python_cu):#x})"
+            raise RuntimeError(
+                f"Expected a value of type '{declared.name} {at}' for field '{name}', but found "
+                f"'{value._c.type.name} {at}'"
+            )
+        self._held.attributes[name] = into(value, declared)
         self._python[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -242,7 +251,7 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
             return method
         if name in held.type.properties:
             return ScriptMethod(held, held.type.properties[name][0])()
-        if name in held.type.constants and d["_concrete_type"].python_class is not None:
+        if name in held.type.constants:
             return held.type.constants[name]
         raise AttributeError(f"'RecursiveScriptModule' object has no attribute '{name}'")
 
@@ -265,7 +274,7 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
             assert setter is not None
             ScriptMethod(held, setter)(value)
         elif name in held.type.constants:
-            raise AttributeError(f"Cannot mutate TorchScript constant value: '{name}'. Value: '{value}'")
+            raise RuntimeError(f"Can't set constant '{name}' which has value:{held.type.constants[name]}")
         else:
             super().__setattr__(name, value)
 
@@ -353,8 +362,26 @@ def instantiate(
             held.attributes[name] = into(scripted, held.type.attributes[name].type)
             made.__dict__["_modules"][name] = scripted
         made.__dict__["_concrete_type"] = concrete
+        for name in _left_to_python(type(module)):
+            member = getattr(module, name)
+            if inspect.ismethod(member) and name not in made.__dict__:
+                made.__dict__[name] = member.__func__.__get__(made)
 
     return RecursiveScriptModule._construct(held, fill)
+
+
+_python_methods: dict[Any, list[str]] = {}
+
+
+def _left_to_python(cls: type) -> list[str]:
+    """The methods that stay Python: those marked ``ignore`` or ``unused``."""
+    if cls not in _python_methods:
+        _python_methods[cls] = _marked(cls)
+    return _python_methods[cls]
+
+
+def _marked(cls: type) -> list[str]:
+    return [n for n in dir(cls) if not n.startswith("__") and is_ignored(inspect.getattr_static(cls, n))]
 
 
 def create_script_module(

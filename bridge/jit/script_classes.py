@@ -138,7 +138,8 @@ def declare_interface(cls: type) -> InterfaceType:
     from bridge.jit.resolve import closure_names
 
     is_module = is_module_class(cls)
-    if not is_module and len(cls.mro()) > 2:
+    direct = cls.__bases__ == (cls.__mro__[1],) and cls.__mro__[1].__name__ in ("Module", "object")
+    if not direct:
         raise RuntimeError(
             "TorchScript interface does not support inheritance yet. Please directly inherit from 'object' or 'nn.Module'."
         )

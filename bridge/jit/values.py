@@ -6,7 +6,9 @@ Inside a program a device is a string, an element type its number, a module or c
 
 from __future__ import annotations
 
+import collections
 import enum
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,6 +38,11 @@ def _class_text(value: Any) -> str:
 
 def _class_name(value: Any) -> str:
     return "dtype" if isinstance(value, DType) else type(value).__name__
+
+
+def _fields(value: Any) -> str:
+    """A NamedTuple's fields, as errors show them."""
+    return f" (aka NamedTuple({', '.join(value._fields)}))" if hasattr(value, "_fields") else ""
 
 
 def _cannot(value: Any) -> CastError:
@@ -175,7 +182,13 @@ def _object(value: Any, t: ClassType | InterfaceType) -> Any:
     held = value if isinstance(value, ScriptObject) else getattr(value, "_c", None)
     if not isinstance(held, ScriptObject):
         return _instance(value, t)
-    if not held.type.is_subtype_of(t):
+    if isinstance(t, InterfaceType):
+        why = t.why_not(held.type)
+        if why is not None:
+            raise CastError(
+                f"Object of type {held.type.annotation()} is not compatible with interface {t.annotation()}\n{why}"
+            )
+    elif not held.type.is_subtype_of(t):
         raise CastError(
             f"Object of type {held.type.annotation()} is not an instance of the expected type {t.annotation()}"
         )
@@ -188,8 +201,13 @@ def _instance(value: Any, t: ClassType | InterfaceType) -> Any:
     if isinstance(t, ClassType) and not t.is_module and not isinstance(value, _NO_INSTANCES):
         return to_object(value, t)
     own = None if t.is_module or isinstance(value, _NO_INSTANCES) else class_type_of(type(value))
-    if own is None or not own.is_subtype_of(t):
+    if isinstance(t, InterfaceType) and own is None and not isinstance(value, _NO_INSTANCES):
+        own = class_type_of(type(value))
+    if own is None:
         raise CastError(f"Object {value} is not a script object of type {t.annotation()}")
+    why = t.why_not(own) if isinstance(t, InterfaceType) else None
+    if why is not None:
+        raise CastError(f"Object of type {own.annotation()} is not compatible with interface {t.annotation()}\n{why}")
     return to_object(value, own)
 
 
@@ -214,15 +232,26 @@ def out_of(value: Any, t: T.Type) -> Any:
         return [out_of(v, t.element) for v in value] if _needs_conversion(t) else list(value)
     if isinstance(t, T.DictType) and isinstance(value, dict):
         return {out_of(k, t.key): out_of(v, t.value) for k, v in value.items()}
-    if isinstance(t, T.TupleType) and isinstance(value, tuple) and _needs_conversion(t):
-        made = tuple(out_of(v, e) for v, e in zip(value, t.elements, strict=True))
-        return type(value)(*made) if hasattr(value, "_fields") else made
+    if isinstance(t, T.TupleType) and isinstance(value, tuple):
+        made = tuple(out_of(v, e) for v, e in zip(value, t.elements, strict=True)) if _needs_conversion(t) else value
+        if not t.fields:
+            return made
+        return _named_tuple(t.name.rpartition(".")[2] if t.name else "NamedTuple", tuple(t.fields))(*made)
     return value
+
+
+@functools.cache
+def _named_tuple(name: str, fields: tuple[str, ...]) -> Any:
+    return collections.namedtuple(name, fields)
 
 
 def _needs_conversion(t: T.Type) -> bool:
     inside = T.ListType | T.DictType | T.EnumType | ClassType | InterfaceType
-    return any(x is T.DEVICE or x is T.ANY or isinstance(x, inside) for x in t.walk() if x is not t)
+    return any(
+        x is T.DEVICE or x is T.ANY or isinstance(x, inside) or (isinstance(x, T.TupleType) and x.fields)
+        for x in t.walk()
+        if x is not t
+    )
 
 
 def match_arguments(
@@ -273,7 +302,7 @@ def match_arguments(
                 )
             raise RuntimeError(
                 f"{schema.name}() Expected a value of type '{wanted}' for argument '{a.name}' but instead found type "
-                f"'{_class_name(value)}'.\n{hint}Position: {position}\nValue: {value!r}\nDeclaration: {schema}\n{details}"
+                f"'{_class_name(value)}{_fields(value)}'.\n{hint}Position: {position}\nValue: {value!r}\nDeclaration: {schema}\n{details}"
             ) from None
     if consumed != len(kwargs):
         _refuse_keywords(schema, len(supplied), kwargs)

@@ -222,7 +222,7 @@ class _Results:
         self.first: dict[Any, int] = {}
         self.arguments = {r: i for i, r in enumerate(inputs)}
         self.steps = [self._step(r) for r in main.results]
-        self.plain = all(isinstance(v, TensorType) for v in self._types())
+        self.plain = not getattr(self.type, "fields", ()) and all(isinstance(v, TensorType) for v in self._types())
 
     def _types(self) -> list[Any]:
         return [self.type] if not hasattr(self.type, "elements") else list(self.type.elements)  # type: ignore[union-attr]
@@ -297,16 +297,7 @@ class _Results:
             return made
         from bridge.jit.values import out_of
 
-        return out_of(_named(made, self.type), self.type)
-
-
-def _named(value: Any, t: Any) -> Any:
-    """Tuples of a NamedTuple type as its instances, where the class is known."""
-    if isinstance(value, tuple) and getattr(t, "fields", None):
-        from collections import namedtuple
-
-        return namedtuple(t.name.rpartition(".")[2] if t.name else "NamedTuple", t.fields)(*value)
-    return value
+        return out_of(made, self.type)
 
 
 def _tensor(array: Any) -> Tensor:

@@ -136,7 +136,21 @@ def _subscripted(name: str, e: X.Subscript, resolver: Resolver | None) -> T.Type
     if count and len(e.indices) != count:
         what = "one element type" if count == 1 else f"{count} element types"
         raise CompileError(f"expected exactly {what} but found {len(e.indices)}", e.range)
-    return make(*[_parse(i, resolver) for i in e.indices])
+    inside = [_parse(i, resolver) for i in e.indices]
+    if make is T.DictType:
+        check_key_type(inside[0], e.range)
+    return make(*inside)
+
+
+def check_key_type(key: T.Type, range: SourceRange | None) -> None:
+    """Raises CompileError for what cannot be the key of a dict."""
+    if key not in (T.INT, T.FLOAT, T.COMPLEX, T.STR, T.BOOL, T.DEVICE, T.ANY) and not isinstance(
+        key, T.TensorType | T.VarType
+    ):
+        raise CompileError(
+            f"Cannot create dict for key type '{key}', only int, float, complex, Tensor, device and string keys are supported",
+            range,
+        )
 
 
 _CONSTRUCTORS: dict[str, tuple[Callable[..., T.Type], int]] = {

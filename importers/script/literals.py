@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.annotations import check_key_type
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named
@@ -159,16 +160,26 @@ class LiteralMixin(EmitterCore):
             )
         result = narrowed.type
         assert isinstance(result, T.DictType)
-        if keys and (result.key != keys[0].type or not value_type.is_subtype_of(result.value)):
-            raise CompileError(
-                f"Type annotation was inferred to be `{result.annotation()}`, but the type of keys and values given by the "
-                f"dict literal is {keys[0].type.annotation()} and {value_type.annotation()}",
-                e.range,
+        for what, found, fits in (
+            (
+                ("keys", keys[0].type, result.key == keys[0].type),
+                ("values", value_type, value_type.is_subtype_of(result.value)),
             )
+            if keys
+            else ()
+        ):
+            if not fits:
+                raise CompileError(
+                    f"Type annotation was inferred to be `{result.annotation()}`, but the type of {what} given by the dict "
+                    f"literal is {found.annotation()}",
+                    e.range,
+                )
         output = self.make_dict(result, [x for pair in zip(keys, values, strict=True) for x in pair])
         return self.unchecked_cast(output, narrowed.union) if narrowed.union is not None else output
 
     def make_dict(self, type: T.Type, inputs: Sequence[Value] = ()) -> Value:
+        if isinstance(type, T.DictType):
+            check_key_type(type.key, None)
         output = self.node("prim::DictConstruct", inputs, 1, None).output
         output.type = type
         return output
@@ -248,11 +259,13 @@ class LiteralMixin(EmitterCore):
 
         def body() -> None:
             key, value = self.expr(e.key), self.expr(e.value)
-            if isinstance(key.type, T.UnionType) or (first and first[0] != key.type):
-                raise CompileError(
-                    f"Dicts may only contain homogeneous keys, but the type of a generated key was {key.type.annotation()}",
-                    e.range,
-                )
+            problem = None
+            if isinstance(key.type, T.UnionType):
+                problem = f", but the type of the first generated key was {key.type.annotation()}"
+            elif first and first[0] != key.type:
+                problem = f". Expected dict comprehension to generate type {first[0].annotation()}, but got {key.type.annotation()}"
+            if problem is not None:
+                raise CompileError(f"Dicts may only contain homogeneous keys{problem}", e.range)
             first[:] = [key.type, value.type]
             given = T.DictType(key.type, value.type)
             if narrowed.candidates:
@@ -263,12 +276,14 @@ class LiteralMixin(EmitterCore):
                 result.type = given
             else:
                 assert isinstance(narrowed.type, T.DictType)
-                if not all(a.is_subtype_of(b) for a, b in _inside(given, narrowed.type)):
-                    raise CompileError(
-                        f"Dict type annotation `{narrowed.type.annotation()}` did not match the type of an actual key or "
-                        f"value: {given.annotation()}",
-                        e.range,
-                    )
+                unfit = [
+                    f"Dict type annotation `{narrowed.type.annotation()}` did not match the type of an actual {what} type "
+                    f"`{a.annotation()}`"
+                    for what, (a, b) in zip(("key", "value"), _inside(given, narrowed.type), strict=True)
+                    if not a.is_subtype_of(b)
+                ]
+                if unfit:
+                    raise CompileError("\n".join(unfit), e.range)
                 result.type = narrowed.type
                 key.type, value.type = narrowed.type.key, narrowed.type.value
             args = [Named(result, "self", e.range), Named(key, "", e.range), Named(value, "", e.range)]

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from bridge.importers.script.annotations import UNANNOTATED, shown_type
 from bridge.importers.script.errors import CompileError
 from bridge.ir import types as T
 from bridge.ir.classes import Function
@@ -256,7 +257,13 @@ def _match_argument(
         )
     value = convert(graph, range, concrete, value, conversions)
     if not value.type.is_subtype_of(concrete):
-        text = f"Expected a value of type '{arg.type.annotation()}' for argument '{arg.name}' but instead found type '{value.type.annotation()}'."
+        wanted = "Tensor (inferred)" if arg.inferred else arg.type.annotation()
+        text = f"Expected a value of type '{wanted}' for argument '{arg.name}' but instead found type '{shown_type(value.type)}'."
+        guess = f"'{arg.name}' to be of type 'Tensor' because it was not annotated with an explicit type."
+        if arg.inferred:
+            text += f"\nInferred {guess}"
+        if value.type is UNANNOTATED:
+            text += f"\nInferred the value for argument {guess}"
         if isinstance(value.type, T.ListType) and isinstance(value.type.element, T.TensorType):
             text += "\nEmpty lists default to List[Tensor]. Annotate the variable to create an empty list of another type: x: List[int] = []"
         elif isinstance(value.type, T.OptionalType) and value.type.element.is_subtype_of(concrete):

@@ -364,7 +364,11 @@ class ModuleValue(SugaredValue):
         assert isinstance(self.module.type, ClassType)
         for name, a in self.module.type.attributes.items():
             if getattr(a.type, "is_module", False) and not a.type.is_subtype_of(hint):
-                raise CompileError(f"Attribute {name} is not of annotated type {hint.annotation()}", range)
+                why = (
+                    hint.why_not(a.type) if isinstance(hint, InterfaceType) and isinstance(a.type, ClassType) else None
+                )
+                text = f"Attribute {name} is not of annotated type {hint.annotation()}"
+                raise CompileError(text if why is None else f"{text}: {why.rstrip()}", range)
         node = m.node("prim::ModuleContainerIndex", [self.value, index], 1, None)
         node.output.type = hint
         return SimpleValue(node.output)

@@ -289,8 +289,9 @@ class SugaredTuple(SugaredValue):
         known, i = matching.constant_of(index)
         if not known or not isinstance(i, int):
             raise CompileError(
-                "Expected integer literal for index. ModuleList/Sequential indexing is only supported with integer "
-                "literals. Enumeration is supported, e.g. 'for index, v in enumerate(self): ...'",
+                "Expected integer literal for index but got a variable or non-integer. ModuleList/Sequential indexing is only "
+                "supported with integer literals. For example, 'i = 4; self.layers[i](x)' will fail because i is not a "
+                "literal. Enumeration is supported, e.g. 'for index, v in enumerate(self): out = v(inp)'",
                 range,
             )
         at = i + len(self.items) if i < 0 else i

@@ -68,8 +68,17 @@ class SimpleValue(SugaredValue):
             return SpecialForm("tolist")
         if name == "__getitem__" and isinstance(t, T.TensorType):
             return SpecialForm("index")
-        hint = " Did you forget to initialize an attribute in __init__()?" if isinstance(t, ClassType) else ""
+        hint = self._hint(name, t) if isinstance(t, ClassType) else ""
         raise CompileError(f"'{shown_type(t)}' object has no attribute or method '{name}'.{hint}", range)
+
+    @staticmethod
+    def _hint(name: str, t: ClassType) -> str:
+        if isinstance(t.python_class, type) and name in vars(t.python_class):
+            return (
+                f" '{name}' is defined as a class attribute which currently is not supported. Consider converting this to an "
+                "instance attribute."
+            )
+        return " Did you forget to initialize an attribute in __init__()?"
 
     def _special_attr(self, range: SourceRange, m: EmitterCore, name: str, t: T.Type) -> SugaredValue | None:
         if isinstance(t, T.TensorType):
