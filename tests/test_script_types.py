@@ -296,7 +296,10 @@ REFUSED: list[tuple[str, str]] = [
     ),
     ("def f():\n    d: Dict[str, int] = {1: 1}\n    return d", "the type of keys given by the dict literal is int"),
     ("def f(x: Dict[List[int], str]) -> int:\n    return 1", "Cannot create dict for key type"),
-    ("def f(x, dim):\n    return x.transpose(dim, 0)", "Inferred the value for argument 'dim0' to be of type 'Tensor'"),
+    (
+        "def f(x, dim):\n    return x.div(x, rounding_mode=dim)",
+        "Inferred the value for argument 'rounding_mode' to be of type 'Tensor'",
+    ),
 ]
 
 
