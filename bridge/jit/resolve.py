@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import enum
+import functools
 import importlib
 import inspect
 import math
@@ -31,6 +32,7 @@ from bridge.importers.script import (
     SugaredValue,
     matching,
 )
+from bridge.importers.script.library import functools_member
 from bridge.importers.script.sugared import ClassValue
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType
@@ -471,6 +473,10 @@ def _special_forms() -> dict[int, SugaredValue]:
         _forms[id(decorators.annotate)] = SpecialForm("annotate")
         _forms[id(decorators.isinstance_)] = SpecialForm("isinstance")
         _forms[id(slice)] = SliceClass()
+        for function in (functools.reduce, functools.partial):
+            form = functools_member(function.__name__)
+            assert form is not None
+            _forms[id(function)] = form
     return _forms
 
 

@@ -93,6 +93,9 @@ class AssignMixin(EmitterCore):
         starred = self.check_targets(target.elements, target.range)
         binders = len(target.elements) - starred
         output = self.sugared(value, binders)
+        if starred and isinstance(output, SimpleValue) and isinstance(output.value.type, T.ListType):
+            self._unpack_list(target, output, value.range, binders)
+            return
         self._unpack(target, output, value.range, binders, starred)
 
     def _unpack(
@@ -110,6 +113,28 @@ class AssignMixin(EmitterCore):
         if len(values) > binders and not starred:
             raise CompileError(f"too many values to unpack: need {binders} but found {len(values)}", target.range)
         self.assign_each(target.elements, values, range, binders)
+
+    def _unpack_list(self, target: X.TupleLit | X.ListLit, items: SimpleValue, range: SourceRange, least: int) -> None:
+        """``a, *rest, z = items`` of a list, whose length is checked when the program runs."""
+        name = self.temporary("$items_")
+        self.frame.set(range, name, items)
+        source = X.Var(range, name)
+        length = X.Apply(range, X.Var(range, "len"), [source], [])
+        text = f"not enough values to unpack (expected at least {least})"
+        self.emit_statements([
+            X.If(range, X.BinOp(range, "<", length, X.Const(range, least)), [
+                X.Raise(range, X.Apply(range, X.Var(range, "ValueError"), [X.StringLit(range, text)], []))], [])
+        ])  # fmt: skip
+        at = next(i for i, t in enumerate(target.elements) if isinstance(t, X.Starred))
+        behind = len(target.elements) - at - 1
+        for i, t in enumerate(target.elements):
+            if isinstance(t, X.Starred):
+                end = X.Const(range, -behind) if behind else None
+                part: X.Expr = X.SliceExpr(range, X.Const(range, at), end, None)
+                t = t.value
+            else:
+                part = X.Const(range, i if i < at else i - len(target.elements))
+            self._assign_one(X.Assign(range, [t], X.Subscript(range, source, [part])), t, X.Subscript(range, source, [part]))
 
     def assign_each(
         self, targets: Sequence[X.Expr], values: Sequence[SugaredValue], range: SourceRange, binders: int

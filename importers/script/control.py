@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from bridge.importers.script import matching
@@ -10,8 +11,10 @@ from bridge.importers.script.conditions import Condition, Refinements
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import Frame, as_simple
 from bridge.importers.script.errors import CompileError
+from bridge.importers.script.library import FilterValue
 from bridge.importers.script.matching import Named, insert_constant
-from bridge.importers.script.sugared import ExceptionMessage, ExceptionValue, MethodValue, SugaredValue
+from bridge.importers.script.sugared import ExceptionMessage, ExceptionValue, MethodValue, SugaredTuple, SugaredValue
+from bridge.importers.script.unrolling import has_exit, without_exits
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType
@@ -175,13 +178,80 @@ class ControlMixin(EmitterCore):
 
     def for_each(self, target: X.Expr, iter: X.Expr, range: SourceRange, body: Callable[[], None]) -> None:
         iterable = self.sugared(iter, 1).iter(range, self)
-        if iterable.static_len() is None:
+        if isinstance(iterable, FilterValue):
+            self._filtered(target, iterable, range, body)
+        elif iterable.static_len() is None:
             self.loop(range, body, iterable, target, None)
         else:
             self.unrolled(range, body, iterable, target)
 
+    def _filtered(self, target: X.Expr, source: FilterValue, range: SourceRange, body: Callable[[], None]) -> None:
+        """A loop over what a function chooses: over all, and the body in a branch."""
+        items, function, given = (self.temporary(f"${n}_") for n in ("items", "function", "given"))
+        self.frame.set(range, items, source.items)
+        self.frame.values[function] = source.function
+        element = X.Var(range, given)
+
+        def chosen() -> None:
+            self.assign_each([target], [self.sugared(element, 1)], range, 1)
+            body()
+
+        def inside() -> None:
+            condition = self.condition(X.Apply(range, X.Var(range, function), [element], []))
+            self.branches(range, condition, [X.Emit(range, chosen)], [])
+
+        self.for_each(element, X.Var(range, items), range, inside)
+
     def emit_for(self, s: X.For) -> None:
-        self.for_each(s.target, s.iter, s.range, lambda: self.emit_statements(s.body))
+        iterable = self.sugared(s.iter, 1).iter(s.range, self)
+        if isinstance(iterable, FilterValue):
+            self._filtered(s.target, iterable, s.range, lambda: self.emit_statements(s.body))
+        elif iterable.static_len() is None:
+            self.loop(s.range, lambda: self.emit_statements(s.body), iterable, s.target, None)
+        elif has_exit(s.body):
+            self._unrolled_with_exits(s, iterable)
+        else:
+            self.unrolled(s.range, lambda: self.emit_statements(s.body), iterable, s.target)
+
+    def _unrolled_with_exits(self, s: X.For, iterable: SugaredValue) -> None:
+        """As :meth:`unrolled`; what follows a ``break`` is in a branch that is not taken then."""
+        range, length = s.range, iterable.static_len()
+        assert length is not None
+        broke, skip = self.temporary("$broke_"), self.temporary("$skip_")
+        body = without_exits(s.body, broke, skip)
+        breaks = has_exit(s.body, (X.Break,))
+        hidden: set[str] = set()
+
+        def once(i: int) -> None:
+            element = iterable.getitem(range, self, self.number(i, range))
+            self._bind(s.target, element, hidden)
+            self.emit_statements(body)
+
+        if breaks:
+            self.frame.set_value(range, broke, insert_constant(self.graph, False, range))
+        with self.in_loop("unrolled"):
+            for i in _count(length):
+                if i == 0 or not breaks:
+                    once(i)
+                else:
+                    condition = self.condition(X.UnaryOp(range, "not", X.Var(range, broke)))
+                    self.branches(range, condition, [X.Emit(range, functools.partial(once, i))], [])
+                if self.frame.block in self.exit_blocks:
+                    return
+        for name in hidden:  # which one it is depends on where the loop ended
+            self.frame.values.pop(name, None)
+            self.frame.explain(name, f"{name} is what a loop over modules ended with")
+
+    def _bind(self, target: X.Expr, element: SugaredValue, hidden: set[str]) -> None:
+        """Assign the element of a round; what is no value is a variable of that round only (``hidden``)."""
+        if isinstance(target, X.Var) and as_simple(element) is None and not isinstance(element, SugaredTuple):
+            self.frame.values[target.name] = element
+            hidden.add(target.name)
+        elif isinstance(target, X.TupleLit | X.ListLit) and isinstance(element, SugaredTuple):
+            for t, e in zip(target.elements, element.items, strict=True):
+                self._bind(t, e, hidden)
+        else:
+            self.assign_each([target], [element], target.range, 1)
 
     def emit_while(self, s: X.While) -> None:
         self.loop(s.range, lambda: self.emit_statements(s.body), None, None, s.cond)

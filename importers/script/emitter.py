@@ -19,9 +19,11 @@ from bridge.importers.script.core import Definition, EmitterCore
 from bridge.importers.script.environment import meaningful_name
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.expressions import ExpressionMixin
+from bridge.importers.script.formats import FormatMixin
 from bridge.importers.script.forms import FormMixin
 from bridge.importers.script.literals import LiteralMixin
 from bridge.importers.script.modules import Self
+from bridge.importers.script.more_operators import OperatorMixin
 from bridge.importers.script.statics import StaticDict
 from bridge.importers.script.subscripts import SubscriptMixin
 from bridge.importers.script.sugared import SugaredValue
@@ -33,7 +35,17 @@ from bridge.ir.schema import Argument, Schema
 __all__ = ["Emitter"]
 
 
-class Emitter(AssignMixin, ConditionMixin, ControlMixin, ExpressionMixin, FormMixin, LiteralMixin, SubscriptMixin):
+class Emitter(
+    AssignMixin,
+    ConditionMixin,
+    ControlMixin,
+    ExpressionMixin,
+    FormMixin,
+    FormatMixin,
+    LiteralMixin,
+    OperatorMixin,
+    SubscriptMixin,
+):
     """Emits one definition into ``function.graph``; the result is not in SSA form yet."""
 
     # -- definitions -------------------------------------------------------------------------------------------

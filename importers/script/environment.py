@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bridge.importers.script import matching
 from bridge.importers.script.errors import CompileError, StartsAsNone
+from bridge.importers.script.library import iterable_builtins
 from bridge.importers.script.sugared import (
     BuiltinFunction,
     CastValue,
@@ -71,7 +72,7 @@ def _globals() -> dict[str, SugaredValue]:
         table[name] = BuiltinFunction(f"aten::{name}")
     for name in "min max abs id rangelist".split():
         table[name] = BuiltinFunction(f"prim::{name}")
-    return table
+    return table | iterable_builtins()
 
 
 class Frame:

@@ -66,8 +66,16 @@ class ExpressionMixin(EmitterCore):
         callee = self.sugared(e.callee, 1)
         if isinstance(callee, SpecialForm):
             return self.special_form(callee, e, hint)
-        args = self.arguments(e.inputs)
-        return callee.call(e.callee.range, self, args, self.keyword_arguments(e.keywords), binders)
+        args = self.spread(callee, e.inputs)
+        if args is None:
+            args = self.arguments(e.inputs)
+        keywords = self.keyword_arguments(e.keywords)
+        if isinstance(callee, BuiltinFunction) and callee.name == "aten::format" and callee.self_value is not None:
+            known, text = matching.constant_of(callee.self_value.get(self.graph))
+            made = self.format_call(str(text), args, keywords, e.range) if known else None
+            if made is not None:
+                return SimpleValue(made)
+        return callee.call(e.callee.range, self, args, keywords, binders)
 
     def _argument(self, e: X.Expr, name: str = "") -> Named:
         value = self.sugared(e, 1)
@@ -100,6 +108,8 @@ class ExpressionMixin(EmitterCore):
         return result
 
     def _sequence(self, e: X.TupleLit | X.ListLit, hint: T.Type | None) -> SugaredValue:
+        if isinstance(e, X.ListLit) and any(isinstance(x, X.Starred) for x in e.elements):
+            return SimpleValue(self.joined_list(e, hint))
         items = self.arguments(e.elements)
         if any(not i.is_value for i in items):
             return SugaredTuple([i.sugared or SimpleValue(i.get(self.graph)) for i in items])
@@ -142,6 +152,8 @@ class ExpressionMixin(EmitterCore):
         if isinstance(e, X.UnaryOp):
             if e.op == "not":
                 return self.condition(e).value
+            if e.op == "+":
+                return self._positive(e)
             return self._unary(e, *(("__neg__", "aten::neg") if e.op == "-" else ("__invert__", "aten::bitwise_not")))
         if isinstance(e, X.Const):
             return self.number(e.value, e.range)
@@ -155,6 +167,8 @@ class ExpressionMixin(EmitterCore):
             return self.list_comprehension(e, hint)
         if isinstance(e, X.DictComp):
             return self.dict_comprehension(e, hint)
+        if isinstance(e, X.Formatted):
+            return self.formatted(e)
         if isinstance(e, X.Starred):
             raise CompileError("Unexpected starred expansion", e.range)
         raise CompileError("this expression cannot be used as a value", e.range)
@@ -187,7 +201,12 @@ class ExpressionMixin(EmitterCore):
             assert b.value is not None
             both = [*matching.tuple_unpack(a.value), *matching.tuple_unpack(b.value)]
             return matching.make_tuple(self.graph, both)
-        result = as_simple(MagicMethod(magic, BuiltinFunction(name)).call(e.range, self, args, (), 0))
+        try:
+            result = as_simple(MagicMethod(magic, BuiltinFunction(name)).call(e.range, self, args, (), 0))
+        except CompileError:
+            result = self.more_operators(e.op, *args, e.range)
+            if result is None:
+                raise
         assert result is not None
         return result
 
@@ -203,6 +222,15 @@ class ExpressionMixin(EmitterCore):
         if not known or not isinstance(operand, bool | int | float | complex):
             return value
         return insert_constant(self.graph, _folded(name, operand), e.range)
+
+    def _positive(self, e: X.UnaryOp) -> Value:
+        """``+n``, which is n for a number and a tensor (of a bool, an int)."""
+        value = self.expr(e.operand)
+        if value.type is T.BOOL:
+            return matching.insert(self.graph, "aten::Int", [value], range=e.range)
+        if value.type not in (T.INT, T.FLOAT, T.COMPLEX) and not isinstance(value.type, T.TensorType):
+            raise CompileError(f"+ of a value of type {value.type.annotation()}", e.range)
+        return value
 
     def _inverted(self, range: SourceRange, value: Value) -> Value:
         """``~n`` of a number, for which there is no operator."""

@@ -23,7 +23,7 @@ _BINARY: dict[type, str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%", ast.FloorDiv: "//",
     ast.BitAnd: "&", ast.BitXor: "^", ast.BitOr: "|", ast.LShift: "<<", ast.RShift: ">>", ast.MatMult: "@",
 }  # fmt: skip
-_UNARY: dict[type, str] = {ast.Not: "not", ast.USub: "-", ast.Invert: "~"}
+_UNARY: dict[type, str] = {ast.Not: "not", ast.USub: "-", ast.Invert: "~", ast.UAdd: "+"}
 _COMPARE: dict[type, str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.LtE: "<=", ast.Lt: "<", ast.GtE: ">=", ast.Gt: ">", ast.Is: "is",
     ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
@@ -427,6 +427,8 @@ class Builder:
         return T.Starred(self.token(node, 1), self.expr(node.value))
 
     def joined_str(self, node: ast.JoinedStr) -> T.Expr:
+        if not self.printed and not all(map(_is_plain_part, node.values)):
+            return T.Formatted(self.token(node, 1), self.fields(node))
         text = ""
         args: list[T.Expr] = []
         for part in node.values:
@@ -447,6 +449,25 @@ class Builder:
                 text += str(part.value)
         range = self.token(node, 1)
         return T.Apply(range, T.Select(range, T.StringLit(range, text), "format"), args, [])
+
+    def fields(self, node: ast.JoinedStr) -> list[str | T.Field]:
+        """The parts of an f-string, or of a format spec that has fields itself."""
+        parts: list[str | T.Field] = []
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                spec = self.fields(part.format_spec) if isinstance(part.format_spec, ast.JoinedStr) else []
+                conversion = chr(part.conversion) if part.conversion != -1 else ""
+                parts.append(T.Field(self.token(part.value, 1), self.expr(part.value), conversion, spec))
+            elif isinstance(part, ast.Constant):
+                parts.append(str(part.value))
+        return parts
+
+
+def _is_plain_part(part: ast.expr) -> bool:
+    """Whether TorchScript has this part of an f-string: plain text, ``{x}``, ``{x!s}``."""
+    if isinstance(part, ast.FormattedValue):
+        return part.format_spec is None and part.conversion in (-1, ord("s"))
+    return isinstance(part, ast.Constant) and "{}" not in str(part.value)
 
 
 _STATEMENTS: dict[type, Callable[[Builder, Any], T.Stmt]] = {

@@ -13,7 +13,7 @@ from bridge.ir.source import SourceRange
 
 __all__ = [
     "Apply", "Assert", "Assign", "AugAssign", "BinOp", "Break", "ClassDef", "Clause", "Const", "Continue", "Def",
-    "Delete", "DictComp", "DictLit", "Dots", "Emit", "Expr", "ExprStmt", "For", "If", "Import", "Inner", "Keyword",
+    "Delete", "DictComp", "DictLit", "Dots", "Emit", "Expr", "ExprStmt", "Field", "For", "Formatted", "If", "Import", "Inner", "Keyword",
     "ListComp", "ListLit", "Literal", "Param", "Pass", "Raise", "Return", "Select", "SliceExpr", "Starred", "Stmt", "StringLit", "Subscript", "Ternary",
     "Tree", "TupleLit", "UnaryOp", "Var", "Walrus", "While", "With", "merged",
 ]  # fmt: skip
@@ -251,6 +251,26 @@ class DictComp(Expr):
     def __init__(self, range: SourceRange, key: Expr, value: Expr, clauses: list[Clause]) -> None:
         super().__init__(range, key, value, *clauses)
         self.key, self.value, self.clauses = key, value, clauses
+
+
+class Field(Tree):
+    """One replaced part of a formatted text: ``{value!conversion:spec}``; a spec is text and fields of its own."""
+
+    __slots__ = ("conversion", "spec", "value")
+
+    def __init__(self, range: SourceRange, value: Expr, conversion: str, spec: list[str | Field]) -> None:
+        super().__init__(range, value)
+        self.value, self.conversion, self.spec = value, conversion, spec
+
+
+class Formatted(Expr):
+    """An f-string that says more of its values than that they are text."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, range: SourceRange, parts: list[str | Field]) -> None:
+        super().__init__(range)
+        self.parts = parts
 
 
 class Starred(Expr):

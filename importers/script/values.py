@@ -56,6 +56,8 @@ class SimpleValue(SugaredValue):
         return name in t.methods or name in t.attributes or name in t.constants
 
     def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        from bridge.importers.script.library import OrBuiltin, sort_method
+
         t = self.value.type
         special = self._special_attr(range, m, name, t)
         if special is not None:
@@ -63,7 +65,10 @@ class SimpleValue(SugaredValue):
         # A method: an operator whose self this can be. ``type`` is how old programs spell ``to``.
         for operator in ("aten::to", "aten::type") if name == "type" else (f"aten::{name}",):
             if matching.matches_self(operator, t):
-                return BuiltinFunction(operator, Named(self.value, "self", range))
+                this = Named(self.value, "self", range)
+                if operator == "aten::sort" and isinstance(t, T.ListType):
+                    return OrBuiltin(BuiltinFunction(operator, this), sort_method(this))
+                return BuiltinFunction(operator, this)
         if name == "tolist" and isinstance(t, T.TensorType):
             return SpecialForm("tolist")
         if name == "__getitem__" and isinstance(t, T.TensorType):
@@ -237,6 +242,7 @@ class RangeValue(SugaredValue):
 
     __slots__ = ("end", "only_end", "start", "static", "step")
     kind = "range"
+    is_function = True
 
     def __init__(self, range: SourceRange, m: EmitterCore, inputs: Sequence[Value], static: int | None = None) -> None:
         for i, v in enumerate(inputs):

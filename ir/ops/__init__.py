@@ -42,6 +42,7 @@ from bridge.ir.ops import (  # isort: skip
     maths,
     numbers,
     containers,
+    formatting,
     prim,
 )
 
@@ -84,6 +85,7 @@ __all__ = [
     "attention",
     "choose",
     "containers",
+    "formatting",
     "contract",
     "conv",
     "convert",

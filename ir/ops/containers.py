@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -384,32 +383,7 @@ def format_text(text: str, *values: Any) -> str:
     return "".join(out)
 
 
-_SPECIFIER = re.compile(r"%(.?)")
-
-
-def percent_format(text: str, *values: Any) -> str:
-    """``"%s of %d" % (a, b)``; TorchScript has the bare specifiers only. Raises BridgeError for others."""
-    given = list(values[0]) if len(values) == 1 and isinstance(values[0], tuple) else list(values)
-
-    def one(m: re.Match[str]) -> str:
-        kind = m.group(1)
-        if kind == "%":
-            return "%"
-        if kind not in ("s", "d", "i", "f", "e", "E", "F", "g", "G", "u", "x", "X", "o", "c"):
-            raise BridgeError(f"The specifier %{kind} is not supported in TorchScript format strings")
-        if not given:
-            raise BridgeError("Too few arguments for format string")
-        value = given.pop(0)
-        return value_text(value) if kind == "s" else f"%{kind}" % value
-
-    out = _SPECIFIER.sub(one, text)
-    if given:
-        raise BridgeError("Too many arguments for format string")
-    return out
-
-
 declare("aten::format(str self, ...) -> str", format_text, onnx=_STRINGS)
-declare("aten::percentFormat(str self, ...) -> str", percent_format, onnx=_STRINGS)
 _string("__getitem__.str(str s, int index) -> str", lambda s, i: s[_at_str(s, i)], ("abc", -1))
 
 

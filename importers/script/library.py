@@ -1,0 +1,454 @@
+"""Python's own functions that TorchScript lacks, or has for fewer arguments: written in script, compiled for each call.
+
+``sorted`` and ``list.sort`` with ``key`` and ``reverse``, ``max`` and ``min`` with ``key`` and ``default``, ``map``,
+``filter``, ``functools.reduce`` and ``partial``, ``pow`` with a modulus, ``round`` to digits.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from bridge.importers.script import matching
+from bridge.importers.script.errors import CompileError
+from bridge.importers.script.matching import Named, insert_constant
+from bridge.importers.script.sugared import BuiltinFunction, EnvironmentResolver, SugaredTuple, SugaredValue
+from bridge.importers.script.values import SimpleValue
+from bridge.ir import types as T
+from bridge.ir.graph import Block, Value
+from bridge.ir.source import SourceRange
+
+if TYPE_CHECKING:
+    from bridge.importers.script.core import EmitterCore
+    from bridge.importers.script.templates import Template
+
+__all__ = ["FilterValue", "LibraryFunction", "MapValue", "OrBuiltin", "iterable_builtins", "library_call"]
+
+_TEXT = '''
+def sorted_by(items, key, reverse: bool):
+    source = list(items)
+    order = sorted([(key(source[i]), -i if reverse else i) for i in range(len(source))])
+    if reverse:
+        order.reverse()
+    return [source[abs(pair[1])] for pair in order]
+
+def sort_by(items, key, reverse: bool):
+    source = items.copy()
+    order = sorted([(key(source[i]), -i if reverse else i) for i in range(len(source))])
+    if reverse:
+        order.reverse()
+    for i in range(len(source)):
+        items[i] = source[abs(order[i][1])]
+
+def max_by(items, key):
+    source = list(items)
+    if len(source) == 0:
+        raise ValueError("max() arg is an empty sequence")
+    best = source[0]
+    most = key(best)
+    for i in range(1, len(source)):
+        this = key(source[i])
+        if this > most:
+            best = source[i]
+            most = this
+    return best
+
+def min_by(items, key):
+    source = list(items)
+    if len(source) == 0:
+        raise ValueError("min() arg is an empty sequence")
+    best = source[0]
+    least = key(best)
+    for i in range(1, len(source)):
+        this = key(source[i])
+        if this < least:
+            best = source[i]
+            least = this
+    return best
+
+def max_or(items, key, default):
+    source = list(items)
+    if len(source) == 0:
+        return default
+    return max(source, key=key)
+
+def min_or(items, key, default):
+    source = list(items)
+    if len(source) == 0:
+        return default
+    return min(source, key=key)
+
+def identity(value):
+    return value
+
+def reduce(function, items):
+    source = list(items)
+    if len(source) == 0:
+        raise TypeError("reduce() of empty iterable with no initial value")
+    total = source[0]
+    for i in range(1, len(source)):
+        total = function(total, source[i])
+    return total
+
+def reduce_from(function, items, start):
+    total = start
+    for item in items:
+        total = function(total, item)
+    return total
+
+def power(base: int, exponent: int, modulus: int):
+    if exponent < 0:
+        raise ValueError("pow() with a negative exponent and a modulus is not supported")
+    result = 1 % modulus
+    base = base % modulus
+    while exponent > 0:
+        if exponent % 2 == 1:
+            result = result * base % modulus
+        base = base * base % modulus
+        exponent = exponent // 2
+    return result
+
+def range_contains(start: int, stop: int, step: int, value: int):
+    if step > 0:
+        return start <= value and value < stop and (value - start) % step == 0
+    return stop < value and value <= start and (start - value) % -step == 0
+
+def list_less(a, b):
+    for i in range(min(len(a), len(b))):
+        if a[i] != b[i]:
+            return a[i] < b[i]
+    return len(a) < len(b)
+
+def repeated(text: str, count: int):
+    return "".join([text for _ in range(count)])
+
+def slice_deleted(items, start: int, stop: int, step: int):
+    first = min(max(start + len(items) if start < 0 else start, 0), len(items))
+    last = min(max(stop + len(items) if stop < 0 else stop, 0), len(items))
+    for i in range((last - first + step - 1) // step if last > first else 0):
+        items.pop(first + i * (step - 1))
+
+def slice_assigned(items, start: int, stop: int, values):
+    first = min(max(start + len(items) if start < 0 else start, 0), len(items))
+    last = min(max(stop + len(items) if stop < 0 else stop, 0), len(items))
+    new = list(values)
+    for _ in range(last - first):
+        items.pop(first)
+    for i in range(len(new)):
+        items.insert(first + i, new[i])
+
+def merged(first, second):
+    result = first.copy()
+    result.update(second)
+    return result
+
+def unique(items):
+    seen = {}
+    for item in items:
+        seen[item] = True
+    return list(seen.keys())
+'''
+
+
+@functools.cache
+def _definitions() -> dict[str, Template]:
+    """The functions of the text as templates."""
+    from bridge.importers.script.frontend import parse_def
+    from bridge.importers.script.sugared import ExceptionValue
+    from bridge.importers.script.templates import Template
+
+    errors = {n: ExceptionValue(n, f"builtins.{n}") for n in ("ValueError", "TypeError", "KeyError", "IndexError")}
+    resolver = EnvironmentResolver(dict(errors))
+    found: dict[str, Template] = {}
+    for text in _TEXT.strip().split("\n\n"):
+        d = parse_def(text.splitlines(keepends=True), "<string>", 1)
+        found[d.name] = Template(d, resolver, f"__torch__.bridge_library.{d.name}", lambda *_: None)
+    return found
+
+
+def library_call(
+    name: str, range: SourceRange, m: EmitterCore, args: Sequence[SugaredValue | Value]
+) -> SugaredValue:
+    """A call of a function of the text."""
+    given = []
+    for a in args:
+        if isinstance(a, Value):
+            a = SimpleValue(a)
+        given.append(Named(a.value, "", range) if isinstance(a, SimpleValue) else Named(None, "", range, sugared=a))
+    return _definitions()[name].call(range, m, given, ())
+
+
+class LibraryFunction(SugaredValue):
+    """A function of the text, as a value (``key=identity``)."""
+
+    __slots__ = ("name",)
+    kind = "function"
+    is_function = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        return _definitions()[self.name].call(range, m, args, keywords)
+
+
+Extra = Callable[[SourceRange, "EmitterCore", Sequence[Named], dict[str, Named]], "SugaredValue | None"]
+
+
+class OrBuiltin(SugaredValue):
+    """A builtin that TorchScript has, and what it means for arguments that TorchScript does not take.
+
+    ``extra`` gives None for a call that is the builtin's.
+    """
+
+    __slots__ = ("builtin", "extra")
+    kind = "builtin"
+    is_function = True
+
+    def __init__(self, builtin: SugaredValue, extra: Extra) -> None:
+        self.builtin, self.extra = builtin, extra
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        found = self.extra(range, m, args, {k.name: k for k in keywords})
+        return found if found is not None else self.builtin.call(range, m, args, keywords, binders)
+
+
+def _sugared(a: Named, m: EmitterCore) -> SugaredValue:
+    return a.sugared if a.sugared is not None else SimpleValue(a.get(m.graph))
+
+
+def _key(keywords: dict[str, Named], m: EmitterCore) -> SugaredValue:
+    given = keywords.pop("key", None)
+    if given is None or (given.is_value and given.get(m.graph).type is T.NONE):
+        return LibraryFunction("identity")
+    return _sugared(given, m)
+
+
+def _flag(keywords: dict[str, Named], m: EmitterCore, range: SourceRange) -> SugaredValue:
+    given = keywords.pop("reverse", None)
+    return SimpleValue(insert_constant(m.graph, False, range)) if given is None else _sugared(given, m)
+
+
+def _no_others(keywords: dict[str, Named], name: str, range: SourceRange) -> None:
+    if keywords:
+        raise CompileError(f"{name} has no argument '{next(iter(keywords))}'", range)
+
+
+def _sorted(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    if len(args) != 1:
+        return None
+    simple = args[0].is_value and isinstance(args[0].get(m.graph).type, T.ListType)
+    if simple and not keywords:
+        return None
+    key, reverse = _key(keywords, m), _flag(keywords, m, range)
+    _no_others(keywords, "sorted", range)
+    return library_call("sorted_by", range, m, [_sugared(args[0], m), key, reverse])
+
+
+def sort_method(this: Named) -> Extra:
+    """``list.sort``"""
+
+    def extra(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+        if args or "key" not in keywords:
+            return None
+        key, reverse = _key(keywords, m), _flag(keywords, m, range)
+        _no_others(keywords, "sort", range)
+        return library_call("sort_by", range, m, [_sugared(this, m), key, reverse])
+
+    return extra
+
+
+def _extreme(name: str) -> Extra:
+    def extra(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+        one_value = len(args) == 1 and args[0].is_value
+        given = args[0].get(m.graph).type if one_value else None
+        if not (set(keywords) & {"key", "default"}) and (len(args) == 2 or isinstance(given, T.ListType | T.TensorType)):
+            if not keywords:
+                return None
+        if isinstance(given, T.TensorType) or not args:
+            return None
+        default = keywords.pop("default", None)
+        key = _key(keywords, m)
+        _no_others(keywords, name, range)
+        if len(args) > 1:
+            if default is not None:
+                raise CompileError(f"{name} takes a default for what is iterated only", range)
+            if isinstance(key, LibraryFunction) and all(a.is_value for a in args):
+                return _folded(name, range, m, args)
+            items: SugaredValue = SugaredTuple([_sugared(a, m) for a in args])
+        else:
+            items = _sugared(args[0], m)
+        if default is not None:
+            return library_call(f"{name}_or", range, m, [items, key, _sugared(default, m)])
+        return library_call(f"{name}_by", range, m, [items, key])
+
+    return extra
+
+
+def _folded(name: str, range: SourceRange, m: EmitterCore, args: Sequence[Named]) -> SugaredValue:
+    """``max(a, b, c)``"""
+    result = args[0]
+    for a in args[1:]:
+        result = Named(matching.builtin_call(m.graph, range, f"prim::{name}", [result, a]), "", range)
+    return SimpleValue(result.get(m.graph))
+
+
+def _pow(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    if len(args) != 3 or any(a.type is not T.INT for a in args):
+        return None
+    return library_call("power", range, m, [_sugared(a, m) for a in args])
+
+
+# -- map, filter, reduce, partial --------------------------------------------------------------------------------------
+
+
+class MapValue(SugaredValue):
+    """``map(function, …)``: calls the function as it is iterated, once."""
+
+    __slots__ = ("block", "function", "items", "used")
+    kind = "map"
+    is_function = True
+
+    def __init__(self, function: SugaredValue, items: SugaredValue, block: Block) -> None:
+        self.function, self.items, self.block, self.used = function, items, block, False
+
+    def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
+        _once(self, range, m)
+        return self
+
+    def static_len(self) -> int | None:
+        return self.items.static_len()
+
+    def len(self, range: SourceRange, m: EmitterCore) -> Value:
+        return self.items.len(range, m)
+
+    def as_tuple(self, range: SourceRange, m: EmitterCore, size: int | None = None) -> Sequence[SugaredValue]:
+        count = self.items.static_len()
+        if count is None:
+            raise CompileError("the number of elements of this map is not known: make a list of it", range)
+        return [self.getitem(range, m, insert_constant(m.graph, i, range)) for i in _count(count)]
+
+    def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
+        item = self.items.getitem(range, m, index)
+        parts = item.items if isinstance(item, SugaredTuple) and len(item.items) > 0 else [item]
+        given = [
+            Named(p.value, "", range) if isinstance(p, SimpleValue) else Named(None, "", range, sugared=p) for p in parts
+        ]
+        return self.function.call(range, m, given, (), 1)
+
+
+class FilterValue(SugaredValue):
+    """``filter(function, items)``: a loop over it goes over the items and asks the function for each."""
+
+    __slots__ = ("block", "function", "items", "used")
+    kind = "filter"
+    is_function = True
+
+    def __init__(self, function: SugaredValue, items: SugaredValue, block: Block) -> None:
+        self.function, self.items, self.block, self.used = function, items, block, False
+
+    def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
+        _once(self, range, m)
+        return self
+
+
+def _once(value: MapValue | FilterValue, range: SourceRange, m: EmitterCore) -> None:
+    frame = m.frame
+    while frame.is_comprehension and frame.next is not None and frame.block is not value.block:
+        frame = frame.next
+    if value.used or value.block is not frame.block:
+        raise CompileError(f"what {value.kind} gives can be iterated once, where it is made: make a list of it", range)
+    value.used = True
+
+
+def _map(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    from bridge.importers.script.values import IterableTree
+
+    if len(args) < 2 or keywords:
+        raise CompileError("map takes a function and what it is called with", range)
+    function = _sugared(args[0], m)
+    if len(args) == 2:
+        items = _sugared(args[1], m).iter(range, m)
+        if isinstance(items, FilterValue):
+            raise CompileError("map over a filter: write a comprehension", range)
+        return MapValue(_unary(function), items, m.frame.block)
+    tree = IterableTree()
+    for a in args[1:]:
+        tree.add(range, m, _sugared(a, m).iter(range, m))
+    return MapValue(function, tree, m.frame.block)
+
+
+def _unary(function: SugaredValue) -> SugaredValue:
+    return _OfOne(function)
+
+
+class _OfOne(SugaredValue):
+    """A function that gets the element of a ``map`` as it is, a tuple as one argument."""
+
+    __slots__ = ("function",)
+    is_function = True
+
+    def __init__(self, function: SugaredValue) -> None:
+        self.function = function
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        if len(args) == 1:
+            return self.function.call(range, m, args, keywords, binders)
+        one = matching.make_tuple(m.graph, [a.get(m.graph) for a in args])
+        return self.function.call(range, m, [Named(one, "", range)], keywords, binders)
+
+
+def _filter(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    if len(args) != 2 or keywords:
+        raise CompileError("filter takes a function and what it chooses from", range)
+    function = args[0]
+    if function.is_value and function.get(m.graph).type is T.NONE:
+        return FilterValue(LibraryFunction("identity"), _sugared(args[1], m), m.frame.block)
+    return FilterValue(_sugared(function, m), _sugared(args[1], m), m.frame.block)
+
+
+def _reduce(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    if not 2 <= len(args) <= 3 or keywords:
+        raise CompileError("reduce takes a function, what it goes over, and a start", range)
+    return library_call("reduce" if len(args) == 2 else "reduce_from", range, m, [_sugared(a, m) for a in args])
+
+
+def _partial(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    from bridge.importers.script.statics import PartialCall
+
+    if not args:
+        raise CompileError("partial takes a function", range)
+    return PartialCall(_sugared(args[0], m), args[1:], list(keywords.values()))
+
+
+class _Refused(SugaredValue):
+    kind = "builtin"
+
+
+def iterable_builtins() -> dict[str, SugaredValue]:
+    """Python's builtins of this module by name."""
+    table: dict[str, SugaredValue] = {
+        "sorted": OrBuiltin(BuiltinFunction("aten::sorted"), _sorted),
+        "max": OrBuiltin(BuiltinFunction("prim::max"), _extreme("max")),
+        "min": OrBuiltin(BuiltinFunction("prim::min"), _extreme("min")),
+        "pow": OrBuiltin(BuiltinFunction("aten::pow"), _pow),
+        "map": OrBuiltin(_Refused(), _map),
+        "filter": OrBuiltin(_Refused(), _filter),
+    }
+    return table
+
+
+def functools_member(name: str) -> SugaredValue | None:
+    """What a function of ``functools`` means; None for others."""
+    extra = {"reduce": _reduce, "partial": _partial}.get(name)
+    return None if extra is None else OrBuiltin(_Refused(), extra)
+
+
+_count = range

@@ -1,0 +1,182 @@
+"""Operators of Python that TorchScript lacks: order of tuples and lists, repeated text and tuples, ``|`` of dicts, ``in``
+a tuple, a range or a module's dict; and lists that are spread with ``*``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bridge.importers.script import matching
+from bridge.importers.script import tree as X
+from bridge.importers.script.conditions import Condition
+from bridge.importers.script.core import EmitterCore
+from bridge.importers.script.errors import CompileError
+from bridge.importers.script.library import library_call
+from bridge.importers.script.matching import Named, insert_constant
+from bridge.importers.script.sugared import BuiltinFunction, SugaredValue
+from bridge.importers.script.values import RangeValue, SimpleValue
+from bridge.ir import types as T
+from bridge.ir.graph import Value
+from bridge.ir.source import SourceRange
+
+__all__ = ["OperatorMixin"]
+
+_ORDER = {"<": "aten::lt", ">": "aten::gt", "<=": "aten::le", ">=": "aten::ge"}
+
+
+class OperatorMixin(EmitterCore):
+    """The part of the emitter for operators and spread arguments that only Python has."""
+
+    def more_operators(self, op: str, a: Named, b: Named, range: SourceRange) -> Value | None:
+        """``a op b`` (``b in a``: the container comes first) beyond TorchScript; None where Python has no meaning either."""
+        if op == "in" and isinstance(a.sugared, RangeValue):
+            r = a.sugared
+            return library_call("range_contains", range, self, [r.start, r.end, r.step, b.get(self.graph)]).as_value(range, self)
+        if not a.is_value or not b.is_value:
+            return None
+        left, right = a.get(self.graph), b.get(self.graph)
+        if op == "in":
+            return self._in_tuple(left, right, range) if isinstance(left.type, T.TupleType) else None
+        if isinstance(left.type, T.TupleType):
+            return self._of_tuples(op, left, right, range)
+        if isinstance(left.type, T.ListType) and left.type == right.type and op in _ORDER:
+            first, second = (left, right) if op in ("<", ">=") else (right, left)
+            less = library_call("list_less", range, self, [first, second]).as_value(range, self)
+            return less if op in ("<", ">") else matching.insert(self.graph, "aten::__not__", [less], range=range)
+        if op == "|" and isinstance(left.type, T.DictType) and left.type == right.type:
+            return library_call("merged", range, self, [left, right]).as_value(range, self)
+        if op == "*" and {left.type, right.type} == {T.STR, T.INT}:
+            text, count = (left, right) if left.type is T.STR else (right, left)
+            return library_call("repeated", range, self, [text, count]).as_value(range, self)
+        return None
+
+    def _of_tuples(self, op: str, left: Value, right: Value, range: SourceRange) -> Value | None:
+        if op == "*":
+            known, count = matching.constant_of(right)
+            if not known or not isinstance(count, int):
+                raise CompileError("a tuple can be repeated by a constant only: make a list", range)
+            return matching.make_tuple(self.graph, [*matching.tuple_unpack(left)] * count)
+        if not isinstance(right.type, T.TupleType):
+            return None
+        pairs = list(zip(matching.tuple_unpack(left), matching.tuple_unpack(right), strict=False))
+        same_size = len(left.type.contained()) == len(right.type.contained())
+        if op in ("==", "!="):
+            if not same_size:
+                return insert_constant(self.graph, op == "!=", range)
+            return self._all_equal(pairs, range, op == "!=")
+        if op not in _ORDER or not same_size:
+            return None
+        return self._ordered(op, pairs, range)
+
+    def _compare(self, op: str, a: Value, b: Value, range: SourceRange) -> Value:
+        if isinstance(a.type, T.TupleType):
+            found = self._of_tuples(op, a, b, range)
+            if found is None:
+                raise CompileError(f"{op} of {a.type.annotation()} and {b.type.annotation()}", range)
+            return found
+        name = _ORDER.get(op) or ("aten::eq" if op == "==" else "aten::ne")
+        return self.to_bool(range, matching.insert(self.graph, name, [a, b], range=range))
+
+    def _all_equal(self, pairs: Sequence[tuple[Value, Value]], range: SourceRange, negated: bool) -> Value:
+        if not pairs:
+            return insert_constant(self.graph, not negated, range)
+        (a, b), *rest = pairs
+        first = self._compare("!=" if negated else "==", a, b, range)
+        if not rest:
+            return first
+
+        def known() -> Value:
+            return insert_constant(self.graph, negated, range)
+
+        def go_on() -> Value:
+            return self._all_equal(rest, range, negated)
+
+        return self.if_expression(range, Condition(first), *((known, go_on) if negated else (go_on, known)))
+
+    def _ordered(self, op: str, pairs: Sequence[tuple[Value, Value]], range: SourceRange) -> Value:
+        """Tuples are in the order of the first elements that differ."""
+        if not pairs:
+            return insert_constant(self.graph, op in ("<=", ">="), range)
+        (a, b), *rest = pairs
+        if not rest:
+            return self._compare(op, a, b, range)
+        equal = self._compare("==", a, b, range)
+        return self.if_expression(
+            range, Condition(equal), lambda: self._ordered(op, rest, range), lambda: self._compare(op[0], a, b, range)
+        )
+
+    def _in_tuple(self, items: Value, one: Value, range: SourceRange) -> Value:
+        """``one in (a, b)``"""
+        result = insert_constant(self.graph, False, range)
+        for item in reversed(matching.tuple_unpack(items)):
+            if T.unify(item.type, one.type) is None and {item.type, one.type} - {T.INT, T.FLOAT, T.BOOL}:
+                continue  # of another kind: never equal
+            same, other = self._compare("==", one, item, range), result
+            result = self.if_expression(
+                range, Condition(same), lambda: insert_constant(self.graph, True, range), lambda other=other: other  # type: ignore[misc]
+            )
+        return result
+
+    # -- spreading ---------------------------------------------------------------------------------------------
+
+    def spread(self, callee: SugaredValue, es: Sequence[X.Expr]) -> list[Named] | None:
+        """The arguments of an operator called with ``*list``: from there on they are one list. None without such a list."""
+        if not isinstance(callee, BuiltinFunction) or not any(isinstance(e, X.Starred) for e in es):
+            return None
+        before: list[Named] = []
+        pieces: list[Value] = []
+        element: T.Type | None = None
+        for e in es:
+            value = self.sugared(e.value if isinstance(e, X.Starred) else e, 1)
+            simple = value.value if isinstance(value, SimpleValue) else None
+            if isinstance(e, X.Starred) and simple is not None and isinstance(simple.type, T.ListType):
+                element = simple.type.element
+                pieces.append(simple)
+            elif isinstance(e, X.Starred):
+                before += [Named(v.as_value(e.range, self), "", e.range) for v in value.as_tuple(e.range, self)]
+            else:
+                before.append(Named(value.as_value(e.range, self), "", e.range))
+            if element is not None and before and pieces:
+                self._gather(before, pieces, element, es[0].range, isinstance(e, X.Starred))
+        if element is None:
+            return before
+        return [*before, Named(pieces[0], "", es[0].range)]
+
+    def _gather(
+        self, before: list[Named], pieces: list[Value], element: T.Type, range: SourceRange, before_list: bool
+    ) -> None:
+        """Join the list with the arguments around it that are of its elements' type."""
+        same: list[Value] = []
+        while before and before[-1].type == element:
+            same.insert(0, before.pop().get(self.graph))
+        parts = list(pieces)
+        if same:
+            made = self.node("prim::ListConstruct", same, 1, range).output
+            made.type = T.ListType(element)
+            parts = [made, *pieces] if before_list else [*pieces, made]
+        joined = parts[0]
+        for p in parts[1:]:
+            joined = matching.insert(self.graph, "aten::add", [joined, p], range=range)
+        pieces[:] = [joined]
+
+    def joined_list(self, e: X.ListLit, hint: T.Type | None) -> Value:
+        """``[a, *l, b]``"""
+        parts: list[Value] = []
+        inner = hint if isinstance(hint, T.ListType) else None
+        run: list[X.Expr] = []
+
+        def close() -> None:
+            if run:
+                parts.append(self.expr(X.ListLit(e.range, list(run)), inner))
+                run.clear()
+
+        for x in e.elements:
+            if not isinstance(x, X.Starred):
+                run.append(x)
+                continue
+            close()
+            parts.append(self.expr(X.Apply(x.range, X.Var(x.range, "list"), [x.value], []), inner))
+        close()
+        result = parts[0]
+        for p in parts[1:]:
+            result = matching.insert(self.graph, "aten::add", [result, p], range=e.range)
+        return result
