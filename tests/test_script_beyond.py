@@ -3,7 +3,8 @@
 Each program of ``tests/script_beyond/`` runs on inputs that take every path; the expected results are those of the plain
 Python function, with eager tensors. The printed code is plain TorchScript: with torch installed, its loader compiles what
 is saved and agrees. A block of a file is ``=== name``, the source, and ``>>> arguments, arguments…``; where ``[onnx]`` is
-behind the name the program runs without the interpreter.
+behind the name the program runs without the interpreter, and where ``[text]`` is, torch loads it and refuses to run it,
+because it formats text as only Python does.
 """
 
 import contextlib
@@ -40,10 +41,14 @@ NAME = "a"
 """
 
 
+MARKS = ("onnx", "text")
+
+
 class Program(NamedTuple):
     source: str
     inputs: str
     onnx: bool
+    text: bool
 
 
 def programs() -> Iterator[tuple[str, Program]]:
@@ -51,15 +56,12 @@ def programs() -> Iterator[tuple[str, Program]]:
         for block in path.read_text(encoding="utf-8").split("=== ")[1:]:
             name, _, rest = block.partition("\n")
             source, _, inputs = rest.rpartition(">>> ")
-            onnx = name.rstrip().endswith("[onnx]")
-            name = name.strip().removesuffix("[onnx]").rstrip()
-            yield f"{path.stem}: {name}", Program(source.rstrip() + "\n", inputs.strip(), onnx)
+            name, *marks = (part.strip(" ]") for part in name.split("["))
+            yield f"{path.stem}: {name}", Program(source.rstrip() + "\n", inputs.strip(), *(m in marks for m in MARKS))
 
 
 PROGRAMS = dict(programs())
 CASES = [pytest.param(name, id=name) for name in PROGRAMS]
-#: Programs whose saved form torch loads but runs otherwise than Python, and why.
-OTHER_IN_TORCH: dict[str, str] = {}
 
 
 def t(*values: float) -> Any:
@@ -137,8 +139,6 @@ def test_torch_compiles_what_is_saved(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loaded = torch.jit.load(str(tmp_path / "f.pt"))
-    if name in OTHER_IN_TORCH:
-        return
 
     def given(a: Any) -> Any:
         if isinstance(a, list | tuple):
@@ -146,7 +146,11 @@ def test_torch_compiles_what_is_saved(name: str, tmp_path: Path) -> None:
         return torch.from_numpy(a.detach().numpy().copy()) if isinstance(a, bridge.Tensor) else copy.deepcopy(a)
 
     for args in inputs:
-        agree(plain(loaded(*map(given, args))), run(f, args)[0])
+        if PROGRAMS[name].text:
+            with pytest.raises(RuntimeError, match="is not supported in TorchScript format strings"):
+                loaded(*map(given, args))
+        else:
+            agree(plain(loaded(*map(given, args))), run(f, args)[0])
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, id=n) for n, p in PROGRAMS.items() if p.onnx])

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script import CompileError, FunctionValue, SugaredValue
-from bridge.importers.script.templates import Template
-from bridge.ir import types as T
+from bridge.importers.script.templates import Template, call_open
 from bridge.ir.classes import Function
 from bridge.ir.source import SourceRange
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
     from bridge.importers.script.matching import Named
 
-__all__ = ["LiveFunction", "live_function"]
+__all__ = ["LiveFunction", "live_function", "may_be_open", "template_of"]
 
 _templates: dict[Any, Template] = {}
 
@@ -44,18 +43,17 @@ def live_function(fn: Any, compile: Callable[[], Function]) -> SugaredValue:
     try:
         return LiveFunction(fn, compile(), None)
     except CompileError as e:
-        try:
-            open = _may_fit_others(template_of(fn))
-        except CompileError:
-            open = False
-        if not open:
+        if not may_be_open(fn):
             raise
         return LiveFunction(fn, None, e)
 
 
-def _may_fit_others(template: Template) -> bool:
-    """Whether a call may give a parameter something that its declaration does not say."""
-    return any(p.keywords or p.gathers or p.type is None for p in template.definition.params)
+def may_be_open(fn: Any) -> bool:
+    """Whether calls of a function may be compiled although the function as declared cannot."""
+    try:
+        return template_of(fn).is_open
+    except CompileError:
+        return False
 
 
 class LiveFunction(FunctionValue):
@@ -70,22 +68,6 @@ class LiveFunction(FunctionValue):
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
-        as_declared = self.error
-        if as_declared is None:
-            try:
-                return super().call(range, m, args, keywords, binders)
-            except CompileError as e:
-                as_declared = e
-        template = template_of(self.fn)
-        special = any(not a.is_value for a in (*args, *keywords)) or any(p.keywords for p in template.definition.params)
-        if not special and self.error is None and not (_may_fit_others(template) and _differs(args, keywords)):
-            raise as_declared
-        try:
-            return template.call(range, m, args, keywords)
-        except CompileError as e:
-            raise (e if special else as_declared) from None
-
-
-def _differs(args: Sequence[Named], keywords: Sequence[Named]) -> bool:
-    """Whether something that is no tensor is given."""
-    return any(not isinstance(a.type, T.TensorType) for a in (*args, *keywords))
+        plain = super().call
+        declared = self.error if self.error is not None else lambda: plain(range, m, args, keywords, binders)
+        return call_open(lambda: template_of(self.fn), declared, range, m, args, keywords)

@@ -33,6 +33,7 @@ from bridge.importers.script import (
     matching,
 )
 from bridge.importers.script.library import functools_member
+from bridge.importers.script.statics import CapturedDict
 from bridge.importers.script.sugared import ClassValue
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType
@@ -414,6 +415,8 @@ def _captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | No
         node.output.type = T.ListType(element)
         m.captured.append(node)
         return SimpleValue(node.output)
+    if type(obj) in (dict, OrderedDict):
+        return CapturedDict(obj, lambda v, m, range: captured(v, m, range) or python_to_sugared(v, m, range))
     if isinstance(obj, tuple) and type(obj) is tuple:
         parts = [_captured(v, m, range) for v in obj]
         if any(p is None for p in parts):

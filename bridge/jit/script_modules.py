@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script import (
@@ -21,11 +21,13 @@ from bridge.jit import decorators
 from bridge.jit.bases import is_base, module_bases
 from bridge.jit.concrete import ConcreteType
 from bridge.jit.hooks import define_hooks
+from bridge.jit.live_functions import may_be_open, template_of
 from bridge.jit.resolve import ClosureResolver, NamesResolver, PythonValue, python_to_sugared
 from bridge.jit.sources import default_values, definition_of
 
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
+    from bridge.importers.script.templates import Template
 
 __all__ = ["LiveModule", "compile_methods", "compile_named", "exported_methods", "script_for_interface"]
 
@@ -71,6 +73,12 @@ class LiveModule:
             return False
         _define(self.concrete, [(name, fn)])
         return True
+
+    def template(self, name: str) -> Callable[[], Template] | None:
+        fn = self._unbound(name)
+        if not inspect.isfunction(fn) or decorators.is_ignored(fn) or not may_be_open(fn):
+            return None
+        return lambda: template_of(fn)
 
     def inherited_method(self, name: str, after: Any) -> str | None:
         order = self.concrete.python_class.__mro__ if self.concrete.python_class is not None else ()

@@ -280,7 +280,8 @@ def change(m: Machine, node: Node) -> Abstract:
         content = found[1]
         if isinstance(content, Growing):
             raise NeedsList(content.token)
-        return m.new_cell(found[0].type, content)
+        # A copy must be one: dicts are changed where they are.
+        return m.new_cell(found[0].type, dict(content) if isinstance(content, dict) else content)
     if kind == "clear":
         m.heap[found[0]] = ()
         return []

@@ -134,7 +134,9 @@ class AssignMixin(EmitterCore):
                 t = t.value
             else:
                 part = X.Const(range, i if i < at else i - len(target.elements))
-            self._assign_one(X.Assign(range, [t], X.Subscript(range, source, [part])), t, X.Subscript(range, source, [part]))
+            self._assign_one(
+                X.Assign(range, [t], X.Subscript(range, source, [part])), t, X.Subscript(range, source, [part])
+            )
 
     def assign_each(
         self, targets: Sequence[X.Expr], values: Sequence[SugaredValue], range: SourceRange, binders: int

@@ -60,6 +60,8 @@ class ExpressionMixin(EmitterCore):
             return InnerFunction(e.definition, self)
         if isinstance(e, X.TupleLit | X.ListLit):
             return self._sequence(e, hint)
+        if isinstance(e, X.DictLit):
+            return self._mapping(e, hint)
         return SimpleValue(self._simple(e, hint))
 
     def apply(self, e: X.Apply, binders: int, hint: T.Type | None) -> SugaredValue:
@@ -80,7 +82,7 @@ class ExpressionMixin(EmitterCore):
     def _argument(self, e: X.Expr, name: str = "") -> Named:
         value = self.sugared(e, 1)
         if value.is_function:
-            return Named(None, name, e.range, sugared=value)
+            return Named(None, name, e.range, sugared=value, m=self)
         whole = value if isinstance(value, ModuleValue) else None
         return Named(value.as_value(e.range, self), name, e.range, sugared=whole)
 
@@ -101,11 +103,31 @@ class ExpressionMixin(EmitterCore):
                     raise CompileError(
                         "only a dict whose keys are known can be passed with **: write the keywords out", k.value.range
                     )
+                entries = given_dict.entries(k.range, self)
                 result += [
-                    Named(v.value, n, k.range) if isinstance(v, SimpleValue) else Named(None, n, k.range, sugared=v)
-                    for n, v in given_dict.items.items()
+                    Named(v.value, n, k.range)
+                    if isinstance(v, SimpleValue)
+                    else Named(None, n, k.range, sugared=v, m=self)
+                    for n, v in entries.items()
                 ]
         return result
+
+    def _mapping(self, e: X.DictLit, hint: T.Type | None) -> SugaredValue:
+        """A dict; with functions in it, or only ever passed on with ``**``, one that exists while compiling."""
+        keys = [k.value for k in e.keys if isinstance(k, X.StringLit)]
+        static = len(keys) == len(e.keys)
+        if not (e.is_static and static):
+            try:
+                return SimpleValue(self.dict_literal(e, hint))
+            except CompileError:
+                if not static:
+                    raise
+                values = [self._argument(v) for v in e.values]
+                if all(v.is_value for v in values):
+                    raise
+        else:
+            values = [self._argument(v) for v in e.values]
+        return StaticDict({k: v.sugared or SimpleValue(v.get(self.graph)) for k, v in zip(keys, values, strict=True)})
 
     def _sequence(self, e: X.TupleLit | X.ListLit, hint: T.Type | None) -> SugaredValue:
         if isinstance(e, X.ListLit) and any(isinstance(x, X.Starred) for x in e.elements):
@@ -125,7 +147,7 @@ class ExpressionMixin(EmitterCore):
             if unpack and isinstance(e, X.Starred):
                 for item in self.sugared(e.value, 1).as_tuple(e.range, self):
                     if item.is_function:
-                        result.append(Named(None, "", e.range, sugared=item))
+                        result.append(Named(None, "", e.range, sugared=item, m=self))
                     else:
                         result.append(Named(item.as_value(e.range, self), "", e.range))
             else:
@@ -161,8 +183,6 @@ class ExpressionMixin(EmitterCore):
             return insert_constant(self.graph, e.value, e.range)
         if isinstance(e, X.Ternary):
             return self._ternary(e, hint)
-        if isinstance(e, X.DictLit):
-            return self.dict_literal(e, hint)
         if isinstance(e, X.ListComp):
             return self.list_comprehension(e, hint)
         if isinstance(e, X.DictComp):
@@ -195,7 +215,7 @@ class ExpressionMixin(EmitterCore):
             args.reverse()
         a, b = args
         if isinstance(a.sugared, StaticDict):
-            return insert_constant(self.graph, a.sugared.contains(b.get(self.graph), e.range), e.range)
+            return a.sugared.contains(b.get(self.graph), e.range, self)
         if e.op == "+" and isinstance(a.type, T.TupleType) and isinstance(b.type, T.TupleType):
             assert a.value is not None
             assert b.value is not None
@@ -204,7 +224,7 @@ class ExpressionMixin(EmitterCore):
         try:
             result = as_simple(MagicMethod(magic, BuiltinFunction(name)).call(e.range, self, args, (), 0))
         except CompileError:
-            result = self.more_operators(e.op, *args, e.range)
+            result = self.more_operators(e.op, a, b, e.range)
             if result is None:
                 raise
         assert result is not None

@@ -51,16 +51,23 @@ class FormatMixin(EmitterCore):
 
     def _percent(self, text: str, values: Sequence[Value], range: SourceRange) -> Value:
         format = insert_constant(self.graph, text, range)
-        return matching.insert(self.graph, "aten::percentFormat", [format, *values], range=range)
+        given = values[0] if len(values) == 1 else matching.make_tuple(self.graph, values)
+        return matching.insert(self.graph, "aten::percentFormat", [format, given], range=range)
 
-    def format_call(self, text: str, args: Sequence[Named], keywords: Sequence[Named], range: SourceRange) -> Value | None:
+    def format_call(
+        self, text: str, args: Sequence[Named], keywords: Sequence[Named], range: SourceRange
+    ) -> Value | None:
         """``text.format(…)`` of a text that says more than ``{}``; None for one that does not."""
         try:
             parts = list(string.Formatter().parse(text))
         except ValueError as e:
             raise CompileError(f"not a format string: {e}", range) from None
         fields = [p for p in parts if p[1] is not None]
-        if not any(name or spec or conversion for _, name, spec, conversion in fields) and "{{" not in text and "}}" not in text:
+        if (
+            not any(name or spec or conversion for _, name, spec, conversion in fields)
+            and "{{" not in text
+            and "}}" not in text
+        ):
             return None
         given = {str(i): a for i, a in enumerate(args)} | {k.name: k for k in keywords}
         values: list[Value] = []

@@ -194,6 +194,9 @@ class FormMixin(EmitterCore):
         """``sum``: the operator, except for a list of tensors, which is added up as Python does it."""
         args = self.arguments(e.inputs)
         keywords = [Named(self.expr(k.value), k.name, k.range) for k in e.keywords]
+        if args and not args[0].is_value:
+            listed = self.expr(X.Apply(e.range, X.Var(e.range, "list"), [e.inputs[0]], []))
+            args[0] = Named(listed, "", e.range)
         first = args[0].type if args else None
         tensors = isinstance(first, T.ListType) and isinstance(first.element, T.TensorType)
         if not tensors or len(args) + len(keywords) > 2 or any(k.name != "start" for k in keywords):

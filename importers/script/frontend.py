@@ -396,8 +396,32 @@ class Builder:
         range = self.token(node, 1)
         keys = [k for k in node.keys if k is not None]
         if len(keys) != len(node.keys):
-            raise NotSupportedError("Dict expansion (e.g. `{**dict}`) is not supported: use update()", range)
-        return T.DictLit(range, self.exprs(keys), self.exprs(node.values))
+            if self.printed:
+                raise NotSupportedError("Dict expansion (e.g. `{**dict}`) is not supported: use update()", range)
+            return self._merged_dict(node, range)
+        return T.DictLit(range, self.exprs(keys), self.exprs(node.values), getattr(node, "is_static", False))
+
+    def _merged_dict(self, node: ast.Dict, range: SourceRange) -> T.Expr:
+        """``{**a, "k": v}``: dicts joined by ``|``, the later entries winning."""
+        parts: list[T.Expr] = []
+        keys: list[T.Expr] = []
+        values: list[T.Expr] = []
+        for k, v in [*zip(node.keys, node.values, strict=True), (None, None)]:
+            if k is not None and v is not None:
+                keys.append(self.expr(k))
+                values.append(self.expr(v))
+                continue
+            if keys:
+                parts.append(T.DictLit(range, keys, values))
+                keys, values = [], []
+            if v is not None:
+                parts.append(self.expr(v))
+        result = parts[0]
+        if len(parts) == 1:
+            return T.Apply(range, T.Var(range, "dict"), [result], [])
+        for p in parts[1:]:
+            result = T.BinOp(range, "|", result, p)
+        return result
 
     def generators(self, node: Any) -> tuple[SourceRange, list[T.Clause]]:
         """Range and clauses of a comprehension."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FilterValue", "LibraryFunction", "MapValue", "OrBuiltin", "iterable_builtins", "library_call"]
 
-_TEXT = '''
+_TEXT = """
 def sorted_by(items, key, reverse: bool):
     source = list(items)
     order = sorted([(key(source[i]), -i if reverse else i) for i in range(len(source))])
@@ -148,7 +148,7 @@ def unique(items):
     for item in items:
         seen[item] = True
     return list(seen.keys())
-'''
+"""
 
 
 @functools.cache
@@ -167,9 +167,7 @@ def _definitions() -> dict[str, Template]:
     return found
 
 
-def library_call(
-    name: str, range: SourceRange, m: EmitterCore, args: Sequence[SugaredValue | Value]
-) -> SugaredValue:
+def library_call(name: str, range: SourceRange, m: EmitterCore, args: Sequence[SugaredValue | Value]) -> SugaredValue:
     """A call of a function of the text."""
     given = []
     for a in args:
@@ -201,7 +199,7 @@ Extra = Callable[[SourceRange, "EmitterCore", Sequence[Named], dict[str, Named]]
 class OrBuiltin(SugaredValue):
     """A builtin that TorchScript has, and what it means for arguments that TorchScript does not take.
 
-    ``extra`` gives None for a call that is the builtin's.
+    ``extra`` gives None for a call that has no meaning either.
     """
 
     __slots__ = ("builtin", "extra")
@@ -214,8 +212,13 @@ class OrBuiltin(SugaredValue):
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
-        found = self.extra(range, m, args, {k.name: k for k in keywords})
-        return found if found is not None else self.builtin.call(range, m, args, keywords, binders)
+        try:
+            return self.builtin.call(range, m, args, keywords, binders)
+        except CompileError:
+            found = self.extra(range, m, args, {k.name: k for k in keywords})
+            if found is None:
+                raise
+            return found
 
 
 def _sugared(a: Named, m: EmitterCore) -> SugaredValue:
@@ -239,11 +242,10 @@ def _no_others(keywords: dict[str, Named], name: str, range: SourceRange) -> Non
         raise CompileError(f"{name} has no argument '{next(iter(keywords))}'", range)
 
 
-def _sorted(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+def _sorted(
+    range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+) -> SugaredValue | None:
     if len(args) != 1:
-        return None
-    simple = args[0].is_value and isinstance(args[0].get(m.graph).type, T.ListType)
-    if simple and not keywords:
         return None
     key, reverse = _key(keywords, m), _flag(keywords, m, range)
     _no_others(keywords, "sorted", range)
@@ -253,7 +255,9 @@ def _sorted(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords:
 def sort_method(this: Named) -> Extra:
     """``list.sort``"""
 
-    def extra(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    def extra(
+        range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+    ) -> SugaredValue | None:
         if args or "key" not in keywords:
             return None
         key, reverse = _key(keywords, m), _flag(keywords, m, range)
@@ -264,13 +268,10 @@ def sort_method(this: Named) -> Extra:
 
 
 def _extreme(name: str) -> Extra:
-    def extra(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
-        one_value = len(args) == 1 and args[0].is_value
-        given = args[0].get(m.graph).type if one_value else None
-        if not (set(keywords) & {"key", "default"}) and (len(args) == 2 or isinstance(given, T.ListType | T.TensorType)):
-            if not keywords:
-                return None
-        if isinstance(given, T.TensorType) or not args:
+    def extra(
+        range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+    ) -> SugaredValue | None:
+        if not args or (len(args) == 1 and isinstance(args[0].type, T.TensorType)):
             return None
         default = keywords.pop("default", None)
         key = _key(keywords, m)
@@ -321,6 +322,9 @@ class MapValue(SugaredValue):
         _once(self, range, m)
         return self
 
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        return _as_list(self, range, m)
+
     def static_len(self) -> int | None:
         return self.items.static_len()
 
@@ -337,7 +341,8 @@ class MapValue(SugaredValue):
         item = self.items.getitem(range, m, index)
         parts = item.items if isinstance(item, SugaredTuple) and len(item.items) > 0 else [item]
         given = [
-            Named(p.value, "", range) if isinstance(p, SimpleValue) else Named(None, "", range, sugared=p) for p in parts
+            Named(p.value, "", range) if isinstance(p, SimpleValue) else Named(None, "", range, sugared=p)
+            for p in parts
         ]
         return self.function.call(range, m, given, (), 1)
 
@@ -352,9 +357,21 @@ class FilterValue(SugaredValue):
     def __init__(self, function: SugaredValue, items: SugaredValue, block: Block) -> None:
         self.function, self.items, self.block, self.used = function, items, block, False
 
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        return _as_list(self, range, m)
+
     def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
         _once(self, range, m)
         return self
+
+
+def _as_list(value: SugaredValue, range: SourceRange, m: EmitterCore) -> Value:
+    """What iterating gives, as a list: for functions that iterate their argument."""
+    from bridge.importers.script import tree as X
+
+    name = m.temporary("$iterated_")
+    m.frame.values[name] = value
+    return m.expr(X.Apply(range, X.Var(range, "list"), [X.Var(range, name)], []))
 
 
 def _once(value: MapValue | FilterValue, range: SourceRange, m: EmitterCore) -> None:
@@ -405,7 +422,9 @@ class _OfOne(SugaredValue):
         return self.function.call(range, m, [Named(one, "", range)], keywords, binders)
 
 
-def _filter(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+def _filter(
+    range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+) -> SugaredValue | None:
     if len(args) != 2 or keywords:
         raise CompileError("filter takes a function and what it chooses from", range)
     function = args[0]
@@ -414,13 +433,17 @@ def _filter(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords:
     return FilterValue(_sugared(function, m), _sugared(args[1], m), m.frame.block)
 
 
-def _reduce(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+def _reduce(
+    range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+) -> SugaredValue | None:
     if not 2 <= len(args) <= 3 or keywords:
         raise CompileError("reduce takes a function, what it goes over, and a start", range)
     return library_call("reduce" if len(args) == 2 else "reduce_from", range, m, [_sugared(a, m) for a in args])
 
 
-def _partial(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+def _partial(
+    range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+) -> SugaredValue | None:
     from bridge.importers.script.statics import PartialCall
 
     if not args:

@@ -31,7 +31,7 @@ class Named:
     """An argument: a value in the graph, a Python value that becomes a constant when it is used, or (``sugared``) something
     that is no value, like a function."""
 
-    __slots__ = ("constant", "name", "range", "sugared", "value")
+    __slots__ = ("constant", "m", "name", "range", "sugared", "value")
 
     def __init__(
         self,
@@ -40,7 +40,9 @@ class Named:
         range: SourceRange | None = None,
         constant: Any = None,
         sugared: Any = None,
+        m: Any = None,
     ) -> None:
+        self.m = m
         self.value, self.name, self.range, self.constant, self.sugared = value, name, range, constant, sugared
 
     def get(self, graph: Graph) -> Value:
@@ -51,7 +53,7 @@ class Named:
         if self.value is not None:
             return self.value
         if self.sugared is not None:
-            made: Value = self.sugared.as_value(self.range, None)
+            made: Value = self.sugared.as_value(self.range, self.m)
             return made
         return insert_constant(graph, self.constant)
 

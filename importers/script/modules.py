@@ -5,7 +5,7 @@ What is known of a module beyond its class type comes through :class:`ConcreteMo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.importers.script import matching
@@ -26,6 +26,7 @@ from bridge.ir.source import SourceRange
 
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
+    from bridge.importers.script.templates import Template
 
 __all__ = ["ConcreteModule", "ModuleSelf", "ModuleValue", "Self", "SimpleSelf", "SuperValue", "class_module"]
 
@@ -53,6 +54,9 @@ class ConcreteModule(Protocol):
 
     def python_method(self, name: str) -> bool:
         """Compile the Python method of that name into ``type``; False when there is none to compile."""
+
+    def template(self, name: str) -> Callable[[], Template] | None:
+        """What compiles the Python method of that name for a call; None for one that compiles as declared only."""
 
     def python_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
         """Static and ignored methods."""
@@ -91,6 +95,9 @@ class _ClassModule:
 
     def python_method(self, name: str) -> bool:
         return False
+
+    def template(self, name: str) -> Callable[[], Template] | None:
+        return None
 
     def python_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
         return None
@@ -220,8 +227,10 @@ class ModuleValue(SugaredValue):
         if declared is not None and getattr(declared.type, "is_module", False):
             sub = self.module.submodule(name) or class_module(declared.type)  # type: ignore[arg-type]
             return ModuleValue(m.get_attr(self.value, name), sub)
-        if declared is not None or name in t.methods:
+        if declared is not None:
             return SimpleValue(self.value).attr(range, m, name)
+        if name in t.methods:
+            return self._open(name, SimpleValue(self.value).attr(range, m, name))
         if name in t.constants:
             return SimpleValue(constant_value(t.constants[name], m, range))
         container = self._container_attr(range, m, name)
@@ -239,7 +248,22 @@ class ModuleValue(SugaredValue):
         value = self.module.python_value(name, m, range)
         if value is not None:
             return value
-        return self.attr(range, m, name) if self.module.python_method(name) else None
+        try:
+            return self.attr(range, m, name) if self.module.python_method(name) else None
+        except CompileError as e:
+            found = self._open(name, e)
+            if found is None:
+                raise
+            return found
+
+    def _open(self, name: str, declared: SugaredValue | CompileError) -> SugaredValue | None:
+        """A method that may be compiled for its calls, too."""
+        from bridge.importers.script.templates import OpenMethod
+
+        template = self.module.template(name)
+        if template is not None:
+            return OpenMethod(self, declared, template)
+        return None if isinstance(declared, CompileError) else declared
 
     def _container_attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue | None:
         if self.module.container in ("dict", "parameter dict") and name in ("items", "keys", "values"):

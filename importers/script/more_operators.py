@@ -30,7 +30,9 @@ class OperatorMixin(EmitterCore):
         """``a op b`` (``b in a``: the container comes first) beyond TorchScript; None where Python has no meaning either."""
         if op == "in" and isinstance(a.sugared, RangeValue):
             r = a.sugared
-            return library_call("range_contains", range, self, [r.start, r.end, r.step, b.get(self.graph)]).as_value(range, self)
+            return library_call("range_contains", range, self, [r.start, r.end, r.step, b.get(self.graph)]).as_value(
+                range, self
+            )
         if not a.is_value or not b.is_value:
             return None
         left, right = a.get(self.graph), b.get(self.graph)
@@ -112,7 +114,10 @@ class OperatorMixin(EmitterCore):
                 continue  # of another kind: never equal
             same, other = self._compare("==", one, item, range), result
             result = self.if_expression(
-                range, Condition(same), lambda: insert_constant(self.graph, True, range), lambda other=other: other  # type: ignore[misc]
+                range,
+                Condition(same),
+                lambda: insert_constant(self.graph, True, range),
+                lambda other=other: other,  # type: ignore[misc]
             )
         return result
 

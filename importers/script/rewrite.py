@@ -55,6 +55,7 @@ class _Rewriter(ast.NodeTransformer):
         self.names = names
         self.stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
         self.sets = _membership_sets(function)
+        self.expanded = _expanded_only(function)
 
     def fresh(self, base: str) -> str:
         name, i = base, 0
@@ -155,6 +156,8 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         self.generic_visit(node)
+        if all(isinstance(t, ast.Name) and t.id in self.expanded for t in node.targets):
+            node.value = _static_dict(node.value)
         if isinstance(node.value, ast.Set) and all(isinstance(t, ast.Name) and t.id in self.sets for t in node.targets):
             node.value = _at(ast.List(node.value.elts, ast.Load()), node.value)
         return node
@@ -172,6 +175,34 @@ def _membership_sets(function: ast.FunctionDef) -> set[str]:
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
             used[n.id] = used.get(n.id, 0) + 1
     return {name for name, count in asked.items() if used[name] == count}
+
+
+def _expanded_only(function: ast.FunctionDef) -> set[str]:
+    """Variables assigned once that are only ever passed on with ``**``."""
+    expanded: dict[str, int] = {}
+    used: dict[str, int] = {}
+    stored: dict[str, int] = {}
+    for n in ast.walk(function):
+        if isinstance(n, ast.Call):
+            for k in n.keywords:
+                if k.arg is None and isinstance(k.value, ast.Name):
+                    expanded[k.value.id] = expanded.get(k.value.id, 0) + 1
+        if isinstance(n, ast.Name):
+            counts = used if isinstance(n.ctx, ast.Load) else stored
+            counts[n.id] = counts.get(n.id, 0) + 1
+    return {name for name, count in expanded.items() if used[name] == count and stored.get(name) == 1}
+
+
+def _static_dict(value: ast.expr) -> ast.expr:
+    """A dict that is written out, marked as one whose keys are known; other expressions as they are."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict" and not value.args:
+        keys = [_at(ast.Constant(k.arg), value) for k in value.keywords if k.arg is not None]
+        if len(keys) < len(value.keywords):
+            return value
+        value = _at(ast.Dict(list(keys), [k.value for k in value.keywords]), value)
+    if isinstance(value, ast.Dict):
+        value.is_static = True  # type: ignore[attr-defined]
+    return value
 
 
 def _assign(name: str, value: ast.expr, place: ast.AST) -> ast.Assign:

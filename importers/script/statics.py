@@ -18,7 +18,16 @@ from bridge.ir.source import SourceRange
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
 
-__all__ = ["Descriptor", "PartialCall", "StaticDict", "brought_in", "descriptor", "moved", "plain_constant"]
+__all__ = [
+    "CapturedDict",
+    "Descriptor",
+    "PartialCall",
+    "StaticDict",
+    "brought_in",
+    "descriptor",
+    "moved",
+    "plain_constant",
+]
 
 #: What tells two arguments apart as far as compiling a function for them goes.
 Descriptor = tuple[Any, ...]
@@ -43,6 +52,10 @@ class StaticDict(SugaredValue):
             range,
         )
 
+    def entries(self, range: SourceRange, m: EmitterCore) -> dict[str, SugaredValue]:
+        """What is under each key."""
+        return self.items
+
     def _key(self, index: Value, range: SourceRange) -> str:
         known, key = matching.constant_of(index)
         if not known or not isinstance(key, str):
@@ -55,8 +68,9 @@ class StaticDict(SugaredValue):
             raise CompileError(f"there is no '{key}' among the keywords of this call", range)
         return self.items[key]
 
-    def contains(self, index: Value, range: SourceRange) -> bool:
-        return self._key(index, range) in self.items
+    def contains(self, index: Value, range: SourceRange, m: EmitterCore) -> Value:
+        """``index in this``"""
+        return insert_constant(m.graph, self._key(index, range) in self.items, range)
 
     def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
         return SugaredTuple([SimpleValue(insert_constant(m.graph, k, range)) for k in self.items])
@@ -73,6 +87,64 @@ class StaticDict(SugaredValue):
                 f"a dict of keywords has no '{name}' in a program: pass the keywords on, or read them", range
             )
         return _DictMethod(self, name)
+
+
+class CapturedDict(StaticDict):
+    """A dict of the module or of an enclosing function, as it is while compiling. ``make`` gives what an object in it means.
+
+    As a value it is a new dict wherever it is named, which a program may only read.
+    """
+
+    __slots__ = ("make", "python")
+    kind = "dict from outside the program"
+
+    def __init__(
+        self, python: Mapping[Any, Any], make: Callable[[Any, EmitterCore, SourceRange], SugaredValue]
+    ) -> None:
+        super().__init__({})
+        self.python, self.make = dict(python), make
+
+    def entries(self, range: SourceRange, m: EmitterCore) -> dict[str, SugaredValue]:
+        if not all(isinstance(k, str) for k in self.python):
+            raise CompileError("keywords must be text", range)
+        return {k: self.make(v, m, range) for k, v in self.python.items()}
+
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        if not self.python:
+            raise CompileError("an empty dict from outside has no type here: pass it as an argument", range)
+        values = [self.make(v, m, range).as_value(range, m) for v in self.python.values()]
+        keys = [self.make(k, m, range).as_value(range, m) for k in self.python]
+        key, value = T.unify_all([k.type for k in keys]), T.unify_all([v.type for v in values])
+        if key is None or value is None:
+            raise CompileError(
+                "the entries of this dict from outside are of several types: read them by constant keys", range
+            )
+        made = m.make_dict(T.DictType(key, value), [x for pair in zip(keys, values, strict=True) for x in pair])
+        m.captured.append(made.node)
+        return made
+
+    def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
+        known, key = matching.constant_of(index)
+        if known and key in self.python:
+            return self.make(self.python[key], m, range)
+        return SimpleValue(self.as_value(range, m)).getitem(range, m, index, hint)
+
+    def contains(self, index: Value, range: SourceRange, m: EmitterCore) -> Value:
+        known, key = matching.constant_of(index)
+        if known:
+            return insert_constant(m.graph, key in self.python, range)
+        return matching.insert(m.graph, "aten::__contains__", [self.as_value(range, m), index], range=range)
+
+    def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
+        return SimpleValue(self.as_value(range, m)).iter(range, m)
+
+    def len(self, range: SourceRange, m: EmitterCore) -> Value:
+        return insert_constant(m.graph, len(self.python), range)
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        if any(self.make(v, m, range).is_function for v in self.python.values()):
+            return StaticDict(self.entries(range, m)).attr(range, m, name)
+        return SimpleValue(self.as_value(range, m)).attr(range, m, name)
 
 
 class _DictMethod(SugaredValue):
@@ -153,7 +225,7 @@ def descriptor(given: SugaredValue) -> Descriptor:
         return ("value", type, constant.__class__, repr(constant)) if known else ("value", type)
     if isinstance(given, SugaredTuple):
         return ("tuple", *map(descriptor, given.items))
-    if isinstance(given, StaticDict):
+    if isinstance(given, StaticDict) and not isinstance(given, CapturedDict):
         return ("dict", *((k, descriptor(v)) for k, v in given.items.items()))
     if isinstance(given, ModuleValue):
         return ("module", given.value.type)
@@ -197,7 +269,7 @@ def brought_in(given: SugaredValue, take: Callable[[Value], Value], constant: Ca
         return ModuleValue(take(given.value), given.module)
     if isinstance(given, SugaredTuple):
         return SugaredTuple([each(i) for i in given.items])
-    if isinstance(given, StaticDict):
+    if isinstance(given, StaticDict) and not isinstance(given, CapturedDict):
         return StaticDict({k: each(v) for k, v in given.items.items()})
     if isinstance(given, PartialCall):
         return PartialCall(each(given.function), [named(a) for a in given.args], [named(k) for k in given.keywords])

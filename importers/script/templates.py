@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.importers.script.core import Captured, EmitterCore
     from bridge.importers.script.environment import Frame
 
-__all__ = ["InnerFunction", "Template"]
+__all__ = ["InnerFunction", "OpenMethod", "Template", "call_open"]
 
 #: A parameter and what it is given: one thing, several (``*name``) or some by name (``**name``).
 Given = tuple[X.Param, "SugaredValue"]
@@ -65,6 +65,11 @@ class Template:
         self.compiled: list[_Specialisation] = []
 
     # -- calls -------------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a call may give a parameter something that its declaration does not say."""
+        return any(p.keywords or p.gathers or p.type is None for p in self.definition.params)
 
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named]
@@ -226,6 +231,84 @@ def _without_literal(given: SugaredValue, m: EmitterCore) -> SugaredValue:
 def _unique_name(resolver: Resolver, base: str) -> str:
     make = getattr(resolver, "new_function_name", None)
     return str(make(base)) if make is not None else base
+
+
+def call_open(
+    template: Callable[[], Template | _Bound],
+    declared: Callable[[], SugaredValue] | CompileError,
+    range: SourceRange,
+    m: EmitterCore,
+    args: Sequence[Named],
+    keywords: Sequence[Named],
+) -> SugaredValue:
+    """A call as the function is declared (``declared`` makes it, or is why there is no such), else compiled for it.
+
+    What TorchScript has an answer to keeps that answer: only functions among the arguments, ``**name``, and parameters without
+    annotation that are given something else than a tensor make a difference.
+    """
+    if isinstance(declared, CompileError):
+        reason = declared
+    else:
+        try:
+            return declared()
+        except CompileError as e:
+            reason = e
+    made = template()
+    special = any(not a.is_value for a in (*args, *keywords)) or any(p.keywords for p in made.definition.params)
+    differs = any(not isinstance(a.type, T.TensorType) for a in (*args, *keywords))
+    if not special and not isinstance(declared, CompileError) and not (made.is_open and differs):
+        raise reason
+    try:
+        return made.call(range, m, args, keywords)
+    except CompileError as e:
+        raise (e if special else reason) from None
+
+
+class _Bound:
+    """The template of a method, of an object."""
+
+    __slots__ = ("template", "this")
+
+    def __init__(self, template: Template, this: Named) -> None:
+        self.template, self.this = template, this
+
+    @property
+    def definition(self) -> X.Def:
+        return self.template.definition
+
+    @property
+    def is_open(self) -> bool:
+        return any(p.keywords or p.gathers or p.type is None for p in self.definition.params[1:])
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named]
+    ) -> SugaredValue:
+        return self.template.call(range, m, [self.this, *args], keywords)
+
+
+class OpenMethod(SugaredValue):
+    """A method of a module, compiled as it is declared or for the arguments of a call."""
+
+    __slots__ = ("declared", "template", "this")
+    kind = "method"
+    is_function = True
+
+    def __init__(
+        self, this: SugaredValue, declared: SugaredValue | CompileError, template: Callable[[], Template]
+    ) -> None:
+        self.this, self.declared, self.template = this, declared, template
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        method = self.declared
+        if isinstance(method, CompileError):
+            declared: Callable[[], SugaredValue] | CompileError = method
+        else:
+            plain = method
+            declared = lambda: plain.call(range, m, args, keywords, binders)
+        this = Named(None, "", range, sugared=self.this, m=m)
+        return call_open(lambda: _Bound(self.template(), this), declared, range, m, args, keywords)
 
 
 class InnerFunction(SugaredValue):

@@ -206,11 +206,12 @@ class TupleLit(Expr):
 class DictLit(Expr):
     """``{k: v}``"""
 
-    __slots__ = ("keys", "values")
+    __slots__ = ("is_static", "keys", "values")
 
-    def __init__(self, range: SourceRange, keys: list[Expr], values: list[Expr]) -> None:
+    def __init__(self, range: SourceRange, keys: list[Expr], values: list[Expr], is_static: bool = False) -> None:
         super().__init__(range, *keys, *values)
-        self.keys, self.values = keys, values
+        #: ``is_static``: the program only ever passes it on with ``**``.
+        self.keys, self.values, self.is_static = keys, values, is_static
 
 
 class Clause(Tree):
