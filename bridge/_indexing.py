@@ -101,14 +101,23 @@ def _consumed(part: Any) -> int:
     """How many dimensions one part of a key indexes."""
     if part is None or part is Ellipsis or isinstance(part, bool):
         return 0
-    if isinstance(part, Tensor) and part._array.dtype in (np.bool_, np.uint8):
-        return part._array.ndim
-    return 1
+    if isinstance(part, Tensor | np.ndarray):
+        array = part._array if isinstance(part, Tensor) else part
+        return array.ndim if array.dtype in (np.bool_, np.uint8) else 1
+    return _depth(part) if isinstance(part, list | tuple) else 1
+
+
+def _depth(part: Any) -> int:
+    """How many dimensions a list indexes: as many as it has itself when it is a mask."""
+    depth = 0
+    while isinstance(part, list | tuple) and part:
+        part, depth = part[0], depth + 1
+    return depth if isinstance(part, bool) else 1
 
 
 def _slice_all(tensor: Tensor, key: Any) -> tuple[Tensor, list[Any]]:
     """The tensor with all but tensor indices applied, and the list of tensor indices by dimension."""
-    parts = [_normal(k) for k in _as_tuple(key)]
+    parts = _as_tuple(key)
     specified = sum(map(_consumed, parts))
     if specified > tensor._array.ndim:
         if tensor._array.ndim == 0 and not any(isinstance(p, Tensor) for p in parts):
@@ -119,7 +128,7 @@ def _slice_all(tensor: Tensor, key: Any) -> tuple[Tensor, list[Any]]:
         raise IndexError(f"too many indices for tensor of dimension {tensor._array.ndim}")
     result, dim, real = tensor, 0, 0
     indices: list[Any] = []
-    for part in parts:
+    for part in map(_normal, parts):  # one by one: a list becomes a tensor, which traces show in its place
         if type(part) is int:
             result = _select(result, dim, part, real)
             real += 1

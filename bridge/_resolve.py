@@ -31,7 +31,7 @@ from bridge.ir.types import (
 from bridge.tensor import Tensor
 from bridge.types import device, dtype_of, layout, memory_format
 
-__all__ = ["method_names", "resolve"]
+__all__ = ["method_names", "resolve", "resolve_one"]
 
 #: Python numbers may stand for tensors in these, and their Scalar overloads are not used from Python.
 _NUMBERS_AS_TENSORS = frozenset(
@@ -43,6 +43,8 @@ _NUMBERS_AS_TENSORS = frozenset(
 _SPREAD_TENSORS = {
     "aten::broadcast_tensors": 0, "aten::meshgrid": 0, "aten::cartesian_prod": 0, "aten::block_diag": 0, "aten::einsum": 1,
 }  # fmt: skip
+#: Overloads that Python tries in another order than a program: the one that takes no argument but the tensor comes first.
+_PYTHON_ORDER = {f"aten::{n}": ("dim", "correction", "") for n in ("std", "var", "std_mean", "var_mean")}
 _KEYWORDS = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x1": "self", "x2": "other"}
 _NO = object()
 
@@ -302,6 +304,8 @@ def candidates(name: str) -> list[_Candidate]:
             raise AttributeError(f"module 'torch' has no attribute '{name.split('::')[1]}'")
         if name in _NUMBERS_AS_TENSORS:
             declared = [o for o in declared if not o.schema.overload.startswith("Scalar")]
+        if name in _PYTHON_ORDER:
+            declared = sorted(declared, key=lambda o: _PYTHON_ORDER[name].index(o.schema.overload))
         usable = [o for o in declared if any(_holds_tensor(a.type) for a in (*o.schema.arguments, *o.schema.returns))]
         found = _candidates[name] = [_Candidate(o) for o in (usable or declared) if o.kernel is not None]
     return found
@@ -341,6 +345,17 @@ def resolve(
                 _remember(key, c, args, values_or_why)
             return c.operator, values_or_why, None
     raise TypeError(_explain(name, options, args, kwargs, method))
+
+
+def resolve_one(operator: Operator, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sequence[Any]:
+    """The arguments as given, complete, of a call of one overload. Raises TypeError when it does not take them."""
+    candidate = _Candidate(operator)
+    names = {a.name for a in candidate.arguments}
+    kwargs = {(_KEYWORDS[k] if k not in names and k in _KEYWORDS else k): v for k, v in kwargs.items()}
+    found = candidate.match(args, kwargs, True)
+    if isinstance(found, str):
+        raise TypeError(f"{operator.full_name} {found}")
+    return candidate.as_given(args, kwargs, found)
 
 
 def _decisive(args: Sequence[Any]) -> bool:

@@ -16,11 +16,13 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from bridge import _dispatch
-from bridge._resolve import resolve
+from bridge._resolve import resolve, resolve_one
 from bridge._tracing import convert
 from bridge.ir.errors import UnsupportedError
-from bridge.ir.registry import Operator, overloads
+from bridge.ir.registry import Operator, find, overloads
 from bridge.ir.schema import parse_schema
 from bridge.jit.trace_forms import taken_apart
 from bridge.jit.trace_state import Tracer
@@ -44,7 +46,11 @@ _FROZEN = {
 _OPERATOR_OF = {
     "__eq__": "eq", "__ne__": "ne", "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge",
     "__invert__": "bitwise_not", "T": "numpy_T", "absolute": "abs", "absolute_": "abs_", "H": "matrix_H",
+    "special_polygamma": "polygamma",
 }  # fmt: skip
+
+#: Functions whose first tensor may be a number.
+_TAKE_NUMBERS = frozenset(f"aten::{n}" for n in "add sub mul div true_divide floor_divide".split())
 
 #: Methods that are ``to`` with one argument.
 _CASTS = {
@@ -111,14 +117,16 @@ class Recorder:
                 return self._shadows.theirs(_dispatch.call(chosen, values, traced))
         result = self.run(func, args, kwargs)
         if not _holds_tensor(result, self._torch) and full not in ("aten::equal", "aten::allclose", "aten::is_nonzero"):
-            return result
-        if kwargs.get("out") is not None:  # as the functional operator and a copy
-            named = {k: self._shadows.ours(v) for k, v in kwargs.items()}
-            _dispatch.invoke_function(full, self._shadows.ours(list(args)), named)
+            if result is None and name.endswith("_") and not name.startswith("__"):
+                raise UnsupportedError(f"tracing cannot record {name}: it writes to tensors and gives none")
             return result
         given = {k: v for k, v in kwargs.items() if k not in ("requires_grad", "out")}
         ours, named = self._shadows.ours(list(args)), self._shadows.ours(given)
+        if ours and isinstance(ours[0], int | float | complex) and full in _TAKE_NUMBERS:
+            ours = [Tensor._wrap(np.asarray(ours[0])), *ours[1:]]
         operator, recorded = self._resolved(func, full, schema_of, ours, named, args, given)
+        if kwargs.get("out") is not None:
+            operator, recorded = _out_form(operator), [*recorded, self._shadows.ours(kwargs["out"])]
         self._tracer.record(operator, recorded, self._shadows.ours(result))
         return result
 
@@ -133,10 +141,17 @@ class Recorder:
         kwargs: Any,
     ) -> tuple[Operator, Sequence[Any]]:
         if schema_of is None and overloads(full):
-            operator, values, traced = resolve(full, ours, named)
-            return operator, values if traced is None else traced
+            try:
+                operator, values, traced = resolve(full, ours, named)
+            except TypeError:  # an overload that only PyTorch has
+                pass
+            else:
+                return operator, values if traced is None else traced
         operator = self._foreign(full, schema_of, func, args, kwargs)
-        return operator, operator.complete(ours, named)
+        try:
+            return operator, resolve_one(operator, ours, named)
+        except TypeError as error:
+            raise UnsupportedError(f"tracing cannot record this call of {full}: {error}") from None
 
     def _foreign(self, full: str, schema_of: Any, func: Any, args: Any, kwargs: Any) -> Operator:
         """An operator that only PyTorch declares: recorded by its schema there."""
@@ -205,9 +220,41 @@ class Recorder:
 
         return self._shadows.theirs(as_tensor(*self._shadows.ours(list(args)), **self._shadows.ours(dict(kwargs))))
 
+    def assigned(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """An attribute of a tensor is set; ``data`` changes the tensor behind the tracer's back."""
+        if func.__self__.__name__ == "data":
+            self._tracer.frozen("data")
+        return func(*args, **kwargs)
+
+    def conj(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Real tensors are their own conjugates, of which nothing is recorded."""
+        given = args[0] if args else kwargs["input"]
+        return self._operator(func, "conj", args, kwargs) if given.is_complex() else func(*args, **kwargs)
+
+    def nonzero(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if not kwargs.get("as_tuple"):
+            return self._operator(func, "nonzero", args, {k: v for k, v in kwargs.items() if k != "as_tuple"})
+        given = args[0] if args else kwargs["input"]
+        return self._operator(_nonzero_numpy, "nonzero_numpy", [given], {})
+
     def untouched(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """What a trace does not see."""
         return func(*args, **kwargs)
+
+
+def _out_form(operator: Operator) -> Operator:
+    """The overload that writes to a given tensor. Raises UnsupportedError when there is none."""
+    schema = operator.schema
+    names = [a.name for a in schema.arguments]
+    for overload in (f"{schema.overload}_out", "out"):
+        found = find(schema.name, overload)
+        if found is not None and [a.name for a in found.schema.arguments] == [*names, "out"]:
+            return found
+    raise UnsupportedError(f"tracing cannot record {schema.full_name} with out=; assign the result instead")
+
+
+def _nonzero_numpy(tensor: Any) -> Any:
+    return tensor.nonzero(as_tuple=True)
 
 
 def _operator_name(func: Any, name: str) -> tuple[str, Any]:
@@ -237,5 +284,6 @@ _HANDLERS: dict[str, Handler] = {
     "nelement": Recorder.numel, "__getitem__": Recorder.through, "__setitem__": Recorder.through, "to": Recorder.to,
     **dict.fromkeys((*_CASTS, "cpu"), Recorder.to), "type": Recorder.legacy_type, "tensor": Recorder.data,
     "new_tensor": Recorder.data, "as_tensor": Recorder.as_tensor, "asarray": Recorder.as_tensor,
-    **dict.fromkeys(("data", "grad", "__set__", "__delete__", "requires_grad_", "grad_fn", "_base"), Recorder.untouched),
+    "conj": Recorder.conj, "nonzero": Recorder.nonzero, "__set__": Recorder.assigned,
+    **dict.fromkeys(("data", "grad", "__delete__", "requires_grad_", "grad_fn", "_base"), Recorder.untouched),
 }  # fmt: skip
