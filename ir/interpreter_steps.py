@@ -133,7 +133,13 @@ def _sort_objects(p: Program, n: Node, t: ClassType) -> Step:
 def _writing_out(p: Program, n: Node) -> Step | None:
     """``add(x, y, out=z)``: the result of ``add(x, y)``, written into ``z``; None for operators without ``out``."""
     schema, write = schema_of(n), find("aten::copy_")
-    if schema is None or write is None or len(n.outputs) != 1 or schema.arguments[-1].name != "out":
+    if (
+        schema is None
+        or write is None
+        or len(n.outputs) != 1
+        or not schema.arguments
+        or schema.arguments[-1].name != "out"
+    ):
         return None
     types = [v.type for v in n.inputs[:-1]]
     o = next((found for s in schemas_of(n.kind) if takes(s, types) and (found := find(s.full_name))), None)

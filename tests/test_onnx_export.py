@@ -1,5 +1,7 @@
 """Exported models: right in plain onnxruntime, accepted by the checker, named as promised; what cannot be exported says why."""
 
+from collections import OrderedDict
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -223,3 +225,41 @@ def test_one_class_with_and_without_a_bias():
     (got,) = run_plain(program.model_proto, [x])
     np.testing.assert_allclose(got, model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
     assert bridge.onnx.load(program.model_proto).code == program.specialised.code
+
+
+class Stages(torch.nn.Module):
+    """Keeps what some stages give in a dict; which ones is decided by constants."""
+
+    def __init__(self):
+        super().__init__()
+        stages = [torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.ReLU(inplace=True)) for _ in range(3)]
+        self.stages = torch.nn.ModuleDict({str(i): s for i, s in enumerate(stages)})
+        self.kept = {"0": "low", "2": "high"}
+
+    def forward(self, x):
+        found = OrderedDict()
+        for name, stage in self.stages.items():
+            x = stage(x)
+            if name in self.kept:
+                found[self.kept[name]] = x
+        return found
+
+
+def test_in_place_writes_before_a_dict_holds_the_tensor():
+    model, x = Stages(), torch.randn(2, 3)
+    program = bridge.onnx.export(model, (x,))
+    for got, expected in zip(run_plain(program.model_proto, [x]), model(x).values(), strict=True):
+        np.testing.assert_allclose(got, expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+class Rolled(torch.nn.Module):
+    def forward(self, x):
+        shift = 0 if x.size(1) < 4 else 2
+        return torch.roll(x, shifts=(-shift, 1), dims=(1, 0))
+
+
+def test_roll_by_what_a_size_decides():
+    program = bridge.onnx.export(Rolled(), (torch.rand(2, 3),))
+    for n in (3, 4, 7):
+        x = torch.rand(3, n)
+        np.testing.assert_array_equal(run_plain(program.model_proto, [x])[0], Rolled()(x).numpy())

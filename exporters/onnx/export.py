@@ -73,7 +73,7 @@ def export_program(
         raise LoweringError(f"opset_version must be {OPSETS[0]} to {OPSETS[-1]}, not {version!r}")
     if modules not in ("functions", "inline"):
         raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
-    shared = shared_writes(function, owner)
+    shared = shared_writes(function, owner)  # perhaps in branches that are not taken for these arguments
     program_of = owner, function
 
     def attempt(lengths: bool) -> Exported:
@@ -83,14 +83,19 @@ def export_program(
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
             inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
-            program.obstacles += [*shared, *inputs.problems]
             if inputs.problems:
-                raise ExportError(program.obstacles)
-            main = program.lower(owner, function, inputs.arguments, inputs.heap)
-            found = specialised(owner, function, program.frames, report) if provenance else None
+                raise ExportError([*shared, *inputs.problems])
+            try:
+                main = program.lower(owner, function, inputs.arguments, inputs.heap)
+            except ExportError as e:
+                raise ExportError([*shared, *e.obstacles]) from None
+            found = specialised(owner, function, program.frames, report) if provenance or shared else None
             if found is None:
                 break
             owner, function = found
+        still = shared_writes(function, owner) if shared and function is not program_of[1] else shared
+        if still:
+            raise ExportError(still)
         for entry in inputs.fixed:
             report.note(entry.kind, entry.message, entry.range)
         arrays: Arrays = {}

@@ -256,6 +256,20 @@ def list_construct(m: Machine, node: Node) -> Abstract:
     return m.new_cell(node.output.type, tuple(m.inputs(node)))
 
 
+@handles("aten::dict")
+def dict_of(m: Machine, node: Node) -> Abstract:
+    """``dict()``, and a dict of a dict or of pairs."""
+    given = m.inputs(node)
+    content: Any = m.content(given[0]) if given and isinstance(given[0], Cell) else () if not given else None
+    if isinstance(content, dict):
+        return m.new_cell(node.output.type, dict(content))
+    if not isinstance(content, tuple) or not all(isinstance(p, tuple) for p in content):
+        raise LoweringError("the keys of a dict must be known when the model is exported", node.range)
+    if any(isinstance(k, Run | np.ndarray) for k, _ in content):
+        raise LoweringError("the keys of a dict must be known when the model is exported", node.range)
+    return m.new_cell(node.output.type, dict(content))
+
+
 @handles("prim::DictConstruct")
 def dict_construct(m: Machine, node: Node) -> Abstract:
     flat = m.inputs(node)

@@ -52,6 +52,8 @@ class _Sharing:
         self.origins: dict[Value, Origins] = {}
         self.bases: dict[Value, Any] = {}
         self.writes: list[tuple[Node, Value]] = []
+        self.first: dict[Value, Origins] = {}  # of a list or dict: before anything is put into it
+        self.puts: dict[Value, dict[Node, Origins]] = {}  # and what is put into it, by what does it
         self.changed = True
         while self.changed:
             self.changed = False
@@ -64,10 +66,17 @@ class _Sharing:
         """Another name of what is written, on some path, that is older than the write and used after it."""
         mine, base = self.origins[written], self.bases[written]
         for v in self.order:
-            if self.bases[v] != base and not mine.isdisjoint(self.origins[v]) and _is_older(v, w):
+            if self.bases[v] != base and not mine.isdisjoint(self._when(w, v)) and _is_older(v, w):
                 if any(_follows(use.user, w, v) for use in v.uses):
                     return v
         return None
+
+    def _when(self, w: Node, v: Value) -> Origins:
+        """What a value may be or hold when ``w`` runs: without what is put into it only afterwards."""
+        puts = self.puts.get(v)
+        if puts is None:
+            return self.origins[v]
+        return self.first.get(v, frozenset()).union(*(held for put, held in puts.items() if _follows(w, put, v)))
 
     def _give(self, v: Value, origins: Origins, base: Any) -> None:
         old = self.origins.get(v)
@@ -118,8 +127,10 @@ class _Sharing:
             self._give(n.outputs[0], self._of(n.inputs[0]), self.bases.get(n.inputs[0], n.inputs[0]))
             return
         if n.kind in ("aten::append", "aten::insert", "aten::_set_item", "aten::extend"):
-            held = self._of(*n.inputs)  # now and, where this is in a loop, from here on
-            self._give(n.inputs[0], held | _earlier(held), self.bases.get(n.inputs[0], n.inputs[0]))
+            held, both = self._of(*n.inputs[1:]), self._of(*n.inputs)  # now and, where this is in a loop, from here on
+            self.first.setdefault(n.inputs[0], self._of(n.inputs[0]))
+            self.puts.setdefault(n.inputs[0], {})[n] = held | _earlier(held)
+            self._give(n.inputs[0], both | _earlier(both), self.bases.get(n.inputs[0], n.inputs[0]))
         if _makes_list(n) or (n.kind == "prim::ListUnpack" and _makes_list(n.input.node) and len(n.input.uses) == 1):
             for o in n.outputs:
                 self._give(o, frozenset((o,)), o)

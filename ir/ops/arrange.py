@@ -67,20 +67,18 @@ def _roll(self: Array, shifts: Sequence[int], dims: Sequence[int] = ()) -> Any:
 
 def _lower_roll(e: Emitter, call: LoweredCall) -> Any:
     x, shifts, dims = call["self"], call["shifts"], call["dims"]
-    if any(is_lowered(s) for s in shifts):
-        e.unsupported("roll needs shifts that are known when the model is exported")
     flat = e.op("Reshape", x, ints(-1)) if not dims else x
     for shift, dim in zip(shifts, dims or [0], strict=True):
         axis = axis_of(e, x, dim) if dims else 0
         n = x.dims[axis] if dims and x.dims is not None else None
-        if isinstance(n, int):
-            at = -shift % n if n else 0
-            cut: Any = ints(at)
-        else:  # -shift modulo the size that is only known at run time
+        if isinstance(n, int) and not is_lowered(shift):
+            cut: Any = ints(-shift % n if n else 0)
+        else:  # -shift modulo the size, one of which is only known at run time
             size = e.op(
                 "Slice", e.op("Shape", flat, dtype=INT64, dims=(flat.rank,)), ints(axis), ints(axis + 1), ints(0)
             )
-            cut = e.op("Mod", ints(-shift), e.op("Max", size, ints(1)), dtype=INT64)
+            back = ints(-shift) if not is_lowered(shift) else e.op("Neg", e.op("Reshape", shift, ints(1), dims=(1,)))
+            cut = e.op("Mod", back, e.op("Max", size, ints(1)), dtype=INT64)
         end = ints((1 << 63) - 1)
         flat = e.op(
             "Concat",

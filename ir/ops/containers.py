@@ -332,6 +332,7 @@ for _key_type in KEYS:
     )
     declare(f"aten::dict.{_key_type}(({_key_type}, tVal)[] inputs) -> Dict({_key_type}, tVal)", dict, onnx=_DICTS)
     declare(f"aten::dict.Dict_{_key_type}(Dict({_key_type}, t)(a) self) -> Dict({_key_type}, t)", dict, onnx=_DICTS)
+declare("aten::dict() -> Dict(str, Tensor)", dict, onnx=_DICTS)
 _each("aten::Delete.Dict_K(Dict(K, t)(a!) self, K key) -> ()", _drop)
 _each("aten::clear.K(Dict(K, t)(a!) self) -> ()", lambda d: d.clear())
 _each("aten::copy.Dict_K(Dict(K, t)(a) self) -> Dict(K, t)", dict)
