@@ -22,7 +22,7 @@ import numpy as np
 
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_numpy
-from bridge.ir.errors import IRError
+from bridge.ir.errors import BridgeError, IRError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import is_lowered, known_rank, lower_functional
@@ -48,30 +48,44 @@ class Number:
         self.steps, self.value, self.symbol = steps, value, symbol
 
     def __add__(self, other: Any) -> Any:
-        return self if other == 0 and not isinstance(other, Number) else self.steps.add(self, other)
+        return self if _is(other, 0) else self.steps.add(self, other)
 
     def __radd__(self, other: Any) -> Any:
         return self + other
 
     def __sub__(self, other: Any) -> Any:
-        return self if other == 0 and not isinstance(other, Number) else self.steps.sub(self, other)
+        return self if _is(other, 0) else self.steps.sub(self, other)
 
     def __rsub__(self, other: Any) -> Any:
         return self.steps.sub(other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return self if other == 1 and not isinstance(other, Number) else self.steps.mul(self, other)
+        return self if _is(other, 1) else self.steps.mul(self, other)
 
     def __rmul__(self, other: Any) -> Any:
         return self * other
 
     def __floordiv__(self, other: Any) -> Any:
-        return self.steps.floordiv(self, other)
+        return self if _is(other, 1) else self.steps.floordiv(self, other)
 
     def __eq__(self, other: object) -> bool:
-        return self is other
+        return self is other or self.steps.undecided()
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __bool__(self) -> bool:
+        return self.steps.undecided()
+
+    def __lt__(self, other: Any) -> bool:
+        return self.steps.undecided()
+
+    __gt__ = __le__ = __ge__ = __lt__
     __hash__ = object.__hash__
+
+
+def _is(value: Any, number: int) -> bool:
+    return not isinstance(value, Number) and bool(value == number)
 
 
 class Steps:
@@ -107,6 +121,10 @@ class Steps:
     def dtype(self, x: Any) -> DType:
         """The element type."""
         return x.dtype if isinstance(x.dtype, DType) else by_numpy(x.dtype)
+
+    def undecided(self) -> bool:
+        """A definition decides by a number that is not known: it cannot."""
+        raise _NotKnown
 
     def refuse(self, why: str) -> None:
         """Say that what follows cannot be exported; the other uses of a definition go on."""
@@ -209,6 +227,9 @@ class _Typing(Steps):
         d: DType = x.dtype
         return d
 
+    def refuse(self, why: str) -> None:
+        raise _NotKnown
+
 
 def _by_rule(o: Operator, types: dict[str, Type], known: dict[str, Any]) -> list[Type]:
     """What the type rule of one step says."""
@@ -251,10 +272,15 @@ def typed_as(definition: Definition) -> Callable[[Call], Results]:
 
     def rule(call: Call) -> Results:
         steps = _Typing()
-        args = [_argument(steps, call, a) for a in call.schema.arguments]
         try:
-            found = definition(steps, *args)
-        except (_NotKnown, TypeError, AttributeError, IndexError):  # it would have computed with what is not known
+            found = definition(steps, *(_argument(steps, call, a) for a in call.schema.arguments))
+        except (
+            _NotKnown,
+            BridgeError,
+            TypeError,
+            AttributeError,
+            LookupError,
+        ):  # it would have computed with what is not known
             return (
                 [r.type for r in call.schema.returns] if len(call.schema.returns) != 1 else call.schema.returns[0].type
             )
@@ -284,6 +310,8 @@ def _argument(steps: _Typing, call: Call, a: Any) -> Any:
             return UNKNOWN
         return list(tensors)
     v = call.known(a.name)
+    if v is UNKNOWN and t not in (T.INT, T.FLOAT, T.BOOL, T.NUMBER):
+        raise _NotKnown
     if isinstance(v, list | tuple):
         return [
             Number(steps, None, x if isinstance(x, str) else None) if x is UNKNOWN or isinstance(x, str) else x
@@ -339,6 +367,8 @@ class _Lowering(Steps):
             return [self._typed(m, t) for m, t in zip(made, inside, strict=True)]
         if not is_lowered(made):
             return made
+        if getattr(made, "is_list", False):
+            self.e.unsupported("how many tensors there are must be known when the model is exported")
         if wanted in (T.INT, T.FLOAT, T.BOOL, T.NUMBER):
             return Number(self, made)
         if isinstance(wanted, TensorType):
@@ -364,6 +394,9 @@ class _Lowering(Steps):
 
     def refuse(self, why: str) -> None:
         self.e.unsupported(why)
+
+    def undecided(self) -> bool:
+        self.e.unsupported("what is computed depends on a number that must be known when the model is exported")
 
 
 def _without_numbers(v: Any) -> Any:

@@ -1,0 +1,243 @@
+"""Layers that move elements between channels and places, and layers made of a few products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bridge.ir.dtypes import by_name
+from bridge.ir.errors import BridgeError
+from bridge.ir.ops._composite import composite
+from bridge.ir.ops._samples import f4, of
+from bridge.ir.ops.windows import spread
+
+__all__: list[str] = []
+
+_INT64 = by_name("int64")
+
+# -- channels and places -----------------------------------------------------------------------------------------------
+
+
+@composite(
+    "aten::pixel_shuffle(Tensor self, int upscale_factor) -> Tensor",
+    samples=of((f4(1, 8, 2, 3), 2), (f4(9, 2, 2), 3)),
+    grad_name="PixelShuffleBackward0",
+)
+def pixel_shuffle(t: Any, x: Any, r: int) -> Any:
+    if t.rank(x) < 3:
+        raise BridgeError(
+            f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {t.rank(x)} dimension(s)"
+        )
+    *lead, c, h, w = t.shape(x)
+    if isinstance(c, int) and c % (r * r):
+        raise BridgeError(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            f"input.size(-3)={c} is not divisible by {r * r}"
+        )
+    n = len(lead)
+    small = t.reshape(x, [*lead, c // (r * r), r, r, h, w])
+    mixed = t.permute(small, [*range(n), n, n + 3, n + 1, n + 4, n + 2])
+    return t.reshape(mixed, [*lead, c // (r * r), h * r, w * r])
+
+
+@composite(
+    "aten::pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor",
+    samples=of((f4(1, 2, 4, 6), 2), (f4(1, 3, 3), 3)),
+    grad_name="PixelUnshuffleBackward0",
+)
+def pixel_unshuffle(t: Any, x: Any, r: int) -> Any:
+    if t.rank(x) < 3:
+        raise BridgeError(
+            f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {t.rank(x)} dimension(s)"
+        )
+    *lead, c, h, w = t.shape(x)
+    n = len(lead)
+    split = t.reshape(x, [*lead, c, h // r, r, w // r, r])
+    mixed = t.permute(split, [*range(n), n, n + 2, n + 4, n + 1, n + 3])
+    return t.reshape(mixed, [*lead, c * (r * r), h // r, w // r])
+
+
+for _name in ("channel_shuffle", "native_channel_shuffle"):
+
+    @composite(
+        f"aten::{_name}(Tensor self, int groups) -> Tensor",
+        samples=of((f4(1, 6, 2, 2), 3)),
+        grad_name="ChannelShuffleBackward0" if _name == "channel_shuffle" else "NativeChannelShuffleBackward0",
+    )
+    def channel_shuffle(t: Any, x: Any, groups: int) -> Any:
+        batch, c, *rest = t.shape(x)
+        apart = t.reshape(x, [batch, groups, c // groups, *rest])
+        return t.reshape(t.transpose(apart, 1, 2), [batch, c, *rest])
+
+
+def _columns(size: Any, kernel: int, dilation: int, padding: int, stride: int) -> Any:
+    """How many places a window has along a dimension."""
+    reach = dilation * (kernel - 1) + 1
+    return (size + (2 * padding - reach)) // stride + 1
+
+
+def _unbatched(t: Any, x: Any, rank: int) -> tuple[Any, bool]:
+    return (t.unsqueeze(x, 0), True) if t.rank(x) == rank - 1 else (x, False)
+
+
+@composite(
+    "aten::im2col(Tensor self, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) -> Tensor",
+    samples=of((f4(1, 2, 5, 4), [2, 3], [1, 1], [0, 0], [1, 1]), (f4(2, 5, 5), [2, 2], [2, 1], [1, 0], [2, 1])),
+    grad_name="Im2ColBackward0",
+)
+def im2col(t: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    x, alone = _unbatched(t, x, 4)
+    k, d, p, s = (spread(v, 2) for v in (kernel, dilation, padding, stride))
+    x = t.constant_pad_nd(x, [p[1], p[1], p[0], p[0]], 0)
+    batch, channels, height, width = t.shape(x)
+    counts = [_columns(n, k[i], d[i], 0, s[i]) for i, n in enumerate((height, width))]
+    parts = []
+    for i in range(k[0]):
+        rows = t.slice(x, 2, i * d[0], (counts[0] - 1) * s[0] + (i * d[0] + 1), s[0])
+        for j in range(k[1]):
+            parts.append(t.slice(rows, 3, j * d[1], (counts[1] - 1) * s[1] + (j * d[1] + 1), s[1]))
+    found = t.reshape(t.stack(parts, 2), [batch, channels * (k[0] * k[1]), counts[0] * counts[1]])
+    return t.squeeze(found, 0) if alone else found
+
+
+@composite(
+    "aten::col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) "
+    "-> Tensor",
+    samples=of(
+        (f4(1, 8, 12), [4, 5], [2, 2], [1, 1], [0, 0], [1, 1]), (f4(8, 6), [4, 3], [2, 2], [1, 1], [1, 0], [2, 1])
+    ),
+    grad_name="Col2ImBackward0",
+)
+def col2im(t: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    x, alone = _unbatched(t, x, 3)
+    k, d, p, s = (spread(v, 2) for v in (kernel, dilation, padding, stride))
+    counts = [_columns(n, k[i], d[i], p[i], s[i]) for i, n in enumerate(size)]
+    batch, channels = t.size(x, 0), t.size(x, 1) // (k[0] * k[1])
+    parts = t.reshape(x, [batch, channels, k[0] * k[1], counts[0] * counts[1]])
+    high, wide = size[0] + 2 * p[0], size[1] + 2 * p[1]
+    across = t.mul(t.arange(counts[1]), s[1])
+    down = (
+        t.mul(t.arange(counts[0]), wide * s[0])
+        if isinstance(wide, int)
+        else t.mul(t.mul(t.arange(counts[0]), s[0]), wide)
+    )
+    corner = t.reshape(t.add(t.unsqueeze(down, 1), across), [-1])
+    offsets = [t.add(corner, j * d[1]) if i == 0 else t.add(t.add(corner, j * d[1]), wide * (i * d[0]))
+               for i in range(k[0]) for j in range(k[1])]  # fmt: skip
+    places = t.cat(offsets, 0)
+    flat = t.reshape(parts, [batch * channels, -1])
+    none = t.full([batch * channels, high * wide], 0.0, dtype=t.dtype(x).code)
+    whole = t.reshape(t.index_add(none, 1, places, flat), [batch, channels, high, wide])
+    cut = t.slice(t.slice(whole, 2, p[0], size[0] + p[0]), 3, p[1], size[1] + p[1])
+    found = t.clone(cut)
+    return t.squeeze(found, 0) if alone else found
+
+
+def _unpool(n: int) -> None:
+    more = "" if n == 2 else f", int[{n}] stride, int[{n}] padding"
+    planes = {2: (f4(1, 2, 2, 2), np.asarray([[[[0, 3], [9, 10]], [[1, 2], [8, 11]]]]), [3, 4]),
+              3: (f4(1, 1, 1, 2, 2), np.asarray([[[[[0, 3], [9, 10]]]]]), [2, 3, 4], [2, 2, 2], [0, 0, 0])}[n]  # fmt: skip
+
+    @composite(
+        f"aten::max_unpool{n}d(Tensor self, Tensor indices, SymInt[{n}] output_size{more}) -> Tensor",
+        samples=of(planes),
+        grad_name=f"MaxUnpool{n}DBackward0",
+    )
+    def unpool(t: Any, x: Any, places: Any, size: Any, *_: Any) -> Any:
+        lead = t.shape(x)[: t.rank(x) - n]
+        count: Any = 1
+        for s in size:
+            count = s * count
+        none = t.full([*lead, count], 0.0, dtype=t.dtype(x).code)
+        found = t.scatter(none, len(lead), t.reshape(places, [*lead, -1]), t.reshape(x, [*lead, -1]))
+        return t.reshape(found, [*lead, *size])
+
+
+_unpool(2)
+_unpool(3)
+
+# -- layers ------------------------------------------------------------------------------------------------------------
+
+
+@composite(
+    "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor",
+    samples=of((f4(3, 4), [4]), (f4(2, 3, 4), [3, 4], f4(3, 4), 1e-5)),
+)
+def rms_norm(t: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
+    rank = t.rank(x)
+    dims = [rank - 1 - i for i in range(len(shape))][::-1]
+    small = eps if eps is not None else float(np.finfo(t.dtype(x).numpy).eps)
+    wide = t.to(x, 6) if t.dtype(x).name in ("float16", "bfloat16") else x
+    scaled = t.mul(wide, t.rsqrt(t.add(t.mean(t.mul(wide, wide), dims, True), small)))
+    scaled = scaled if wide is x else t.to(scaled, t.dtype(x).code)
+    return scaled if weight is None else t.mul(scaled, weight)
+
+
+@composite(
+    "aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
+    samples=of((f4(2, 3), f4(2, 4), f4(5, 3, 4), f4(5)), (f4(3), f4(4), f4(2, 3, 4))),
+)
+def bilinear(t: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
+    lead = t.shape(a)[:-1]
+    rows = t.reshape(a, [-1, t.size(weight, 1)])
+    columns = t.reshape(b, [-1, t.size(weight, 2)])
+    inner = t.matmul(t.unsqueeze(rows, 0), weight)  # (out, N, in2)
+    found = t.transpose(t.sum(t.mul(inner, columns), [2]), 0, 1)
+    found = t.reshape(found, [*lead, t.size(weight, 0)])
+    return found if bias is None else t.add(found, bias)
+
+
+def _bags(t: Any, indices: Any, offsets: Any, last: bool) -> tuple[Any, Any]:
+    """The bag of each index, and how many bags there are."""
+    bags = t.size(offsets, 0) - 1 if last else t.size(offsets, 0)
+    starts = t.narrow(offsets, 0, 0, bags) if last else offsets
+    begun = t.ge(t.unsqueeze(t.arange(t.size(indices, 0)), 1), t.unsqueeze(starts, 0))
+    return t.sub(t.sum(t.to(begun, _INT64.code), [1]), 1), bags
+
+
+def _embedding_bag(
+    t: Any, weight: Any, indices: Any, offsets: Any, mode: int, scale: Any, last: bool, skip: Any
+) -> Any:
+    bag, bags = _bags(t, indices, offsets, last)
+    rows = t.embedding(weight, indices)
+    if scale is not None:
+        rows = t.mul(rows, t.unsqueeze(scale, 1))
+    width, code = t.size(weight, 1), t.dtype(weight).code
+    kept = t.ones_like(indices) if skip is None else t.to(t.ne(indices, skip), _INT64.code)
+    counts = t.index_add(t.full([bags], 0, dtype=_INT64.code), 0, bag, kept)
+    if mode == 2:
+        if skip is not None:
+            t.refuse("embedding_bag with mode max and padding_idx is not exported")
+        member = t.eq(t.unsqueeze(t.arange(bags), 1), t.unsqueeze(t.where(t.eq(kept, 1), bag, t.full_like(bag, -1)), 0))
+        wide = t.masked_fill(t.unsqueeze(rows, 0), t.logical_not(t.unsqueeze(member, 2)), -np.inf)
+        found = t.amax(wide, [1])
+        return t.masked_fill(found, t.unsqueeze(t.eq(counts, 0), 1), 0.0), bag, counts
+    if skip is not None:
+        rows = t.mul(rows, t.unsqueeze(kept, 1))
+    found = t.index_add(t.full([bags, width], 0.0, dtype=code), 0, bag, rows)
+    if mode == 1:
+        found = t.div(found, t.unsqueeze(t.clamp_min(counts, 1), 1))
+    return found, bag, counts
+
+
+for _overload, _tail in (
+    ("", "bool scale_grad_by_freq=False, int mode=0, bool sparse=False, Tensor? per_sample_weights=None, bool include_last_offset=False"),
+    (".padding_idx", "bool scale_grad_by_freq, int mode, bool sparse, Tensor? per_sample_weights, bool include_last_offset, int? padding_idx"),
+):  # fmt: skip
+
+    @composite(
+        f"aten::embedding_bag{_overload}(Tensor weight, Tensor indices, Tensor offsets, {_tail}) "
+        "-> (Tensor, Tensor, Tensor, Tensor)"
+    )
+    def embedding_bag(
+        t: Any, weight: Any, indices: Any, offsets: Any, freq: bool, mode: int, sparse: bool, scale: Any, last: bool,
+        padding_idx: Any = None,
+    ) -> Any:  # fmt: skip
+        if t.rank(indices) != 1:
+            raise BridgeError(f"input has to be a 1D Tensor, but got Tensor of dimension {t.rank(indices)}")
+        skip = padding_idx
+        if isinstance(skip, int) and skip < 0:
+            skip = skip + t.size(weight, 0)
+        found, bag, counts = _embedding_bag(t, weight, indices, offsets, mode, scale, last, skip)
+        return found, bag, counts, t.zeros_like(counts)
