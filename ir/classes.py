@@ -8,7 +8,7 @@ A :class:`ScriptObject` is an instance: a class and the values of its attributes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.ir.errors import IRError
 from bridge.ir.types import Type
@@ -16,9 +16,11 @@ from bridge.ir.types import Type
 if TYPE_CHECKING:
     from bridge.ir.graph import Graph
     from bridge.ir.schema import Schema
+    from bridge.ir.source import SourceRange
 
 __all__ = [
     "Attribute",
+    "Capture",
     "ClassType",
     "CompilationUnit",
     "Function",
@@ -38,14 +40,23 @@ class Attribute:
         self.name, self.type, self.is_parameter, self.is_buffer = name, type, is_parameter, is_buffer
 
 
+class Capture(NamedTuple):
+    """A value of the module, or of an enclosing function, that a program holds as a constant: its name, what it was, where."""
+
+    name: str
+    value: str
+    range: SourceRange
+
+
 class Function:
     """A named graph: a free function or a method (then the first input is ``self``).
 
     ``define`` is called once, on the first use of ``graph``, which lets mutually dependent things be declared first.
-    ``schema`` gives argument names, types and defaults; ``runtime`` is what whatever runs the function keeps for it.
+    ``schema`` gives argument names, types and defaults; ``runtime`` is what whatever runs the function keeps for it;
+    ``captures`` are the values from outside that it holds as constants.
     """
 
-    __slots__ = ("_define", "_graph", "_schema", "name", "qualified_name", "runtime")
+    __slots__ = ("_define", "_graph", "_schema", "captures", "name", "qualified_name", "runtime")
 
     def __init__(
         self,
@@ -58,6 +69,7 @@ class Function:
         self.name = qualified_name.rpartition(".")[2]
         self._graph, self._schema, self._define = graph, schema, define
         self.runtime: Any = None
+        self.captures: list[Capture] = []
 
     def ensure_defined(self) -> None:
         """Compile now if that has not happened. Raises what the compiler raises."""

@@ -36,7 +36,7 @@ from bridge.importers.script.library import functools_member
 from bridge.importers.script.statics import CapturedDict
 from bridge.importers.script.sugared import ClassValue
 from bridge.ir import types as T
-from bridge.ir.classes import ClassType
+from bridge.ir.classes import Capture, ClassType
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
@@ -44,7 +44,7 @@ from bridge.ir.value_text import short_text
 from bridge.jit import decorators, script_classes
 from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
 from bridge.jit.functions import ScriptFunction
-from bridge.jit.live_functions import live_function
+from bridge.jit.live_functions import live_function, template_of
 from bridge.jit.names import public_module, python_cu
 from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form
 from bridge.pytorch.programs import is_program, taken_over
@@ -133,6 +133,17 @@ class NamesResolver:
     def __init__(self, names: Mapping[str, Any], own: Mapping[str, T.Type] | None = None) -> None:
         self.names, self.own = names, own or {}
 
+    def class_attribute(self, cls: Any, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+        """What an attribute of a Python class is as a constant; None for one that is none."""
+        found = inspect.getattr_static(cls, name, _MISSING)
+        if found is _MISSING or isinstance(found, enum.Enum):
+            return None if found is _MISSING else python_to_sugared(found, m, range)
+        if isinstance(found, staticmethod):
+            return python_to_sugared(found.__func__, m, range)
+        if inspect.isroutine(found) or isinstance(found, property | types.MemberDescriptorType):
+            return None
+        return captured(found, m, range)
+
     def new_function_name(self, base: str) -> str:
         """A qualified name that no function has yet."""
         return python_cu.unique_name(base)
@@ -154,11 +165,17 @@ class NamesResolver:
     def resolve_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
         if name in self.own:
             t = self.own[name]
-            return ClassValue(t) if isinstance(t, ClassType) else None
+            if not isinstance(t, ClassType):
+                return None
+            return PythonClassValue(t, t.python_class) if isinstance(t.python_class, type) else ClassValue(t)
         obj = self.find(name)
         if obj is _MISSING:
             return None
-        return captured(obj, m, range) or python_to_sugared(obj, m, range)
+        found = captured(obj, m, range)
+        if found is None:
+            return python_to_sugared(obj, m, range)
+        m.captures.append(Capture(name, _shown(obj), range))
+        return found
 
     def resolve_import(
         self, module: str, member: str | None, m: EmitterCore, range: SourceRange
@@ -249,6 +266,14 @@ class PythonValue(SugaredValue):
             range,
         )
 
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        constant = getattr(m.resolver, "class_attribute", None)
+        if inspect.isclass(self.value) and constant is not None:
+            found: SugaredValue | None = constant(self.value, name, m, range)
+            if found is not None:
+                return found
+        return super().attr(range, m, name)
+
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
@@ -336,12 +361,31 @@ class PythonClassValue(ClassValue):
 
     def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
         member = getattr(self.python, name, None)
+        if isinstance(inspect.getattr_static(self.python, name, None), classmethod):
+            return ClassMethod(self, member.__func__)  # type: ignore[union-attr]
         if member is not None and name != "__new__":
-            return python_to_sugared(member, m, range)
+            return captured(member, m, range) or python_to_sugared(member, m, range)
         return super().attr(range, m, name)
 
     def has_attr(self, range: SourceRange, m: EmitterCore, name: str) -> bool:
         return hasattr(self.python, name)
+
+
+class ClassMethod(SugaredValue):
+    """A class method, reached through its class: compiled for each call, the class being its first argument."""
+
+    __slots__ = ("fn", "owner")
+    kind = "class method"
+    is_function = True
+
+    def __init__(self, owner: PythonClassValue, fn: Any) -> None:
+        self.owner, self.fn = owner, fn
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        this = matching.Named(None, "", range, sugared=self.owner, m=m)
+        return template_of(self.fn).call(range, m, [this, *args], keywords)
 
 
 class BooleanDispatch(SugaredValue):
@@ -380,6 +424,20 @@ def _constant(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | No
         items = [python_to_sugared(v, m, range, True).as_value(range, m) for v in obj]
         return SimpleValue(matching.make_tuple(m.graph, items))
     return None
+
+
+def _shown(obj: Any) -> str:
+    """A captured value in a few words."""
+    if hasattr(obj, "dtype") and hasattr(obj, "shape"):
+        return f"{str(obj.dtype).rpartition('.')[2]} tensor of shape {tuple(obj.shape)}"
+    text = repr(obj)
+    return (
+        text
+        if len(text) <= 60
+        else f"{type(obj).__name__} of {len(obj)}"
+        if hasattr(obj, "__len__")
+        else text[:57] + "…"
+    )
 
 
 def captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | None:

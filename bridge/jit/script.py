@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import enum
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,10 +82,6 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
         if is_module_class(obj):
             raise RuntimeError(
                 f"Type '{obj}' cannot be compiled since it inherits from nn.Module, consider passing an instance instead"
-            )
-        if len(obj.mro()) > 2 and not issubclass(obj, enum.Enum):
-            raise RuntimeError(
-                "TorchScript classes does not support inheritance yet. Please directly inherit from 'object'."
             )
         if interface_of(obj) is None and class_type_of(obj) is None:
             compile_class(obj)

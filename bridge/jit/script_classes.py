@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import abc
 import ast
+import dataclasses
 import enum
 import inspect
+import sys
 import textwrap
+import typing
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bridge.importers.script import CompileError, SimpleSelf, compile_function, signature_of
@@ -13,8 +18,10 @@ from bridge.importers.script import tree as X
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.source import SourceRange
+from bridge.ir.types import Type
 from bridge.jit import decorators
 from bridge.jit.bases import is_module_class, module_bases
+from bridge.jit.dataclasses import made_methods, written_by_python
 from bridge.jit.names import declare_class, python_cu, qualified_name
 from bridge.jit.sources import default_values, definition_of
 
@@ -61,15 +68,48 @@ def class_type_of(cls: type, range: SourceRange | None = None) -> ClassType | No
 
 
 class ClassResolver:
-    """Names that the methods of a class can see; its own name is the class itself."""
+    """Names that the methods of a class can see; its own name is the class itself.
 
-    def __init__(self, cls: type, type: ClassType, fns: list[Any]) -> None:
+    ``fn`` is the method whose names they are, of a class that this one inherits from as well.
+    """
+
+    def __init__(
+        self, cls: type, type: ClassType, fns: Sequence[Any], fn: Any = None, own: Mapping[str, Type] | None = None
+    ) -> None:
         from bridge.jit.resolve import NamesResolver, closure_names
 
         names: dict[str, Any] = {}
-        for fn in fns:
-            names.update(closure_names(fn))
-        self._inner = NamesResolver(names, {cls.__name__: type})
+        for f in fns:
+            names.update(closure_names(f))
+        if not fns:
+            names.update(vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {})
+        names |= {} if own is None else {"annotate": decorators.annotate}
+        self.cls, self.type = cls, type
+        self.defining_class = None if fn is None else closure_names(fn).get("__class__")
+        self._inner = NamesResolver(names, {cls.__name__: type, **(own or {})})
+
+    def find(self, dotted: str) -> Any:
+        return self._inner.find(dotted)
+
+    def new_function_name(self, base: str) -> str:
+        return self._inner.new_function_name(base)
+
+    def class_attribute(self, cls: Any, name: str, m: Any, range: SourceRange) -> Any:
+        return self._inner.class_attribute(cls, name, m, range)
+
+    def inherited_method(self, name: str, after: Any) -> str | None:
+        """Compile the method that ``super()`` finds; what the class calls it. ``""`` is that of ``object``: nothing."""
+        order = self.cls.__mro__
+        behind = order[order.index(after) + 1 :] if after in order else ()
+        owner = next((c for c in behind if name in vars(c)), None)
+        if owner is object and name in ("__init__", "__post_init__"):
+            return ""
+        if owner is None or owner in _NOT_SCRIPT:
+            return None
+        method = f"{owner.__name__}_{name}"
+        if method not in self.type.methods:
+            _declare(self.cls, self.type, vars(owner)[name], method).ensure_defined()
+        return method
 
     def resolve_value(self, name: str, m: Any, range: SourceRange) -> Any:
         return self._inner.resolve_value(name, m, range)
@@ -94,43 +134,65 @@ def compile_class(cls: type, range: SourceRange | None = None) -> ClassType:
     return t
 
 
-def _own_methods(cls: type) -> list[tuple[str, Any]]:
-    """Methods defined in the class itself, by name; static ones are functions, not methods."""
+#: Classes whose methods are no part of a program.
+_NOT_SCRIPT = (object, abc.ABC, typing.Generic, typing.Protocol)
+
+
+def _methods(cls: type) -> list[tuple[str, Any]]:
+    """Methods of the class, inherited ones included, by name; static ones are functions, not methods."""
     found = []
     for name, member in inspect.getmembers(cls, lambda f: inspect.ismethod(f) or inspect.isfunction(f)):
         static = isinstance(inspect.getattr_static(cls, name, None), staticmethod)
-        if not static and name in cls.__dict__ and decorators.get_modifier(member) != decorators.Modifier.DROP:
+        owner = next((c for c in cls.__mro__ if name in vars(c)), None)
+        if static or owner in _NOT_SCRIPT or decorators.get_modifier(member) == decorators.Modifier.DROP:
+            continue
+        if not getattr(member, "__isabstractmethod__", False):
             found.append((name, member))
     return found
 
 
+def _declare(cls: type, t: ClassType, fn: Any, name: str, fns: Sequence[Any] = ()) -> Function:
+    """Add a method that is not compiled yet."""
+    made = None
+    if dataclasses.is_dataclass(cls) and written_by_python(fn):
+        owner = next(c for c in cls.__mro__ if fn in vars(c).values())
+        made = made_methods(owner, vars(sys.modules[cls.__module__])).get(fn.__name__)
+    if made is not None:
+        d, defaults = made.definition.renamed(name), made.defaults
+        resolver = ClassResolver(cls, t, fns, None, made.types)
+    else:
+        d, defaults = definition_of(fn, name), default_values(fn)
+        inherited = name not in vars(cls)
+        resolver = ClassResolver(cls, t, [fn] if inherited else [*fns, fn], fn)
+    if inspect.ismethod(fn):  # a class method: its first argument is the class
+        first = d.params[0]
+        d = X.Def(d.name_range, d.name, [X.Param(first.range, "self", None), *d.params[1:]], d.returns, [
+            X.Assign(first.range, [X.Var(first.range, first.name)], X.Var(first.range, cls.__name__)), *d.body])  # fmt: skip
+    return t.add_method(compile_function(d, resolver, f"{t.name}.{name}", self=SimpleSelf(t), defaults=defaults))
+
+
 def _compile_methods(cls: type, t: ClassType) -> None:
-    methods = _own_methods(cls)
+    methods = _methods(cls)
+    if dataclasses.is_dataclass(cls):
+        methods = [(n, f) for n, f in methods if not written_by_python(f) or n not in _LEFT_OUT]
     properties = [(n, p) for n, p in inspect.getmembers(cls, lambda m: isinstance(m, property))]
-    fns = [f for _, f in methods] + [p.fget for _, p in properties if p.fget is not None]
-    resolver = ClassResolver(cls, t, fns or [compile_class])
+    fns = [f for _, f in methods if not written_by_python(f)] + [p.fget for _, p in properties if p.fget is not None]
     functions: list[Function] = []
-
-    def declare(fn: Any, name: str, defaults: dict[str, Any]) -> Function:
-        d = definition_of(fn, name)
-        if inspect.ismethod(fn):  # a class method: its first argument is the class
-            first = d.params[0]
-            d = X.Def(d.name_range, d.name, [X.Param(first.range, "self", None), *d.params[1:]], d.returns, [
-                X.Assign(first.range, [X.Var(first.range, first.name)], X.Var(first.range, cls.__name__)), *d.body])  # fmt: skip
-        f = compile_function(d, resolver, f"{t.name}.{name}", self=SimpleSelf(t), defaults=defaults)
-        functions.append(t.add_method(f))
-        return f
-
     for name, p in properties:
         if p.fget is None or decorators.should_drop(p.fget) or name in getattr(cls, "__jit_unused_properties__", ()):
             continue
-        getter = declare(p.fget, f"__{name}_getter", {})
-        setter = declare(p.fset, f"__{name}_setter", {}) if p.fset is not None else None
+        getter = _declare(cls, t, p.fget, f"__{name}_getter", fns)
+        setter = _declare(cls, t, p.fset, f"__{name}_setter", fns) if p.fset is not None else None
         t.properties[name] = (getter, setter)
+        functions += [getter] + ([setter] if setter is not None else [])
     for name, fn in methods:
-        declare(fn, name, default_values(fn))
+        functions.append(_declare(cls, t, fn, name, fns))
     for f in sorted(functions, key=lambda f: f.name != "__init__"):
         f.ensure_defined()
+
+
+#: What dataclasses have beyond what a program can say of them.
+_LEFT_OUT = frozenset({"__hash__", "__setattr__", "__delattr__"})
 
 
 def declare_interface(cls: type) -> InterfaceType:

@@ -102,7 +102,12 @@ class LiveModule:
     def python_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
         fn = self._unbound(name)
         if not inspect.isfunction(fn):
-            return None
+            constant = getattr(m.resolver, "class_attribute", None)
+            unusable = name in self.concrete.failed or name in self.concrete.ignored
+            if constant is None or unusable or _is_machinery(self.concrete.python_class, name):
+                return None
+            found: SugaredValue | None = constant(self.concrete.python_class, name, m, range)
+            return found
         if isinstance(inspect.getattr_static(self.concrete.python_class, name, None), staticmethod):
             return python_to_sugared(fn, m, range)
         if decorators.is_ignored(fn):
@@ -114,6 +119,12 @@ class LiveModule:
         if found is not None:
             return found
         return "attribute was ignored during compilation" if name in self.concrete.ignored else ""
+
+
+def _is_machinery(cls: Any, name: str) -> bool:
+    """Whether an attribute of a class is one of the library's, not the program's."""
+    owner = next((c for c in getattr(cls, "__mro__", ()) if name in vars(c)), object)
+    return owner is object or owner.__module__.partition(".")[0] in ("bridge", "torch", "builtins")
 
 
 def _define(concrete: ConcreteType, methods: Sequence[tuple[str, Any]]) -> list[Function]:

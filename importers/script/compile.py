@@ -164,6 +164,7 @@ def _finish(f: Function, emitter: Emitter, schema: Schema) -> None:
     _remove_list_literals(graph.block)
     clean_up(graph)
     f.graph, f.schema = graph, schema
+    f.captures = emitter.captures
 
 
 def compile_template(

@@ -14,6 +14,7 @@ from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.sugared import SpecialForm
 from bridge.ir import types as T
+from bridge.ir.classes import ClassType
 from bridge.ir.graph import Block, Value
 from bridge.ir.source import SourceRange
 
@@ -219,7 +220,7 @@ class ConditionMixin(EmitterCore):
                 break
             found: T.Type | None = None
             for r in rhs:
-                if t.is_subtype_of(r):
+                if t.is_subtype_of(r) or _inherits(t, r):
                     found = t
                 elif r.is_subtype_of(t):
                     found = r if found is None else T.unify(found, r)
@@ -244,6 +245,14 @@ class ConditionMixin(EmitterCore):
         if isinstance(e, X.TupleLit):
             return [t for part in e.elements for t in self._gather_types(part)]
         return [self.type_of(e)]
+
+
+def _inherits(t: T.Type, other: T.Type) -> bool:
+    """Whether a script class was made from a Python class that inherits from that of another."""
+    if not isinstance(t, ClassType) or not isinstance(other, ClassType):
+        return False
+    a, b = t.python_class, other.python_class
+    return isinstance(a, type) and isinstance(b, type) and issubclass(a, b)
 
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {

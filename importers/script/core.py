@@ -15,7 +15,7 @@ from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.statics import brought_in
 from bridge.importers.script.sugared import Resolver, SugaredValue
 from bridge.ir import types as T
-from bridge.ir.classes import ClassType, Function
+from bridge.ir.classes import Capture, ClassType, Function
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.schema import Argument
 from bridge.ir.source import SourceRange
@@ -74,6 +74,8 @@ class EmitterCore(ABC):
         #: The arguments of a template, made as they are needed.
         self.arguments_made: list[Argument] = []
         self.nonlocals: Sequence[str] = ()
+        #: The values from outside that were taken as constants.
+        self.captures: list[Capture] = []
         #: Nodes that make lists captured from outside the program: the program may only read them.
         self.captured: list[Node] = []
 
@@ -301,6 +303,9 @@ class EmitterCore(ABC):
 
     @abstractmethod
     def more_operators(self, op: str, a: Named, b: Named, range: SourceRange) -> Value | None: ...
+
+    @abstractmethod
+    def binary_operator(self, op: str, a: Named, b: Named, range: SourceRange) -> Value: ...
 
     @abstractmethod
     def spread(self, callee: SugaredValue, es: Sequence[X.Expr]) -> list[Named] | None: ...

@@ -209,22 +209,23 @@ class ExpressionMixin(EmitterCore):
         return self._binary_call(e)
 
     def _binary_call(self, e: X.BinOp) -> Value:
-        name, magic = _BINARY[e.op]
-        args = self.arguments([e.lhs, e.rhs], unpack=False)
-        if e.op == "in":
-            args.reverse()
-        a, b = args
+        a, b = self.arguments([e.lhs, e.rhs], unpack=False)
+        return self.binary_operator(e.op, *((b, a) if e.op == "in" else (a, b)), e.range)
+
+    def binary_operator(self, op: str, a: Named, b: Named, range: SourceRange) -> Value:
+        """``a op b`` (``b in a``: the container comes first)."""
+        name, magic = _BINARY[op]
         if isinstance(a.sugared, StaticDict):
-            return a.sugared.contains(b.get(self.graph), e.range, self)
-        if e.op == "+" and isinstance(a.type, T.TupleType) and isinstance(b.type, T.TupleType):
+            return a.sugared.contains(b.get(self.graph), range, self)
+        if op == "+" and isinstance(a.type, T.TupleType) and isinstance(b.type, T.TupleType):
             assert a.value is not None
             assert b.value is not None
             both = [*matching.tuple_unpack(a.value), *matching.tuple_unpack(b.value)]
             return matching.make_tuple(self.graph, both)
         try:
-            result = as_simple(MagicMethod(magic, BuiltinFunction(name)).call(e.range, self, args, (), 0))
+            result = as_simple(MagicMethod(magic, BuiltinFunction(name)).call(range, self, [a, b], (), 0))
         except CompileError:
-            result = self.more_operators(e.op, a, b, e.range)
+            result = self.more_operators(op, a, b, range)
             if result is None:
                 raise
         assert result is not None

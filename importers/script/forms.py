@@ -12,7 +12,7 @@ from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
-from bridge.importers.script.modules import ModuleValue, SuperValue
+from bridge.importers.script.modules import ClassSuperValue, ModuleValue, SuperValue
 from bridge.importers.script.sugared import (
     BuiltinFunction,
     ClassValue,
@@ -174,11 +174,19 @@ class FormMixin(EmitterCore):
         return tree
 
     def _super(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
+        after = getattr(self.resolver, "defining_class", None)
         if e.inputs:
-            raise CompileError("super takes no arguments here: write super()", e.range)
-        if not isinstance(self.this, ModuleValue):
-            raise CompileError("super() is supported in the methods of modules only", e.range)
-        return SuperValue(self.this, getattr(self.resolver, "defining_class", None))
+            find = getattr(self.resolver, "find", None)
+            name = e.inputs[0].name if isinstance(e.inputs[0], X.Var) and len(e.inputs) == 2 else ""
+            after = find(name) if find is not None and name else None
+            if not isinstance(after, type) or self.sugared(e.inputs[1], 1) is not self.this:
+                raise CompileError("super takes the class and self here: write super()", e.range)
+        if isinstance(self.this, ModuleValue):
+            return SuperValue(self.this, after)
+        inherited = getattr(self.resolver, "inherited_method", None)
+        if not isinstance(self.this, SimpleValue) or inherited is None:
+            raise CompileError("super() is supported in the methods of modules and classes only", e.range)
+        return ClassSuperValue(self.this.value, lambda name: inherited(name, after))
 
     def _reversed(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
         self.check_count(e, 1)

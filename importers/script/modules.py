@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
     from bridge.importers.script.templates import Template
 
-__all__ = ["ConcreteModule", "ModuleSelf", "ModuleValue", "Self", "SimpleSelf", "SuperValue", "class_module"]
+__all__ = [
+    "ClassSuperValue",
+    "ConcreteModule",
+    "ModuleSelf",
+    "ModuleValue",
+    "Self",
+    "SimpleSelf",
+    "SuperValue",
+    "class_module",
+]
 
 
 class ConcreteModule(Protocol):
@@ -429,6 +438,33 @@ class ModuleValue(SugaredValue):
             if result.type is not T.NONE:
                 output = result
         return SimpleValue(output)
+
+
+class ClassSuperValue(SugaredValue):
+    """``super()`` in a method of a script class; ``find`` compiles the method that comes after the class it is written in."""
+
+    __slots__ = ("find", "this")
+    kind = "super()"
+
+    def __init__(self, this: Value, find: Callable[[str], str | None]) -> None:
+        self.this, self.find = this, find
+
+    def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
+        found = self.find(name)
+        if found is None:
+            raise CompileError(f"super() finds no method {name} that can be compiled", range)
+        return MethodValue(self.this, [found]) if found else _Nothing()
+
+
+class _Nothing(SugaredValue):
+    """``object.__init__``"""
+
+    __slots__ = ()
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        return SimpleValue(insert_constant(m.graph, None, range))
 
 
 class SuperValue(SugaredValue):

@@ -12,14 +12,20 @@ from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import library_call
 from bridge.importers.script.matching import Named, insert_constant
-from bridge.importers.script.sugared import BuiltinFunction, SugaredValue
+from bridge.importers.script.sugared import BuiltinFunction, MethodValue, SugaredValue
 from bridge.importers.script.values import RangeValue, SimpleValue
 from bridge.ir import types as T
+from bridge.ir.classes import ClassType
 from bridge.ir.graph import Value
 from bridge.ir.source import SourceRange
 
 __all__ = ["OperatorMixin"]
 
+#: Operator → the method of the right operand that stands in for it.
+_REFLECTED = {
+    "+": "__radd__", "-": "__rsub__", "*": "__rmul__", "/": "__rtruediv__", "%": "__rmod__", "**": "__rpow__",
+    "<": "__gt__", ">": "__lt__", "<=": "__ge__", ">=": "__le__", "==": "__eq__",
+}  # fmt: skip
 _ORDER = {"<": "aten::lt", ">": "aten::gt", "<=": "aten::le", ">=": "aten::ge"}
 
 
@@ -36,6 +42,11 @@ class OperatorMixin(EmitterCore):
         if not a.is_value or not b.is_value:
             return None
         left, right = a.get(self.graph), b.get(self.graph)
+        if isinstance(left.type, ClassType) or isinstance(right.type, ClassType):
+            return self._of_objects(op, left, right, range)
+        if any(_is_number_enum(v.type) for v in (left, right)):
+            first, second = (Named(self._number_of(v), "", range) for v in (left, right))
+            return self.binary_operator(op, first, second, range)
         if op == "in":
             return self._in_tuple(left, right, range) if isinstance(left.type, T.TupleType) else None
         if isinstance(left.type, T.TupleType):
@@ -50,6 +61,24 @@ class OperatorMixin(EmitterCore):
             text, count = (left, right) if left.type is T.STR else (right, left)
             return library_call("repeated", range, self, [text, count]).as_value(range, self)
         return None
+
+    def _number_of(self, v: Value) -> Value:
+        """A member of an ``IntEnum`` as the number that it is."""
+        if not isinstance(v.type, T.EnumType):
+            return v
+        node = self.node("prim::EnumValue", [v], 1, None)
+        node.output.type = v.type.value
+        return node.output
+
+    def _of_objects(self, op: str, left: Value, right: Value, range: SourceRange) -> Value | None:
+        """What Python asks the other operand for, and ``!=`` of a class that has ``==`` only."""
+        if op == "!=" and isinstance(left.type, ClassType) and left.type.find_method("__eq__") is not None:
+            equal = MethodValue(left, ["__eq__"]).call(range, self, [Named(right, "", range)], (), 0)
+            return matching.insert(self.graph, "aten::__not__", [equal.as_value(range, self)], range=range)
+        name = _REFLECTED.get(op)
+        if name is None or not isinstance(right.type, ClassType) or right.type.find_method(name) is None:
+            return None
+        return MethodValue(right, [name]).call(range, self, [Named(left, "", range)], (), 0).as_value(range, self)
 
     def _of_tuples(self, op: str, left: Value, right: Value, range: SourceRange) -> Value | None:
         if op == "*":
@@ -185,3 +214,7 @@ class OperatorMixin(EmitterCore):
         for p in parts[1:]:
             result = matching.insert(self.graph, "aten::add", [result, p], range=e.range)
         return result
+
+
+def _is_number_enum(t: T.Type) -> bool:
+    return isinstance(t, T.EnumType) and isinstance(t.python, type) and issubclass(t.python, int)

@@ -375,6 +375,11 @@ class ClassValue(SugaredValue):
 
         this = m.node("prim::CreateObject", (), 1, range).output
         this.type = self.type
+        python = self.type.python_class
+        if self.type.find_method("__init__") is None and python is not None and python.__init__ is object.__init__:
+            if args or keywords:
+                raise CompileError(f"{self.type.name.rpartition('.')[2]}() takes no arguments", range)
+            return SimpleValue(this)
         if self.type.find_method("__init__") is None:
             raise CompileError(f"Class {self.type.name} does not have an __init__ function defined", range)
         MethodValue(this, ["__init__"]).call(range, m, args, keywords, binders)

@@ -97,6 +97,8 @@ class SimpleValue(SugaredValue):
             if name in t.fields:
                 i = t.fields.index(name)
                 return SimpleValue(m.tuple_index(self.value, insert_constant(m.graph, i), t.elements[i]))
+            if name == "_replace" and t.fields:
+                return Replacement(self.value)
         elif isinstance(t, ClassType):
             return self._class_attr(range, m, name, t)
         elif isinstance(t, InterfaceType):
@@ -116,13 +118,22 @@ class SimpleValue(SugaredValue):
         if name in t.properties:
             return MethodValue(self.value, [t.properties[name][0].name]).call(range, m, (), (), 1)
         static = getattr(t, "static_methods", {}).get(name)
-        return FunctionValue(static) if static is not None else None
+        if static is not None:
+            return FunctionValue(static)
+        constant = getattr(m.resolver, "class_attribute", None)
+        if constant is None or t.python_class is None:
+            return None
+        found: SugaredValue | None = constant(t.python_class, name, m, range)
+        return found
 
     def set_attr(self, range: SourceRange, m: EmitterCore, name: str, value: Value) -> None:
         t = self.value.type
         if not isinstance(t, ClassType):
             raise CompileError(f"Tried to set an attribute: {name} on a non-class: {t.annotation()}", range)
         declared = t.attributes.get(name)
+        frozen = getattr(getattr(t.python_class, "__dataclass_params__", None), "frozen", False)
+        if frozen and not self._initializing(m, t):
+            raise CompileError(f"instances of {t.name.rpartition('.')[2]} are frozen: make a new one", range)
         if declared is None:
             if not self._initializing(m, t):
                 return self._set_property(range, m, name, value, t)
@@ -140,7 +151,9 @@ class SimpleValue(SugaredValue):
 
     def _initializing(self, m: EmitterCore, t: ClassType) -> bool:
         inputs = m.graph.inputs
-        return m.function.name == "__init__" and bool(inputs) and inputs[0].type is t
+        name = m.function.name
+        makes = name in ("__init__", "__post_init__") or name.endswith(("___init__", "___post_init__"))
+        return makes and bool(inputs) and inputs[0].type is t
 
     def _declare(self, range: SourceRange, m: EmitterCore, name: str, value: Value, t: ClassType) -> None:
         if any(x is t for x in value.type.walk()):
@@ -235,6 +248,33 @@ class SimpleValue(SugaredValue):
         if isinstance(t, T.TupleType):
             return SugaredTuple([SimpleValue(v) for v in matching.tuple_unpack(self.value)])
         raise CompileError(f"'{t.annotation()}' object is not iterable", range)
+
+
+class Replacement(SugaredValue):
+    """``_replace`` of a NamedTuple."""
+
+    __slots__ = ("this",)
+    kind = "method"
+
+    def __init__(self, this: Value) -> None:
+        self.this = this
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        t = self.this.type
+        assert isinstance(t, T.TupleType)
+        new = {k.name: k.get(m.graph) for k in keywords}
+        unknown = [n for n in new if n not in t.fields]
+        if args or unknown:
+            raise CompileError(f"_replace takes fields by name{f', not {unknown[0]}' if unknown else ''}", range)
+        parts = dict(zip(t.fields, matching.tuple_unpack(self.this), strict=True))
+        for name, value in new.items():
+            wanted = parts[name].type
+            parts[name] = matching.convert(m.graph, range, wanted, value, True)
+            if not parts[name].type.is_subtype_of(wanted):
+                raise CompileError(f"{name} is {wanted.annotation()}, not {value.type.annotation()}", range)
+        return SimpleValue(matching.make_tuple(m.graph, list(parts.values()), t))
 
 
 class RangeValue(SugaredValue):
