@@ -45,8 +45,8 @@ class OperatorMixin(EmitterCore):
         if isinstance(left.type, ClassType) or isinstance(right.type, ClassType):
             return self._of_objects(op, left, right, range)
         if any(_is_number_enum(v.type) for v in (left, right)):
-            first, second = (Named(self._number_of(v), "", range) for v in (left, right))
-            return self.binary_operator(op, first, second, range)
+            one, other = (Named(self._number_of(v), "", range) for v in (left, right))
+            return self.binary_operator(op, one, other, range)
         if op == "in":
             return self._in_tuple(left, right, range) if isinstance(left.type, T.TupleType) else None
         if isinstance(left.type, T.TupleType):
