@@ -59,13 +59,14 @@ class TypedList(list[Any]):
 
 @dataclass(slots=True, frozen=True)
 class RawAttribute:
-    """An attribute that has no plain Python value (a reference to a function's attribute, a type): its serialised form.
+    """An attribute that a plain Python value does not say (a reference to a function's attribute, a type): its serialised form.
 
-    ``type`` is the type that it is, for a type.
+    ``type`` is the type that it is, for a type; ``value`` its value, where only a doc string comes with it.
     """
 
     data: bytes
     type: Type | None = None
+    value: Any = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -79,7 +80,7 @@ class StoredAttribute:
 class GraphInfo:
     """Name, doc string and records of one graph or subgraph: serialised value records by name.
 
-    ``model`` is the header of the model whose top graph this is.
+    ``strays`` are the value records of no value; ``model`` is the header of the model whose top graph this is.
     """
 
     name: str = ""
@@ -90,6 +91,7 @@ class GraphInfo:
     value_info: dict[str, bytes] = field(default_factory=dict)
     initializers: list[str] = field(default_factory=list)
     quantization: list[bytes] = field(default_factory=list)
+    strays: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
     model: ModelInfo | None = None
 

@@ -115,7 +115,7 @@ class _Writer:
             else:
                 proto.output.append(_value_info(name, v))
         for name, data in info.value_info.items():
-            if name in defined or name in present or name in initial:
+            if name in defined or name in present or name in initial or name in info.strays:
                 proto.value_info.add().ParseFromString(data)
         for q in info.quantization:
             proto.quantization_annotation.add().ParseFromString(q)

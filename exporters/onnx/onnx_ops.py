@@ -103,7 +103,7 @@ def _infer(
     try:
         found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, opset_imports=opsets)
         return [_run_of(found[f"o{n}"], hint) for n, hint in enumerate(hints)]
-    except (onnx.shape_inference.InferenceError, KeyError, ValueError) as error:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, KeyError, ValueError) as error:
         raise LoweringError(f"{node.kind}: its result types cannot be told: {error}", node.range) from error
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.exporters.python.onnx_calls import is_onnx_call, write_onnx_call
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, FunctionType, InterfaceType
-from bridge.ir.errors import IRError
+from bridge.ir.errors import IRError, UnsupportedError
 from bridge.ir.graph import Node, Value
 from bridge.ir.literals import can_infer_element, literal, quoted
 from bridge.ir.node_schema import schema_of
@@ -151,7 +151,7 @@ def _call_method(p: SourcePrinter, out: TaggedText, n: Node) -> None:
 
 
 def _unwrap_optional(p: SourcePrinter, out: TaggedText, n: Node) -> None:
-    _operator_name(out, n.kind)
+    _operator_name(out, n)
     out.raw("(")
     if must_be_none(n.input):
         t = p.annotation(T.optional(n.output.type))
@@ -235,18 +235,24 @@ _WRITERS: dict[str, Callable[[SourcePrinter, TaggedText, Node], None]] = {
 # -- operators ---------------------------------------------------------------------------------------------------------
 
 
-def _operator_name(out: TaggedText, kind: str) -> None:
+def _operator_name(out: TaggedText, n: Node) -> None:
+    kind = n.kind
     namespace, _, name = kind.partition("::")
     if kind in _NAMES:
         out.add(_NAMES[kind])
-    elif namespace == "aten":
+        return
+    # What a file calls its operators and attributes must not become code.
+    for word in (*namespace.split("."), name, *n.attributes):
+        if not word.isidentifier():
+            raise UnsupportedError(f"{kind}: {word!r} is no name in Python", n.range)
+    if namespace == "aten":
         out.raw("torch.").add(name)
     else:
         out.raw("ops.").add(namespace).raw(".").add(name)
 
 
 def _call(p: SourcePrinter, out: TaggedText, n: Node) -> None:
-    _operator_name(out, n.kind)
+    _operator_name(out, n)
     out.raw("(")
     schema = schema_of(n)
     if schema is None:

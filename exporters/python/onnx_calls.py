@@ -53,6 +53,8 @@ def write_onnx_call(p: SourcePrinter, out: TaggedText, n: Node) -> None:
 def _attribute(p: SourcePrinter, n: Node, name: str, value: Any) -> str:
     if isinstance(value, StoredAttribute):
         return f"stored.{value.name}"
+    if isinstance(value, RawAttribute) and value.value is not None:
+        return _attribute(p, n, name, value.value)
     if isinstance(value, RawAttribute):
         text = hint_text(value.type) if value.type is not None else None
         if text is not None:
@@ -77,7 +79,7 @@ def _operator(p: SourcePrinter, domain: str, name: str) -> str:
     parts = domain.split(".")
     usual = all(q.isidentifier() and q.isascii() and not keyword.iskeyword(q) and q[0].islower() for q in parts)
     head = f"ops.{domain}" if usual else f"ops.domain({p.constant(domain, T.STR)})"
-    if name.isidentifier() and name.isascii() and name[0].isupper():
+    if name.isidentifier() and name.isascii() and name[0].isupper() and not keyword.iskeyword(name):
         return f"{head}.{name}"
     return f"{head}.operator({p.constant(name, T.STR)})"
 

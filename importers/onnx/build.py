@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from onnx import AttributeProto
 
 from bridge.importers.onnx.errors import OnnxImportError
 from bridge.importers.onnx.kinds import propagate_kinds
+from bridge.importers.onnx.names import attribute_name, child_class, identifier
 from bridge.importers.onnx.source import Source
 from bridge.importers.onnx.values import (
     attribute_value,
@@ -31,6 +31,9 @@ from bridge.ir.schema import Argument, Schema
 from bridge.ir.types import BOOL, NONE, TENSOR, TensorType, TupleType
 
 __all__ = ["GraphBuilder", "ModuleBuilder", "forward_function", "graph_info", "kind_of"]
+
+
+_WITH_BODY = frozenset({"onnx::Loop", "onnx::Scan", "onnx::SequenceMap"})
 
 
 class Scope:
@@ -65,7 +68,9 @@ class Scope:
 
 
 def kind_of(domain: str, op_type: str) -> str:
-    """The IR kind of an ONNX operator: ``onnx::Conv``, ``com.microsoft::Attention``."""
+    """The IR kind of an ONNX operator: ``onnx::Conv``, ``com.microsoft::Attention``. Raises OnnxImportError for names that are no text."""
+    if type(domain) is not str or type(op_type) is not str:  # protobuf gives bytes for what is no UTF-8
+        raise OnnxImportError(f"the operator {op_type!r} of domain {domain!r} has a name that is no text")
     return f"{domain or 'onnx'}::{op_type}"
 
 
@@ -85,6 +90,7 @@ class GraphBuilder:
         scope = Scope()
         self._open_block(self.graph.block, proto, scope, info)
         self._nodes(self.graph.block, proto.node, scope)
+        info.strays = tuple(v.name for v in proto.value_info if v.name not in scope.values)
         results = [self._lookup(o.name, scope, "a graph output") for o in proto.output]
         if len(results) == 1:
             self.graph.add_output(results[0])
@@ -102,6 +108,8 @@ class GraphBuilder:
             if i.name not in initial:
                 v = block.add_input(type=type_of(i.type))
                 self._name(v, i.name)
+                if block.owner is None:
+                    self._argument(v)
                 self._bind(scope, i.name, v, "an input")
         for t in proto.initializer:
             self._bind(scope, t.name, self._initializer(block, t.name, tensor_value(t, self.where)), "an initializer")
@@ -109,6 +117,15 @@ class GraphBuilder:
             name = s.values.name
             self._bind(scope, name, self._initializer(block, name, sparse_value(s, self.where)), "an initializer")
         scope.types.update({v.name: v.type for v in (*proto.value_info, *proto.output)})
+
+    def _argument(self, v: Value) -> None:
+        """Give an input a name that an argument can have."""
+        name = base = identifier(v.export_name or "") or f"input_{v.offset}"
+        number = 1
+        while (owner := self.graph.value(name)) is not None and owner is not v:
+            name, number = f"{base}_{number}", number + 1
+        if v.debug_name != name:
+            v.set_debug_name(name)
 
     def _initializer(self, block: Block, name: str, array: ForeignArray) -> Value:
         path = self.module.add(name, array)
@@ -131,15 +148,37 @@ class GraphBuilder:
 
     def _node(self, block: Block, proto: onnx.NodeProto, scope: Scope) -> None:
         inputs = [self._lookup(name, scope, proto) if name else self._omitted() for name in proto.input]
+        if proto.domain not in self.graph.opsets and proto.domain != "ai.onnx":
+            raise OnnxImportError(
+                f"{self.where}: node '{proto.name}': no opset is imported for the domain {proto.domain!r} of {proto.op_type}"
+            )
         node = Node(self.graph, kind_of(proto.domain, proto.op_type), inputs, 0)
         for a in proto.attribute:
+            if type(a.name) is not str:
+                raise OnnxImportError(
+                    f"{self.where}: node '{proto.name}': the attribute {a.name!r} has a name that is no text"
+                )
             if a.type == AttributeProto.GRAPH:
                 node.attributes[a.name] = self._subgraph(node, a.g, scope)
             elif a.type == AttributeProto.GRAPHS:
                 node.attributes[a.name] = [self._subgraph(node, g, scope) for g in a.graphs]
             else:
                 node.attributes[a.name] = attribute_value(a, self.where)
+        if node.kind in _WITH_BODY:
+            self._check_body(node, proto)
         self._finish(block, node, proto, self._info(proto), scope)
+
+    def _check_body(self, node: Node, proto: onnx.NodeProto) -> None:
+        """Raises OnnxImportError unless the node has the one body that its operator needs, which takes what it is given."""
+        least = 2 if node.kind == "onnx::Loop" else 1
+        given = len(node.inputs)
+        if len(node.blocks) != 1 or not isinstance(node.attributes.get("body"), Subgraph):
+            raise OnnxImportError(f"{self.where}: node '{proto.name}': a {proto.op_type} has one graph, its body")
+        taken = len(node.blocks[0].inputs)
+        if given < least or (node.kind == "onnx::Loop" and taken != max(given, 2)):
+            raise OnnxImportError(
+                f"{self.where}: node '{proto.name}': its body takes {taken} values, and the node has {given}"
+            )
 
     def _if(self, block: Block, proto: onnx.NodeProto, scope: Scope) -> None:
         graphs = {a.name: a.g for a in proto.attribute if a.type == AttributeProto.GRAPH}
@@ -185,6 +224,7 @@ class GraphBuilder:
         scope = Scope(outer)
         self._open_block(block, proto, scope, info)
         self._nodes(block, proto.node, scope)
+        info.strays = tuple(v.name for v in proto.value_info if v.name not in scope.values)
         for o in proto.output:
             block.add_output(self._lookup(o.name, scope, f"an output of subgraph '{proto.name}'"))
         return Subgraph(len(node.blocks) - 1, info)
@@ -209,6 +249,8 @@ class GraphBuilder:
         return self._none
 
     def _name(self, v: Value, name: str) -> None:
+        if type(name) is not str:
+            raise OnnxImportError(f"{self.where}: a value has the name {name!r}, which is no text")
         v.export_name = name
         if name and self.graph.value(name) is None and not name.isdigit():
             v.set_debug_name(name)
@@ -233,7 +275,7 @@ class ModuleBuilder:
         for name, a in source.type.attributes.items():
             value = source.attributes.get(name)
             if isinstance(value, ScriptObject):
-                child = target.attributes[name] = self._object(f"__torch__.{_child_class(target.type.name, name)}")
+                child = target.attributes[name] = self._object(f"__torch__.{child_class(target.type.name, name)}")
                 child.type.methods.update(value.type.methods)
                 target.type.add_attribute(name, child.type)
                 self._take(value, child)
@@ -248,15 +290,15 @@ class ModuleBuilder:
 
     def add(self, name: str, value: Any) -> str:
         """Place a tensor under its dotted name; returns the path it got (``names`` maps it back)."""
-        parts = [_attribute_name(p) for p in name.split(".")]
+        parts = [attribute_name(p) for p in name.split(".")]
         at = self.root
         for part in parts[:-1]:
             child = at.attributes.get(part)
             if not isinstance(child, ScriptObject) and part in at.attributes:
-                at, parts = self.root, [_attribute_name(name)]
+                at, parts = self.root, [attribute_name(name)]
                 break
             if child is None:
-                child = at.attributes[part] = self._object(f"__torch__.{_child_class(at.type.name, part)}")
+                child = at.attributes[part] = self._object(f"__torch__.{child_class(at.type.name, part)}")
                 at.type.add_attribute(part, child.type)
             at = child
         leaf = parts[-1]
@@ -269,31 +311,6 @@ class ModuleBuilder:
         path = ".".join(parts)
         self.names[path] = name
         return path
-
-
-#: What every module has already: attributes of these names would hide it.
-_RESERVED = frozenset(
-    """
-    T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
-    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
-    named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
-    register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
-    state_dict to to_empty train training type xpu zero_grad
-    """.split()
-)
-
-
-def _child_class(parent: str, part: str) -> str:
-    """The class of a submodule after its name: ``conv_block`` → ``ConvBlock``; ``layers.0`` → ``Layers0``."""
-    name = "".join(w[0].upper() + w[1:] for w in part.split("_") if w)
-    return name if name and not name[0].isdigit() else parent.rpartition(".")[2] + name
-
-
-def _attribute_name(part: str) -> str:
-    clean = re.sub(r"\W", "_", part, flags=re.ASCII)
-    return f"{clean}_" if clean in _RESERVED or not clean or clean.startswith("_") else clean
 
 
 def graph_info(proto: onnx.GraphProto) -> GraphInfo:

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, numpy_helper
 
 from bridge.importers.onnx.raise_check import Difference, GraphDifferences, Relowered
-from bridge.importers.onnx.raise_claims import RETURN, ClaimedGraph, FrameClaim, StatementClaim, walk
+from bridge.importers.onnx.raise_claims import RETURN, ClaimedGraph, Disbelief, FrameClaim, StatementClaim, walk
 from bridge.importers.onnx.raise_program import Claims, GraphKey
 from bridge.importers.onnx.raise_raw import Names, RawStatements, opsets_of
 from bridge.ir.literals import literal
@@ -75,7 +75,10 @@ class _Repair:
         self.inverse: dict[str, set[str]] = {}
         for new, old in found.original.items():
             self.inverse.setdefault(old, set()).add(new)
-        holder = model if key is None else next(f for f in model.functions if (f.domain, f.name, f.overload) == key)
+        functions = {(f.domain, f.name, f.overload): f for f in model.functions}
+        if key is not None and key not in functions:
+            raise Disbelief(f"there is no function {key}")
+        holder = model if key is None else functions[key]
         self.opsets = opsets_of(holder)
         self.scopes = {n: _FrameNames(self, n) for n in self.graph.frames}
         self.rewritten: set[int] = set()
@@ -83,7 +86,8 @@ class _Repair:
 
     def run(self) -> bool:
         order = {"new": 0, "node": 1, "inputs": 2, "results": 3, "gone": 4}
-        return all(self._apply(d) for d in sorted(self.found.found, key=lambda d: order[d.kind]))
+        differences = sorted(self.found.found, key=lambda d: order[d.kind])
+        return all(map(self._apply, differences))  # no generator: what it raises, StopIteration too, is a doubt
 
     def _apply(self, d: Difference) -> bool:
         s = d.statement

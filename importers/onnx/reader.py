@@ -106,6 +106,52 @@ def _tensors(a: AttributeProto) -> Iterator[onnx.TensorProto]:
 def _check(model: Any, name: str) -> None:
     if not model.HasField("graph") or not model.ir_version or not model.opset_import:
         raise OnnxImportError(f"{name}: not an ONNX model: it has no graph, IR version or opset")
+    texts = [model.graph.name, *(o.domain for o in model.opset_import)]
+    texts += [t for f in model.functions for t in (f.name, f.domain, f.overload, *f.input, *f.output, *f.attribute)]
+    if not all(type(t) is str for t in texts):  # protobuf gives bytes for what is no UTF-8
+        raise OnnxImportError(f"{name}: not an ONNX model: the name of its graph, a function or a domain is no text")
+    _check_functions(model, name)
+    if not all(0 <= o.version < 1 << 31 for o in model.opset_import):
+        raise OnnxImportError(f"{name}: it asks for opset versions that cannot be")
     newest = onnx.IR_VERSION
     if model.ir_version > newest:
         raise OnnxImportError(f"{name}: IR version {model.ir_version} is newer than {newest}, the newest that is known")
+
+
+def _check_functions(model: onnx.ModelProto, name: str) -> None:
+    """Raises OnnxImportError for a function that is there twice or, by whatever detour, calls itself."""
+    functions: dict[tuple[str, str, str], onnx.FunctionProto] = {}
+    for f in model.functions:
+        key = f.domain, f.name, f.overload
+        if key in functions:
+            raise OnnxImportError(f"{name}: the function '{f.name}' of domain '{f.domain}' is there twice")
+        functions[key] = f
+    done: set[tuple[str, str, str]] = set()
+    for start in functions:
+        path: dict[tuple[str, str, str], Iterator[tuple[str, str, str]]] = {}
+        at: tuple[str, str, str] | None = start
+        while at is not None:
+            if at in path:
+                raise OnnxImportError(f"{name}: the function '{at[1]}' of domain '{at[0]}' calls itself")
+            if at not in done:
+                path[at] = iter(_called(functions[at]))
+            at = None
+            while path and at is None:
+                last = next(reversed(path))
+                at = next((k for k in path[last] if k in functions), None)
+                if at is None:
+                    done.add(last)
+                    del path[last]
+
+
+def _called(function: onnx.FunctionProto) -> Iterator[tuple[str, str, str]]:
+    lists: list[Iterable[onnx.NodeProto]] = [function.node]
+    while lists:
+        for n in lists.pop():
+            yield n.domain, n.op_type, n.overload
+            lists += [
+                g.node
+                for a in n.attribute
+                for g in (a.g, *a.graphs)
+                if a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+            ]

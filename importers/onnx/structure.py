@@ -349,6 +349,8 @@ def _size(graph: Graph, v: Value, axis: int) -> Value:
 def _scan(graph: Graph, node: Node) -> None:
     info, old = _info(node), node.blocks[0]
     count = node.attributes.get("num_scan_inputs", 0)
+    if not isinstance(count, int) or not 0 < count <= len(node.inputs):
+        raise _no_form(node, "it does not say how many inputs it goes through")
     states, scanned = list(node.inputs[: len(node.inputs) - count]), list(node.inputs[len(node.inputs) - count :])
     outs = len(old.outputs) - len(states)
     if len(old.inputs) != len(node.inputs) or count < 1 or outs < 0:

@@ -31,6 +31,7 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
     """
     if is_external(proto):
         return _stored(proto, where)
+    _check(proto, where)
     try:
         array = _strings(proto) if proto.data_type == TensorProto.STRING else numpy_helper.to_array(proto)
     except (ValueError, TypeError, KeyError, NotImplementedError) as e:
@@ -42,6 +43,28 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
         value.typed = True
         value.raw_proto = proto.SerializeToString()
     return value
+
+
+_TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
+_BITS = {
+    getattr(TensorProto, name): bits
+    for name, bits in (("INT4", 4), ("UINT4", 4), ("INT2", 2), ("UINT2", 2), ("FLOAT4E2M1", 4), ("FLOAT6E2M3", 6), ("FLOAT6E3M2", 6))
+    if hasattr(TensorProto, name)
+}  # fmt: skip
+
+
+def _check(proto: TensorProto, where: Source | str) -> None:
+    """Raises OnnxImportError for what onnx's own reader would take in silence."""
+    if proto.HasField("raw_data"):
+        if any(getattr(proto, field) for field in _TYPED):
+            raise OnnxImportError(f"{where}: tensor '{proto.name}' has its data both as raw and as typed data")
+        bits = _BITS.get(proto.data_type)
+        if bits is not None and len(proto.raw_data) != (math.prod(proto.dims) * bits + 7) // 8:
+            raise OnnxImportError(
+                f"{where}: tensor '{proto.name}' cannot be read: its data does not fit {list(proto.dims)}"
+            )
+    if min(proto.dims, default=0) < 0:
+        raise OnnxImportError(f"{where}: tensor '{proto.name}' cannot be read: its shape is {list(proto.dims)}")
 
 
 def _stored(proto: TensorProto, where: Source | str) -> ForeignArray:
@@ -128,8 +151,8 @@ _LISTS: dict[int, tuple[str, Callable[[AttributeProto], list[Any]]]] = {
 
 def attribute_value(attribute: AttributeProto, where: Source | str) -> Any:
     """The Python value of an attribute other than a graph; a RawAttribute for what has none."""
-    if attribute.ref_attr_name or attribute.doc_string:
-        return RawAttribute(attribute.SerializeToString())
+    if attribute.ref_attr_name or len(attribute.ListFields()) > 3:  # more than name, type and one value
+        return RawAttribute(attribute.SerializeToString(), value=_documented(attribute, where))
     scalar = _SCALARS.get(attribute.type)
     if scalar is not None:
         return scalar(attribute)
@@ -147,9 +170,22 @@ def attribute_value(attribute: AttributeProto, where: Source | str) -> Any:
     return RawAttribute(attribute.SerializeToString())
 
 
+def _documented(attribute: AttributeProto, where: Source | str) -> Any:
+    """The value of an attribute that has a doc string besides; None for other attributes."""
+    if attribute.ref_attr_name or not attribute.doc_string:
+        return None
+    plain = AttributeProto()
+    plain.CopyFrom(attribute)
+    plain.ClearField("doc_string")
+    return attribute_value(plain, where)
+
+
 def metadata(entries: Any) -> dict[str, str]:
-    """metadata_props as a dict."""
-    return {e.key: e.value for e in entries}
+    """metadata_props as a dict. Raises OnnxImportError for what is no text."""
+    found = {e.key: e.value for e in entries}
+    if not all(type(t) is str for pair in found.items() for t in pair):  # protobuf gives bytes for what is no UTF-8
+        raise OnnxImportError(f"the metadata {found!r} is no text")
+    return found
 
 
 def written_empty(proto: Any, *names: str) -> tuple[str, ...]:
