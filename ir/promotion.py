@@ -160,7 +160,10 @@ def to_dtype(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         return value if value.dtype == dtype else value.astype(dtype)
     if isinstance(value, float) and dtype.kind in "iu":
         value = int(value)
-    return np.asarray(value, dtype)
+    try:
+        return np.asarray(value, dtype)
+    except OverflowError:  # what an integer type cannot hold wraps around
+        return np.asarray(value, np.int64).astype(dtype)
 
 
 def as_arrays(*values: Any) -> tuple[np.ndarray[Any, Any], ...]:

@@ -121,7 +121,7 @@ def _tensors(main: MainRecord, owner: ScriptObject | None, everything: bool) -> 
     found = dict(state(owner)) if owner is not None and everything else {}
     used = None if everything else used_values(main.body)
     for path, run in main.parameters.items():
-        if path not in found and (used is None or run in used):
+        if path not in found and (used is None or run in used or path in main.states):
             assert owner is not None
             found[path] = owner.resolve(path)
     return found

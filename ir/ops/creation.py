@@ -14,7 +14,7 @@ from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, argument_dtype, declare, op
 from bridge.ir.ops._onnx import INT64, is_lowered, result_of, shape_vector, typed
 from bridge.ir.ops._samples import S, f4, f8, i8, of
-from bridge.ir.promotion import number_dtype
+from bridge.ir.promotion import number_dtype, to_dtype
 from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, dtype_argument, result
 from bridge.ir.types import BOOL, COMPLEX, FLOAT, INT, ListType, TensorType, Type
 
@@ -28,6 +28,11 @@ def _size(size: Any) -> tuple[int, ...]:
         bad = next(s for s in sizes if s < 0)
         raise BridgeError(f"Trying to create tensor with negative dimension {bad}: {list(sizes)}")
     return sizes
+
+
+def _full_of(size: tuple[int, ...], value: Any, dtype: np.dtype[Any] | None) -> Array:
+    filled = np.asarray(value) if dtype is None else to_dtype(value, np.dtype(dtype))
+    return np.full(size, filled, filled.dtype)
 
 
 def _sized(call: Call) -> Results:
@@ -108,7 +113,7 @@ def _lower_full(e: Emitter, call: LoweredCall) -> Any:
 def full(
     size: Any, fill_value: Any, dtype: Any = None, layout: Any = None, device: Any = None, pin: Any = None
 ) -> Array:
-    return np.full(_size(size), fill_value, _full_dtype(fill_value, dtype))
+    return _full_of(_size(size), fill_value, _full_dtype(fill_value, dtype))
 
 
 # -- like another tensor -----------------------------------------------------------------------------------------------
@@ -150,7 +155,7 @@ for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
     samples=of((f4(2, 3), 2), (i8(3), 1.7), S(f4(2), 1.5, dtype=7)),
 )
 def full_like(self: Array, fill_value: Any, dtype: Any = None, *rest: Any) -> Array:
-    return np.full(self.shape, fill_value, argument_dtype(dtype, by_numpy(self.dtype)))
+    return _full_of(self.shape, fill_value, argument_dtype(dtype, by_numpy(self.dtype)))
 
 
 def _new_types(call: Call) -> Results:
@@ -178,7 +183,7 @@ for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
     samples=of((f4(2), [2, 3], 2), (i8(2), [2], 1.5)),
 )
 def new_full(self: Array, size: Any, fill_value: Any, dtype: Any = None, *rest: Any) -> Array:
-    return np.full(_size(size), fill_value, argument_dtype(dtype, by_numpy(self.dtype)))
+    return _full_of(_size(size), fill_value, argument_dtype(dtype, by_numpy(self.dtype)))
 
 
 # -- ranges ------------------------------------------------------------------------------------------------------------

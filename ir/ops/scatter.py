@@ -106,7 +106,7 @@ def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") ->
     grid[d] = i
     values = src[tuple(slice(0, n) for n in i.shape)] if isinstance(src, np.ndarray) and src.ndim else src
     if how == "set":
-        out[tuple(grid)] = values
+        out[tuple(grid)] = values if isinstance(values, np.ndarray) else to_dtype(values, out.dtype)
     else:
         {
             "add": np.add,

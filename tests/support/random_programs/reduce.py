@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 __all__ = ["reduced"]
 
 
-def reduced(text: str, fails: Callable[[str], bool], rounds: int = 400) -> str:
+def reduced(text: str, fails: Callable[[str], bool], rounds: int = 150) -> str:
     """The smallest text found for which ``fails`` is still true."""
     best = text
     tree = ast.parse(text)

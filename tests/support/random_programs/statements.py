@@ -475,10 +475,10 @@ class Statements(Writes):
         e = self.int_(1)
         if self.chance(0.5):
             self.emit(
-                f'assert {bare(e.text)} != {self.r.randint(5, 30)}, "{self.r.choice(["too many", "not this one"])}"'
+                f'assert {e.text} != {self.r.randint(5, 30)}, "{self.r.choice(["too many", "not this one"])}"'
             )
             return True
-        self.emit(f"if {bare(e.text)} == {self.r.randint(5, 40)}:")
+        self.emit(f"if {e.text} == {self.r.randint(5, 40)}:")
         self.indent += 1
         self.emit(f'raise {self.r.choice(["ValueError", "RuntimeError"])}("{self.r.choice(["no", "out of reach"])}")')
         self.indent -= 1
