@@ -233,6 +233,7 @@ def _lower_function(
         any(callee.heap.get(k) is not c for k, c in before.items())
         or any(p in callee.heap for p in outer)
         or _has_text(results)
+        or any(_shares(callee, r, outer | set(before), program.writes) for r in results)
     ):
         program.reset(mark)
         return None
@@ -243,6 +244,19 @@ def _lower_function(
     domain, name = function_name(function, owner)
     record = FunctionRecord(domain, name, body, frame, dict(callee.parameters))
     return Lowered(program.finish_function(record), frame, callee, results, outputs)
+
+
+def _shares(callee: Machine, v: Abstract, given: set[Any], writes: bool) -> bool:
+    """Whether a result is (or, in a program that writes to tensors, shares memory with) what the caller knows by another name."""
+    if isinstance(v, tuple):
+        return any(_shares(callee, x, given, writes) for x in v)
+    if isinstance(v, Maybe):
+        return _shares(callee, v.value, given, writes)
+    if isinstance(v, Cell):
+        content = callee.heap[v]
+        held = content.values() if isinstance(content, dict) else content if isinstance(content, tuple) else ()
+        return v in given or any(_shares(callee, x, given, writes) for x in held)
+    return writes and isinstance(v, Run) and v.number is None and (v in given or v.view is not None)
 
 
 def _has_text(results: list[Abstract]) -> bool:

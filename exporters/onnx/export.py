@@ -11,6 +11,7 @@ from onnx import ModelProto, ValueInfoProto
 from bridge.exporters.onnx.hierarchy import state
 from bridge.exporters.onnx.inputs import Inputs, inputs_from_description, inputs_from_examples, inputs_from_types
 from bridge.exporters.onnx.large import Arrays
+from bridge.exporters.onnx.may_write import may_write
 from bridge.exporters.onnx.model import build_model
 from bridge.exporters.onnx.program import MainRecord, ProgramLowering
 from bridge.exporters.onnx.report import ExportError, Report
@@ -73,7 +74,8 @@ def export_program(
         raise LoweringError(f"opset_version must be {OPSETS[0]} to {OPSETS[-1]}, not {version!r}")
     if modules not in ("functions", "inline"):
         raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
-    shared = shared_writes(function, owner)  # perhaps in branches that are not taken for these arguments
+    # Perhaps in branches that are not taken for these arguments.
+    shared = shared_writes(function, hosted) if may_write(function, owner) else []
     program_of = owner, function
 
     def attempt(lengths: bool) -> Exported:
@@ -82,6 +84,7 @@ def export_program(
         for _ in range(8):
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
+            program.writes = may_write(function, owner)
             inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
             if inputs.problems:
                 raise ExportError([*shared, *inputs.problems])
@@ -93,7 +96,7 @@ def export_program(
             if found is None:
                 break
             owner, function = found
-        still = shared_writes(function, owner) if shared and function is not program_of[1] else shared
+        still = shared_writes(function, hosted) if shared and function is not program_of[1] else shared
         if still:
             raise ExportError(still)
         for entry in inputs.fixed:
@@ -150,7 +153,7 @@ def export_again(
     known = {i.name: _input_run(i) for i in model.graph.input if i.name not in held}
     inputs = inputs_from_description(function.graph, owner, table["arguments"], known, list(known))
     program = ProgramLowering(opset, table["modules"] == "inline")
-    program.raises = table.get("raises", True)
+    program.raises, program.writes = table.get("raises", True), may_write(function, owner)
     main = program.lower(owner, function, inputs.arguments, inputs.heap)
     names = [o.name for o in model.graph.output]
     again = build_model(program, main, inputs, owner, names, "", weights=False)

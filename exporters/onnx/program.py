@@ -59,6 +59,7 @@ class ProgramLowering:
     def __init__(self, opset: int, inline: bool = False, provenance: bool = True, debug: bool = False) -> None:
         self.opset, self.inline, self.provenance, self.debug = opset, inline, provenance, debug
         self.hosted, self.raises = False, True
+        self.writes = True  # whether the program writes to tensors
         self.distinct = False  # whether the model relies on arguments being different tensors
         self.errors: dict[int, dict[str, Any]] = {}
         self.reads: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.exporters.onnx.may_write import may_write
 from bridge.exporters.onnx.may_write import written as tensors_written
 from bridge.exporters.onnx.report import Entry
 from bridge.ir import types as T
-from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.classes import Function
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.inline import inlined_graph
@@ -25,11 +24,9 @@ Origins = frozenset[Any]
 _HOLDERS = (T.ListType, T.DictType, T.TupleType, T.OptionalType)
 
 
-def shared_writes(function: Function, owner: ScriptObject | None) -> list[Entry]:
-    """Every write whose effect on another name depends on data, as an obstacle."""
+def shared_writes(function: Function, hosted: bool = False) -> list[Entry]:
+    """Every write whose effect on another name depends on data, as an obstacle; ``hosted`` where the caller's tensors count."""
     obstacles: list[Entry] = []
-    if not may_write(function, owner):
-        return obstacles
     graph = inlined_graph(function)
     sharing = _Sharing(graph)
     for w, written in sharing.writes:
@@ -41,6 +38,12 @@ def shared_writes(function: Function, owner: ScriptObject | None) -> list[Entry]
                 f"'{name}' is written to in place, and '{shared}', which is used later, is the same tensor on some paths or "
                 "holds it; write to a .clone() of it"
             )
+            obstacles.append(Entry(w.kind, message, w.range))
+            continue
+        outer = sharing.outside(written, hosted)
+        if outer is not None:
+            name = written.debug_name_base or written.debug_name
+            message = f"'{name}' is written to in place, and may be '{outer}' on some paths; write to a .clone() of it"
             obstacles.append(Entry(w.kind, message, w.range))
     return obstacles
 
@@ -77,6 +80,18 @@ class _Sharing:
         if puts is None:
             return self.origins[v]
         return self.first.get(v, frozenset()).union(*(held for put, held in puts.items() if _follows(w, put, v)))
+
+    def outside(self, written: Value, hosted: bool) -> str | None:
+        """The attribute (or argument, for a host) that is written to as what it is not known to be, whatever is used later."""
+        base = self.bases[written]
+        for o in self.origins[written]:
+            if o == base:
+                continue
+            if isinstance(o, tuple) and o[0] == "attribute":
+                return str(o[2])
+            if hosted and isinstance(o, Value) and o.node.kind == "prim::Param":
+                return o.debug_name_base or o.debug_name
+        return None
 
     def _give(self, v: Value, origins: Origins, base: Any) -> None:
         old = self.origins.get(v)

@@ -348,6 +348,8 @@ def tensor_kernel(data: Any, dtype: Any = None, device: Any = None, requires_gra
     wanted = argument_dtype(dtype, _infer(data))
     try:
         return np.array(data, wanted)
+    except OverflowError:  # a program wraps integers around (``x[0] = -2`` of bytes)
+        return np.array(data).astype(wanted)
     except ValueError as error:
         raise BridgeError("Expected sizes of the nested lists to be equal at each depth") from error
 

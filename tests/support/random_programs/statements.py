@@ -474,9 +474,7 @@ class Statements(Writes):
         """An assertion or an exception, which most inputs do not meet."""
         e = self.int_(1)
         if self.chance(0.5):
-            self.emit(
-                f'assert {e.text} != {self.r.randint(5, 30)}, "{self.r.choice(["too many", "not this one"])}"'
-            )
+            self.emit(f'assert {e.text} != {self.r.randint(5, 30)}, "{self.r.choice(["too many", "not this one"])}"')
             return True
         self.emit(f"if {e.text} == {self.r.randint(5, 40)}:")
         self.indent += 1
