@@ -186,7 +186,6 @@ def test_saving_is_all_or_nothing(tmp_path):
 #: Programs of tests/variants that ONNX cannot express, by (file, subject): what the error says.
 REFUSED = {
     ("nested_ifs", "quadrant"): "string",
-    ("lists", "chosen"): "list whose length is not known",
     ("plain_functions", "normalise"): "must be known",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,18 @@ import numpy as np
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin, Record
-from bridge.exporters.onnx.values import Abstract, Cell, Maybe, ObjectRef, Poison, Run, RunList, Stacked, Text, leaves
+from bridge.exporters.onnx.values import (
+    Abstract,
+    Cell,
+    Maybe,
+    ObjectRef,
+    Poison,
+    Run,
+    Stacked,
+    Text,
+    leaves,
+    map_content,
+)
 from bridge.ir.classes import ClassType, Function, FunctionType
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
@@ -125,7 +137,7 @@ class Signature:
         if isinstance(v, tuple):
             return tuple(self.formal(x, callee, f"{hint}.{i}") for i, x in enumerate(v))
         if isinstance(v, Cell):
-            return callee.new_cell(v.type, self.content(self.caller.content(v), callee, hint))
+            return callee.new_cell(v.type, self.content(self.caller.read(v), callee, hint))
         if isinstance(v, Maybe):
             return Maybe(self.formal(v.present, callee, f"{hint}.present"), self.formal(v.value, callee, hint))
         if isinstance(v, Text):
@@ -133,15 +145,13 @@ class Signature:
         return v
 
     def content(self, content: Any, callee: Machine, hint: str) -> Any:
-        if isinstance(content, tuple):
-            return tuple(self.formal(x, callee, f"{hint}.{i}") for i, x in enumerate(content))
+        """What a list or dict holds, for the callee."""
+        names = count()
         if isinstance(content, dict):
             return {k: self.formal(x, callee, f"{hint}.{k}") for k, x in content.items()}
-        if isinstance(content, Stacked):
-            return Stacked(self.formal(content.run, callee, hint))
-        if isinstance(content, Run):
-            return self.formal(content, callee, hint)
-        raise LoweringError("a list that a loop is filling is passed to a function")
+        if isinstance(content, Run | Stacked):
+            return map_content(content, lambda x: self.formal(x, callee, hint))
+        return map_content(content, lambda x: self.formal(x, callee, f"{hint}.{next(names)}"))
 
 
 def _fingerprint(m: Machine, v: Abstract) -> Any:
@@ -154,7 +164,9 @@ def _fingerprint(m: Machine, v: Abstract) -> Any:
         content = m.content(v)
         if isinstance(content, dict):
             return tuple((k, _fingerprint(m, x)) for k, x in content.items())
-        return "list", str(v.type), _fingerprint(m, content.run if isinstance(content, Stacked) else content)
+        found: list[Any] = []
+        map_content(content, lambda x: found.append(_fingerprint(m, x)))
+        return "list", str(v.type), type(content).__name__, *found
     if isinstance(v, Maybe):
         return "maybe", _fingerprint(m, v.present), _fingerprint(m, v.value)
     if isinstance(v, np.ndarray):
@@ -277,15 +289,7 @@ def _collect(callee: Machine, v: Abstract, outputs: list[Run]) -> Abstract:
     if isinstance(v, Maybe):
         return Maybe(_collect(callee, v.present, outputs), _collect(callee, v.value, outputs))
     if isinstance(v, Cell):
-        content = callee.content(v)
-        if isinstance(content, tuple):
-            callee.heap[v] = tuple(_collect(callee, x, outputs) for x in content)
-        elif isinstance(content, dict):
-            callee.heap[v] = {k: _collect(callee, x, outputs) for k, x in content.items()}
-        elif isinstance(content, Stacked):
-            _collect(callee, content.run, outputs)
-        else:
-            _collect(callee, content, outputs)
+        callee.heap[v] = map_content(callee.content(v), lambda x: _collect(callee, x, outputs))
     return v
 
 
@@ -322,14 +326,6 @@ def _returned(m: Machine, made: Lowered, v: Abstract, new: dict[Run, Run]) -> Ab
     if isinstance(v, Maybe):
         return Maybe(_returned(m, made, v.present, new), _returned(m, made, v.value, new))
     if isinstance(v, Cell):
-        content = made.machine.content(v)
-        if isinstance(content, tuple):
-            content = tuple(_returned(m, made, x, new) for x in content)
-        elif isinstance(content, dict):
-            content = {k: _returned(m, made, x, new) for k, x in content.items()}
-        elif isinstance(content, Stacked):
-            content = Stacked(new[content.run.root])
-        elif isinstance(content, RunList | Run):
-            content = new[content.root]
+        content = map_content(made.machine.content(v), lambda x: _returned(m, made, x, new))
         return m.new_cell(v.type, content)
     return v

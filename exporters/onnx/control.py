@@ -31,7 +31,11 @@ class Side:
 @handles("prim::If")
 def lower_if(m: Machine, node: Node) -> Abstract:
     """Both branches become subgraphs; results that differ become outputs of the ``If``."""
-    test = m.get(node.inputs[0])
+    try:
+        test = m.get(node.inputs[0])
+    except Skip:
+        m.probe(node)
+        raise
     if not isinstance(test, Run):
         m.frame.decisions[node] = chosen = 0 if test else 1
         with m.into(m.emitter.body):
@@ -62,7 +66,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
 
     def value(a: Abstract, b: Abstract) -> Abstract:
         if isinstance(a, Cell) and isinstance(b, Cell) and a is not b:
-            joined = merge_content(m, a, then.heap[a], other.heap[b], (then.body, other.body), pair)
+            joined = merge_content(m, a, then.heap[a], other.heap[b], test, (then.body, other.body), pair)
             return m.new_cell(a.type, joined)
         return merge_pair(m, a, b, pair)
 
@@ -70,7 +74,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
     for key in _changed(m, then, other):
         if isinstance(key, Cell):
             sides = (then.body, other.body)
-            m.heap[key] = merge_content(m, key, then.heap[key], other.heap[key], sides, pair)
+            m.heap[key] = merge_content(m, key, then.heap[key], other.heap[key], test, sides, pair)
         else:
             m.heap[key] = merge_pair(m, then.heap.get(key, key), other.heap.get(key, key), pair)
     if pairs:

@@ -72,6 +72,8 @@ def describe(
         "classes": classes,
         "objects": objects,
     }
+    if program.tuples:
+        table["tuples"] = program.tuples
     if silent.get(""):
         table["functions"] = silent[""]
     return json.dumps(table, separators=(",", ":"))

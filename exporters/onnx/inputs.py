@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bridge.exporters.onnx.lists import number_dtype_of
 from bridge.exporters.onnx.report import Entry, ExportError
-from bridge.exporters.onnx.values import Abstract, Cell, Run, RunList
+from bridge.exporters.onnx.values import Abstract, Cell, Run, RunList, number_dtype_of
 from bridge.ir import types as T
 from bridge.ir.classes import ScriptObject
 from bridge.ir.dtypes import DType, by_numpy

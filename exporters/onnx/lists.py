@@ -1,4 +1,4 @@
-"""Lists and dicts: kept as Python data while their length is known, as tensors or sequences where it is not."""
+"""Lists and dicts: kept as Python data while their length is known, as ONNX values (``columns``) where it is not."""
 
 from __future__ import annotations
 
@@ -6,316 +6,237 @@ from typing import Any
 
 import numpy as np
 
-from bridge.exporters.onnx.machine import Machine, NeedsList, handles
+from bridge.exporters.onnx import columns
+from bridge.exporters.onnx.columns import as_sequence, element_of, form_of, samples_of, to_form
+from bridge.exporters.onnx.machine import Machine, handles
+from bridge.exporters.onnx.merge import finish_outputs, merge_content
 from bridge.exporters.onnx.operators import lower_operator
+from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import (
     BOOL,
-    DOUBLE,
     INT64,
     Abstract,
+    Appended,
     Cell,
+    Columns,
     Growing,
+    Home,
     Run,
     RunList,
     Stacked,
     Text,
-    is_run,
+    leaves,
+    number_dtype_of,
 )
 from bridge.ir import types as T
-from bridge.ir.dtypes import DType
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node, Value
 
-__all__ = ["as_run", "number_dtype_of", "stacked_as_sequence"]
+__all__ = ["list_value"]
 
 
-_NUMBERS: dict[T.Type, DType] = {T.INT: INT64, T.FLOAT: DOUBLE, T.BOOL: BOOL}
+def _cell(m: Machine, node: Node, at: int = 0) -> Cell | None:
+    v = m.get(node.inputs[at])
+    return v if isinstance(v, Cell) else None
 
 
-def number_dtype_of(t: T.Type) -> DType | None:
-    """The element type of the tensor that stands for a list of numbers."""
-    return _NUMBERS.get(t)
-
-
-def element_of(cell: Cell) -> T.Type:
-    return cell.type.element if isinstance(cell.type, T.ListType) else T.ANY
-
-
-def as_run(m: Machine, cell: Cell, content: Any = None, element: tuple[DType, Any] | None = None) -> Run:
-    """The list as one ONNX value: a 1-D tensor of numbers, or a sequence of tensors.
-
-    ``element`` is the dtype and dims of tensors, for a list that is empty.
-    """
-    content = m.content(cell) if content is None else content
-    e = m.emitter
-    if isinstance(content, Growing):
-        raise NeedsList(content.token)
-    if isinstance(content, Stacked):
-        return stacked_as_sequence(m, content)
-    if isinstance(content, Run):
-        return content
-    if not isinstance(content, tuple):
-        raise LoweringError("a dict cannot be an ONNX value")
-    dtype = number_dtype_of(element_of(cell))
-    if dtype is not None:
-        if dtype is INT64:
-            return e.ints(list(content))
-        parts = [e.op("Reshape", e.scalar(x, dtype), np.array([1], np.int64), dims=(1,)) for x in content]
-        if not parts:
-            return e.constant(np.array([], dtype.numpy))
-        joined: Run = e.op("Concat", *parts, axis=0, dims=(len(parts),))
-        return joined
-    items = [m.current(x) for x in content]
-    if any(isinstance(x, tuple | Cell) for x in items):
-        raise LoweringError("a list of tuples or lists, whose length is not known, cannot be an ONNX value")
-    runs = [x if isinstance(x, Run) else e.constant(x) for x in items]
-    if not runs:
-        if element is None:
-            raise LoweringError("the element type of this empty list is not known")
-        empty: Run = e.op("SequenceEmpty", dtype=element[0], dims=element[1], dtype_=element[0].onnx)
-        return empty
-    dims = runs[0].dims
-    for r in runs[1:]:
-        dims = _merged(dims, r.dims)
-    made: Run = e.op("SequenceConstruct", *runs, dims=dims)
-    return made
-
-
-def _merged(a: Any, b: Any) -> Any:
-    if a is None or b is None or len(a) != len(b):
-        return None
-    return tuple(x if x == y else None for x, y in zip(a, b, strict=True))
-
-
-def stacked_as_sequence(m: Machine, s: Stacked) -> Run:
-    """A stacked list as a sequence of its elements."""
-    dims = s.run.dims
-    made: Run = m.emitter.op(
-        "SplitToSequence", s.run, axis=0, keepdims=0, dims=None if dims is None else dims[1:], dtype=s.run.dtype
-    )
-    return made
-
-
-def _cell(m: Machine, node: Node) -> tuple[Cell, Any] | None:
-    v = m.get(node.inputs[0])
-    return (v, m.content(v)) if isinstance(v, Cell) else None
-
-
-@handles("aten::append")
-def append(m: Machine, node: Node) -> Abstract:
-    cell, content = _list(m, node)
-    x = m.get(node.inputs[1])
-    e = m.emitter
-    if isinstance(content, tuple):
-        m.heap[cell] = (*content, x)
-    elif isinstance(content, Growing):
-        m.heap[cell] = Growing(content.token, (*content.appended, x))
-    elif isinstance(content, RunList | Stacked):
-        if isinstance(content, Stacked):
-            content = stacked_as_sequence(m, content)
-        made = e.op("SequenceInsert", content, x, dims=_merged(content.dims, _dims(x)))
-        m.heap[cell] = made
-    else:
-        one = e.op("Reshape", e.scalar(x, content.dtype), np.array([1], np.int64), dims=(1,))
-        m.heap[cell] = e.op("Concat", content, one, axis=0, dims=(None,))
-    return cell if node.outputs else []
-
-
-def _dims(x: Abstract) -> Any:
-    return x.dims if isinstance(x, Run) else np.shape(x)
-
-
-def _list(m: Machine, node: Node) -> tuple[Cell, Any]:
+def _list(m: Machine, node: Node) -> Cell:
     found = _cell(m, node)
     if found is None:
         raise LoweringError(f"{node.kind} of something that is no list", node.range)
     return found
 
 
-def _known_length(m: Machine, node: Node) -> tuple[Cell, tuple[Any, ...]]:
-    cell, content = _list(m, node)
-    if isinstance(content, Growing):
-        raise NeedsList(content.token)
+def _at_run_time(m: Machine, cell: Cell) -> Any:
+    """The content as ONNX values, whether or not its length is known."""
+    content = m.read(cell)
     if not isinstance(content, tuple):
-        raise LoweringError(f"{node.kind.partition('::')[2]} of a list whose length is not known", node.range)
-    return cell, content
+        return content
+    t = element_of(cell)
+    return to_form(m, t, content, form_of(t, samples_of(t, content)))
 
 
-def _known_index(m: Machine, node: Node, at: int = 1) -> int:
-    i = m.get(node.inputs[at])
-    if not isinstance(i, int):
-        raise LoweringError("the position in this list must be known when the model is exported", node.range)
-    return i
+def list_value(m: Machine, cell: Cell) -> Run:
+    """The list as one ONNX value. Raises LoweringError for one of tuples, and for a dict."""
+    content = _at_run_time(m, cell)
+    if isinstance(content, Stacked):
+        return as_sequence(m, content)
+    if not isinstance(content, Run):
+        raise LoweringError("this is no value that ONNX has: a list of tuples, or a dict")
+    return content
+
+
+def _alike(m: Machine, a: Cell, b: Cell) -> tuple[Any, Any]:
+    """The contents of two lists in one form."""
+    x, y, t = m.read(a), m.read(b), element_of(a)
+    form = form_of(t, [*samples_of(t, x), *samples_of(t, y)])
+    return to_form(m, t, x, form), to_form(m, t, y, form)
+
+
+@handles("aten::append")
+def append(m: Machine, node: Node) -> Abstract:
+    cell = _list(m, node)
+    x = m.get(node.inputs[1])
+    content = m.content(cell)
+    if isinstance(content, Growing):
+        content.token.samples.append(x)
+        m.change(cell, Growing(content.token, (*content.appended, Appended(x))))
+    elif isinstance(content, tuple):
+        m.change(cell, (*content, x))
+    else:
+        m.change(cell, columns.append(m, element_of(cell), content, x))
+    return cell if node.outputs else []
 
 
 @handles("aten::__getitem__")
 def get_item(m: Machine, node: Node) -> Abstract:
-    found = _cell(m, node)
-    if found is None:
+    cell = _cell(m, node)
+    if cell is None:
         return lower_operator(m, node)
-    cell, content = found
+    content = m.read(cell)
     i = m.get(node.inputs[1])
-    e = m.emitter
     if isinstance(content, dict):
+        if _known_key(m, node) not in content:
+            raise LoweringError(f"the dict has no key {i!r} here", node.range)
         return content[i]
-    if isinstance(content, tuple):
-        if isinstance(i, int):
-            if not -len(content) <= i < len(content):
-                raise LoweringError("list index out of range", node.range)
-            return content[i]
-        content = as_run(m, cell)
-    if isinstance(content, Growing):
-        raise NeedsList(content.token)
-    index = e.scalar(i, INT64)
-    if isinstance(content, RunList):
-        out = e.op("SequenceAt", content, index, dims=content.dims)
-        out.joined = True
-        return out
-    if isinstance(content, Stacked):
-        dims = content.run.dims
-        return e.op("Gather", content.run, index, axis=0, dims=None if dims is None else dims[1:])
-    return e.op("Gather", content, index, axis=0, dims=())
+    if isinstance(content, tuple) and isinstance(i, int):
+        if not -len(content) <= i < len(content):
+            raise LoweringError("list index out of range", node.range)
+        return content[i]
+    held = [x for x in content if isinstance(x, Cell)] if isinstance(content, tuple) else []
+    frozen = [x.frozen for x in held]
+    found = columns.item(m, element_of(cell), _at_run_time(m, cell), i)
+    for x, why in zip(held, frozen, strict=True):
+        x.frozen = why  # reading puts them nowhere
+    if isinstance(found, Cell):
+        found.home = _home_in_known(m, held, i) if held else _home(m, cell, i)
+    for x in leaves(found):
+        if isinstance(x, Cell) and x.home is None:
+            x.frozen = "it was taken out of a list whose length is not known"
+    return found
+
+
+def _home(m: Machine, outer: Cell, i: Abstract) -> Home:
+    """Of a list in a list whose length is not known."""
+    t = element_of(outer)
+
+    def write(content: Any) -> None:
+        inner = m.new_cell(t, content)
+        m.change(outer, columns.put(m, t, m.heap[outer], i, inner))
+
+    return Home(write, {outer: m.heap[outer]})
+
+
+def _home_in_known(m: Machine, cells: list[Cell], i: Run) -> Home:
+    """Of one of several lists."""
+
+    def write(content: Any) -> None:
+        e = m.emitter
+        for k, cell in enumerate(cells):
+            hit = e.op("Equal", columns.from_front(m, i, len(cells)), np.array(k, np.int64), dtype=BOOL, dims=())
+            m.change(cell, _choose(m, cell, hit, content, m.heap[cell]))
+
+    return Home(write, {c: m.heap[c] for c in cells})
+
+
+def _choose(m: Machine, cell: Cell, test: Run, a: Any, b: Any) -> Any:
+    """One content or the other."""
+    e, pairs = m.emitter, []
+    sides = Body(name="then"), Body(name="else")
+
+    def pair(x: Abstract, y: Abstract, merged: Run) -> Run:
+        merged.hint = f"{e.hint}/If"
+        pairs.append((x, y, merged))
+        return merged
+
+    made = merge_content(m, cell, a, b, test, sides, pair)
+    kinds = [k for _, _, k in pairs]
+    for at, body in enumerate(sides):
+        finish_outputs(m, body, [p[at] for p in pairs], kinds)
+    branches = {"then_branch": sides[0], "else_branch": sides[1]}
+    e.append(Record("If", "", [test], kinds, branches, e.origin))
+    return made
 
 
 @handles("aten::slice")
 def slice_(m: Machine, node: Node) -> Abstract:
-    found = _cell(m, node)
-    if found is None:
+    cell = _cell(m, node)
+    if cell is None:
         return lower_operator(m, node)
-    cell, content = found
     start, end, step = (m.get(v) for v in node.inputs[1:4])
+    content = m.read(cell)
     if isinstance(content, tuple) and not any(isinstance(b, Run) for b in (start, end, step)):
         return m.new_cell(cell.type, content[slice(start, end, step)])
-    run = as_run(m, cell)
-    if isinstance(run, RunList) or not isinstance(step, int):
-        raise LoweringError("a slice of this list, whose length is not known", node.range)
-    e = m.emitter
-    first, last = (0, 2**63 - 1) if step > 0 else (2**63 - 1, -(2**63))
-    bounds = [
-        e.ints([first if start is None else start]),
-        e.ints([last if end is None else end]),
-        e.ints([0]),
-        e.ints([step]),
-    ]
-    return m.new_cell(cell.type, e.op("Slice", run, *bounds, dims=(None,)))
+    if not isinstance(step, int) or step == 0:
+        raise LoweringError("the step of a slice of a list must be known when the model is exported", node.range)
+    return m.new_cell(cell.type, columns.cut(m, element_of(cell), _at_run_time(m, cell), start, end, step))
 
 
 @handles("aten::len")
 def length(m: Machine, node: Node) -> Abstract:
-    found = _cell(m, node)
-    if found is None:
-        return lower_operator(m, node)
-    content = found[1]
-    if isinstance(content, tuple | dict):
-        return len(content)
-    if isinstance(content, Growing):
-        raise NeedsList(content.token)
-    run = content.run if isinstance(content, Stacked) else content
-    if not isinstance(content, RunList) and run.dims and isinstance(run.dims[0], int):
-        return run.dims[0]
-    return _run_length(m, run)
-
-
-def _run_length(m: Machine, run: Run) -> Run:
-    e = m.emitter
-    if isinstance(run, RunList):
-        return e.op("SequenceLength", run, dtype=INT64, dims=())  # type: ignore[no-any-return]
-    shape = e.op("Shape", run, dtype=INT64, dims=(1,), start=0, end=1)
-    return e.op("Squeeze", shape, np.array([0], np.int64), dims=())  # type: ignore[no-any-return]
+    cell = _cell(m, node)
+    return lower_operator(m, node) if cell is None else columns.length(m, m.read(cell))
 
 
 @handles("aten::_set_item")
 def set_item(m: Machine, node: Node) -> Abstract:
-    cell, content = _list(m, node)
-    x = m.get(node.inputs[2])
+    cell = _list(m, node)
+    content = m.read(cell)
+    i, x = m.get(node.inputs[1]), m.get(node.inputs[2])
     if isinstance(content, dict):
-        m.heap[cell] = {**content, _known_key(m, node): x}
-        return cell if node.outputs else []
-    i = m.get(node.inputs[1])
-    if isinstance(content, tuple) and isinstance(i, int):
-        at = range(len(content))[i]
-        m.heap[cell] = (*content[:at], x, *content[at + 1 :])
-        return cell if node.outputs else []
-    if isinstance(content, Growing):
-        raise NeedsList(content.token)
-    run = as_run(m, cell)
-    e = m.emitter
-    if isinstance(run, RunList):
-        index = e.scalar(i, INT64)
-        m.heap[cell] = e.op(
-            "SequenceInsert", e.op("SequenceErase", run, index), x, index, dims=_merged(run.dims, _dims(x))
-        )
+        m.change(cell, {**content, _known_key(m, node): x})
+    elif isinstance(content, tuple) and isinstance(i, int):
+        if not -len(content) <= i < len(content):
+            raise LoweringError("list index out of range", node.range)
+        at = i % len(content)
+        m.change(cell, (*content[:at], x, *content[at + 1 :]))
     else:
-        one = e.op("Reshape", e.scalar(x, run.dtype), np.array([1], np.int64), dims=(1,))
-        at = e.op("Reshape", e.scalar(i, INT64), np.array([1], np.int64), dims=(1,))
-        m.heap[cell] = e.op("ScatterElements", run, at, one, axis=0, dims=run.dims)
+        t = element_of(cell)
+        form = form_of(t, [*samples_of(t, content), x])
+        m.change(cell, columns.put(m, t, to_form(m, t, content, form), i, x))
     return cell if node.outputs else []
 
 
 @handles("aten::add_")
 def extend_in_place(m: Machine, node: Node) -> Abstract:
     """``list += other``; of tensors it is an operator."""
-    if isinstance(m.get(node.inputs[0]), Cell):
-        change(m, node)
-        return m.get(node.inputs[0])
-    return lower_operator(m, node)
-
-
-@handles(
-    "aten::pop",
-    "aten::insert",
-    "aten::extend",
-    "aten::clear",
-    "aten::reverse",
-    "aten::Delete",
-    "aten::copy",
-    "aten::list",
-)
-def change(m: Machine, node: Node) -> Abstract:
-    found = _cell(m, node)
-    if found is None:
+    if _cell(m, node) is None:
         return lower_operator(m, node)
-    kind = node.kind.partition("::")[2]
-    if kind in ("copy", "list"):
-        content = found[1]
-        if isinstance(content, Growing):
-            raise NeedsList(content.token)
-        # A copy must be one: dicts are changed where they are.
-        return m.new_cell(found[0].type, dict(content) if isinstance(content, dict) else content)
-    if kind == "clear":
-        m.heap[found[0]] = ()
-        return []
-    if kind in ("extend", "add_") and not (isinstance(found[1], tuple) and _is_tuple(m, node.inputs[1])):
-        return _extend(m, node, found[0])
-    cell, known = _known_length(m, node)
-    items = list(known)
-    result: Any = []
-    if kind == "pop":
-        result = items.pop(_known_index(m, node))
-    elif kind == "insert":
-        items.insert(_known_index(m, node), m.get(node.inputs[2]))
-    elif kind in ("extend", "add_"):
-        items.extend(m.content(m.get(node.inputs[1])))
-    elif kind == "reverse":
-        items.reverse()
+    extend(m, node)
+    return m.get(node.inputs[0])
+
+
+@handles("aten::extend")
+def extend(m: Machine, node: Node) -> Abstract:
+    cell, other = _list(m, node), m.get(node.inputs[1])
+    if not isinstance(other, Cell):
+        raise LoweringError("a list is extended by something that is no list", node.range)
+    content = m.content(cell)
+    more = m.read(other)
+    if isinstance(content, Growing):
+        m.change(cell, _grown(content, more))
     else:
-        del items[_known_index(m, node)]
-    m.heap[cell] = tuple(items)
-    return result
-
-
-def _is_tuple(m: Machine, value: Value) -> bool:
-    other = m.get(value)
-    return isinstance(other, Cell) and isinstance(m.content(other), tuple)
-
-
-def _extend(m: Machine, node: Node, cell: Cell) -> Abstract:
-    """Extending lists of numbers whose lengths are not known."""
-    other = m.get(node.inputs[1])
-    if not isinstance(other, Cell) or number_dtype_of(element_of(cell)) is None:
-        raise LoweringError("extending by a list whose length is not known", node.range)
-    m.heap[cell] = m.emitter.op("Concat", as_run(m, cell), as_run(m, other), axis=0, dims=(None,))
+        m.change(cell, _joined(m, cell, other))
     return []
+
+
+def _grown(content: Growing, more: Any) -> Growing:
+    """What a loop fills, with a list behind it."""
+    if isinstance(more, tuple):
+        content.token.samples += more
+        return Growing(content.token, (*content.appended, *map(Appended, more)))
+    return Growing(content.token, (*content.appended, Appended(more, rows=True)))
+
+
+def _joined(m: Machine, a: Cell, b: Cell) -> Any:
+    x, y = m.read(a), m.read(b)
+    if isinstance(x, tuple) and isinstance(y, tuple):
+        return (*x, *y)
+    if isinstance(y, tuple) and len(y) <= 4:  # cheaper one by one than as a list of its own
+        for one in y:
+            x = columns.append(m, element_of(a), x, one)
+        return x
+    return columns.join(m, element_of(a), *_alike(m, a, b))
 
 
 @handles("aten::add")
@@ -326,76 +247,155 @@ def add(m: Machine, node: Node) -> Abstract:
         return Text([x for v in (a, b) for x in (v.pieces if isinstance(v, Text) else [v])])
     if not (isinstance(a, Cell) and isinstance(b, Cell)):
         return lower_operator(m, node)
-    x, y = m.content(a), m.content(b)
-    if isinstance(x, tuple) and isinstance(y, tuple):
-        return m.new_cell(a.type, (*x, *y))
-    joined = [as_run(m, c) for c in (a, b)]
-    if any(isinstance(r, RunList) for r in joined):
-        raise LoweringError("joining lists of tensors whose length is not known", node.range)
-    return m.new_cell(a.type, m.emitter.op("Concat", *joined, axis=0, dims=(None,)))
+    return m.new_cell(a.type, _joined(m, a, b))
+
+
+@handles("aten::mul")
+def repeat(m: Machine, node: Node) -> Abstract:
+    """``list * n``; of tensors and numbers it is an operator."""
+    a, b = m.env[node.inputs[0]], m.env[node.inputs[1]]
+    if isinstance(b, Cell):
+        a, b = b, a
+    if not isinstance(a, Cell):
+        return lower_operator(m, node)
+    return m.new_cell(a.type, columns.repeated(m, element_of(a), m.read(a), m.current(b)))
+
+
+@handles("aten::pop")
+def pop(m: Machine, node: Node) -> Abstract:
+    cell = _list(m, node)
+    content = m.read(cell)
+    i = m.get(node.inputs[1])
+    if isinstance(content, dict):
+        if _known_key(m, node) not in content:
+            raise LoweringError(f"the dict has no key {i!r} here", node.range)
+        m.change(cell, {k: v for k, v in content.items() if k != i})
+        return content[i]
+    if isinstance(content, tuple) and isinstance(i, int):
+        items = list(content)
+        if not -len(items) <= i < len(items):
+            raise LoweringError("pop of an element that is not there", node.range)
+        value = items.pop(i)
+        m.change(cell, tuple(items))
+        return value
+    value, left = columns.erase(m, element_of(cell), _at_run_time(m, cell), i)
+    m.change(cell, left)
+    return value
+
+
+@handles("aten::Delete")
+def delete(m: Machine, node: Node) -> Abstract:
+    pop(m, node)
+    return []
+
+
+@handles("aten::insert")
+def insert(m: Machine, node: Node) -> Abstract:
+    cell = _list(m, node)
+    content, i, x = m.read(cell), m.get(node.inputs[1]), m.get(node.inputs[2])
+    if isinstance(content, tuple) and isinstance(i, int):
+        items = list(content)
+        items.insert(i, x)
+        m.change(cell, tuple(items))
+        return []
+    t = element_of(cell)
+    form = form_of(t, [*samples_of(t, content), x])
+    m.change(cell, columns.insert(m, t, to_form(m, t, content, form), i, x))
+    return []
+
+
+@handles("aten::clear")
+def clear(m: Machine, node: Node) -> Abstract:
+    cell = _list(m, node)
+    m.change(cell, {} if isinstance(m.read(cell), dict) else ())
+    return []
+
+
+@handles("aten::reverse")
+def reverse(m: Machine, node: Node) -> Abstract:
+    cell = _list(m, node)
+    content = m.read(cell)
+    if isinstance(content, tuple):
+        m.change(cell, content[::-1])
+    else:
+        m.change(cell, columns.cut(m, element_of(cell), content, None, None, -1))
+    return []
+
+
+@handles("aten::copy", "aten::list")
+def copy(m: Machine, node: Node) -> Abstract:
+    cell = _cell(m, node)
+    if cell is None:
+        return lower_operator(m, node)
+    content = m.read(cell)
+    # A copy must be one: dicts are changed where they are.
+    return m.new_cell(cell.type, dict(content) if isinstance(content, dict) else content)
 
 
 @handles("prim::ListUnpack")
 def list_unpack(m: Machine, node: Node) -> Abstract:
     v = m.get(node.inputs[0])
-    if isinstance(v, tuple):
-        items = list(v)
+    content = v if isinstance(v, tuple) else m.read(v)
+    if isinstance(content, tuple):
+        items = list(content)
+    elif isinstance(content, Run | Stacked | Columns):
+        items = _unpack(m, v, content, node)
     else:
-        content = m.content(v)
-        if isinstance(content, tuple):
-            items = list(content)
-        elif is_run(content):
-            items = _unpack(m, content, node)
-        else:
-            raise LoweringError("unpacking a list whose length is not known", node.range)
+        raise LoweringError("unpacking a list whose length is not known", node.range)
     if len(items) != len(node.outputs):
         raise LoweringError(f"expected {len(node.outputs)} elements in a list but found {len(items)}", node.range)
     return items[0] if len(items) == 1 else items
 
 
-def _unpack(m: Machine, content: Run, node: Node) -> list[Run]:
+def _unpack(m: Machine, cell: Cell, content: Any, node: Node) -> list[Abstract]:
     """The items of a list whose length only a run tells. Where it is another, onnxruntime fails."""
-    e, count = m.emitter, len(node.outputs)
-    if not isinstance(content, RunList) and content.dims == (count,):
-        return [e.op("Gather", content, np.array(i, np.int64), axis=0, dims=()) for i in range(count)]
-    length = _run_length(m, content)
-    off = e.op("Abs", e.op("Sub", length, np.array(count, np.int64), dims=()), dims=())
-    far = e.op("Mul", off, e.op("Add", length, np.array(1, np.int64), dims=()), dims=())  # 0, or past the end
+    e, t, count = m.emitter, element_of(cell), len(node.outputs)
+    length = columns.length(m, content)
+    if length == count:
+        return [columns.item(m, t, content, i) for i in range(count)]
+    off = e.op("Abs", e.op("Sub", e.scalar(length, INT64), np.array(count, np.int64), dims=()), dims=())
+    more = e.op("Add", e.scalar(length, INT64), np.array(1, np.int64), dims=())
+    far = e.op("Mul", off, more, dims=())  # 0, or past the end
     checked = next((i for i in reversed(range(count)) if node.outputs[i].uses), None)
-    items = []
-    for i in range(count):
-        at: Any = np.array(i, np.int64)
-        if i == checked:
-            at = e.op("Add", far, at, dims=())
-        if isinstance(content, RunList):
-            items.append(e.op("SequenceAt", content, at, dims=content.dims))
-            items[-1].joined = True
-        else:
-            items.append(e.op("Gather", content, at, axis=0, dims=()))
-    return items
+    places = [e.op("Add", far, np.array(i, np.int64), dims=()) if i == checked else i for i in range(count)]
+    return [columns.item(m, t, content, i) for i in places]
 
 
 @handles("aten::stack", "aten::cat")
 def stack(m: Machine, node: Node) -> Abstract:
     """A list that a loop filled is one tensor already: stacking it is a transposition at most."""
-    found = _cell(m, node)
-    if found is None or not isinstance(found[1], Stacked | RunList):
+    cell = _cell(m, node)
+    content = m.read(cell) if cell is not None else None
+    if not isinstance(content, Stacked | RunList):
         return lower_operator(m, node)
-    content, dim = found[1], m.get(node.inputs[1]) if len(node.inputs) > 1 else 0
-    e = m.emitter
+    dim = m.get(node.inputs[1]) if len(node.inputs) > 1 else 0
     if not isinstance(dim, int):
         raise LoweringError("the dimension must be known when the model is exported", node.range)
     stacking = node.kind == "aten::stack"
-    if isinstance(content, RunList):
-        rank = None if content.dims is None else len(content.dims)
-        if stacking and rank is not None:
-            assert content.dims is not None
-            at = dim % (rank + 1)
-            dims = (*content.dims[:at], None, *content.dims[at:])
-        else:
-            dims = (None,) * rank if rank is not None else None  # type: ignore[assignment]
-        return e.op("ConcatFromSequence", content, axis=dim, new_axis=int(stacking), dims=dims, dtype=content.dtype)
-    return _restack(m, content.run, dim, stacking)
+    if isinstance(content, Stacked):
+        return _restack(m, _not_empty(m, content.run), dim, stacking)
+    rank = None if content.dims is None else len(content.dims)
+    if stacking and rank is not None:
+        assert content.dims is not None
+        at = dim % (rank + 1)
+        dims = (*content.dims[:at], None, *content.dims[at:])
+    else:
+        dims = (None,) * rank if rank is not None else None  # type: ignore[assignment]
+    e = m.emitter
+    return e.op("ConcatFromSequence", content, axis=dim, new_axis=int(stacking), dims=dims, dtype=content.dtype)
+
+
+def _not_empty(m: Machine, run: Run) -> Run:
+    """The tensor, by a way that fails when the list is empty: 0 / 0 does."""
+    if run.dims is None or isinstance(run.dims[0], int):
+        return run
+    e, rank = m.emitter, len(run.dims)
+    if e.opset < 15:
+        return run
+    n = e.op("Shape", run, dtype=INT64, dims=(1,), start=0, end=1)
+    sizes = e.op("Mul", e.op("Shape", run, dtype=INT64, dims=(rank,)), e.op("Div", n, n, dims=(1,)), dims=(rank,))
+    made: Run = e.op("Reshape", run, sizes, dims=run.dims, allowzero=1)
+    return made
 
 
 def _restack(m: Machine, run: Run, dim: int, stacking: bool) -> Run:
@@ -425,17 +425,24 @@ def _restack(m: Machine, run: Run, dim: int, stacking: bool) -> Run:
     return e.op("Reshape", moved, shape, dims=sizes)  # type: ignore[no-any-return]
 
 
-@handles("aten::__contains__", "aten::keys", "aten::values", "aten::items", "aten::get")
+@handles("aten::keys", "aten::values", "aten::items", "aten::get", "aten::update", "aten::setdefault", "aten::popitem")
 def dict_question(m: Machine, node: Node) -> Abstract:
-    found = _cell(m, node)
-    if found is None or not isinstance(found[1], dict):
+    cell = _cell(m, node)
+    content = m.read(cell) if cell is not None else None
+    if cell is None or not isinstance(content, dict):
         return lower_operator(m, node)
-    kind, content = node.kind.partition("::")[2], found[1]
-    if kind == "__contains__":
-        return _known_key(m, node) in content
-    if kind == "get":
+    kind = node.kind.partition("::")[2]
+    if kind in ("get", "setdefault"):
         default = m.get(node.inputs[2]) if len(node.inputs) > 2 else None
-        return content.get(_known_key(m, node), default)
+        key = _known_key(m, node)
+        if kind == "setdefault" and key not in content:
+            m.change(cell, {**content, key: default})
+        return content.get(key, default)
+    if kind == "update":
+        m.change(cell, {**content, **m.read(m.get(node.inputs[1]))})
+        return []
+    if kind == "popitem":
+        raise LoweringError("popitem() of a dict is not exported; use pop with the key", node.range)
     items: list[Any] = list({"keys": content, "values": content.values(), "items": content.items()}[kind])
     return m.new_cell(node.output.type, tuple(items))
 
@@ -445,3 +452,122 @@ def _known_key(m: Machine, node: Node) -> Any:
     if not isinstance(key, bool | int | float | str):
         raise LoweringError("the key of a dict must be known when the model is exported", node.range)
     return key
+
+
+# -- Questions about lists of numbers -----------------------------------------------------------------------------------
+
+
+def _numbers(m: Machine, node: Node, at: int = 0) -> Run | None:
+    """A list of numbers whose length is not known, or that holds a run-time number, as a tensor."""
+    cell = _cell(m, node, at)
+    if cell is None or number_dtype_of(element_of(cell)) is None:
+        return None
+    found = _at_run_time(m, cell)
+    return found if isinstance(found, Run) else None
+
+
+def _static(m: Machine, values: list[Value]) -> bool:
+    """Whether everything is known now."""
+    for v in values:
+        x = m.get(v)
+        items = m.read(x) if isinstance(x, Cell) else (x,)
+        if not isinstance(items, tuple) or any(isinstance(i, Run) for i in items):
+            return False
+    return True
+
+
+def _equal(m: Machine, run: Run, x: Abstract) -> Run:
+    made: Run = m.emitter.op("Equal", run, m.emitter.scalar(x, run.dtype), dtype=BOOL, dims=run.dims)
+    return made
+
+
+def _found(m: Machine, run: Run, x: Abstract) -> Run:
+    """The position of the first equal element; onnxruntime fails when there is none."""
+    e = m.emitter
+    where = e.op("Squeeze", e.op("NonZero", _equal(m, run, x), dtype=INT64, dims=(1, None)), np.array([0], np.int64), dims=(None,))  # fmt: skip
+    made: Run = e.op("Gather", where, np.array(0, np.int64), axis=0, dims=())
+    return made.seen_as(T.INT)
+
+
+@handles("aten::__contains__")
+def contains(m: Machine, node: Node) -> Abstract:
+    cell = _cell(m, node)
+    content = m.read(cell) if cell is not None else None
+    if isinstance(content, dict):
+        return _known_key(m, node) in content
+    if cell is None or _static(m, list(node.inputs)) or (run := _numbers(m, node)) is None:
+        return lower_operator(m, node)
+    return _any(m, _equal(m, run, m.get(node.inputs[1])))
+
+
+def _any(m: Machine, flags: Run) -> Run:
+    """Whether one of the flags is true: none is, of none."""
+    e = m.emitter
+    count = e.op("ReduceSum", e.cast(flags, INT64), keepdims=0, dims=())
+    made: Run = e.op("Greater", count, np.array(0, np.int64), dtype=BOOL, dims=())
+    return made.seen_as(T.BOOL)
+
+
+@handles("aten::count", "aten::index", "aten::remove")
+def search(m: Machine, node: Node) -> Abstract:
+    cell, x = _cell(m, node), m.get(node.inputs[1])
+    kind = node.kind.partition("::")[2]
+    if cell is None:
+        return lower_operator(m, node)
+    if kind != "remove" and _static(m, list(node.inputs)):
+        return lower_operator(m, node)
+    run = _numbers(m, node)
+    if run is None:
+        raise LoweringError(f"{kind} of a list of what are no numbers", node.range)
+    e = m.emitter
+    if kind == "count":
+        return e.op("ReduceSum", e.cast(_equal(m, run, x), INT64), keepdims=0, dims=()).seen_as(T.INT)
+    if kind == "remove":
+        m.change(cell, columns.erase(m, element_of(cell), run, _found(m, run, x))[1])
+        return []
+    return _found(m, run, x)
+
+
+@handles("aten::eq", "aten::ne")
+def compare(m: Machine, node: Node) -> Abstract:
+    """``==`` of lists; of tensors and numbers it is an operator."""
+    if not isinstance(m.env[node.inputs[0]], Cell) or _static(m, list(node.inputs)):
+        return lower_operator(m, node)
+    a, b = _numbers(m, node, 0), _numbers(m, node, 1)
+    if a is None or b is None:
+        return lower_operator(m, node)
+    e = m.emitter
+    x, y = (e.scalar(columns.length(m, r), INT64) for r in (a, b))
+    shorter = e.ints([e.op("Min", x, y, dims=())])
+    zero = np.array([0], np.int64)
+    differ = e.op("Not", e.op("Equal", *(e.op("Slice", r, zero, shorter, dims=(None,)) for r in (a, b)), dtype=BOOL, dims=(None,)))  # fmt: skip
+    same = e.op("And", e.op("Equal", x, y, dtype=BOOL, dims=()), e.op("Not", _any(m, differ)), dims=())
+    return (same if node.kind == "aten::eq" else e.op("Not", same, dims=())).seen_as(T.BOOL)
+
+
+@handles("aten::sort", "aten::sorted")
+def sort(m: Machine, node: Node) -> Abstract:
+    """``list.sort()`` and ``sorted(list)``; of tensors it is an operator."""
+    cell = _cell(m, node)
+    if cell is None:
+        return lower_operator(m, node)
+    descending = m.get(node.inputs[1]) if len(node.inputs) > 1 else False
+    if _static(m, list(node.inputs)):
+        if node.kind == "aten::sorted":
+            return lower_operator(m, node)
+        m.change(cell, tuple(sorted(m.read(cell), reverse=descending)))
+        return []
+    run = _numbers(m, node)
+    if run is None or isinstance(descending, Run):
+        raise LoweringError("sorting a list of what are no numbers, or a way that data says", node.range)
+    e = m.emitter
+    held = e.cast(run, INT64) if run.dtype is BOOL else run
+    size = e.ints([columns.length(m, run)])
+    made, _ = e.op(
+        "TopK", held, size, outputs=2, axis=0, largest=int(descending), dims=(None,), dtype=[held.dtype, INT64]
+    )
+    made = e.cast(made, run.dtype)
+    if node.kind == "aten::sorted":
+        return m.new_cell(cell.type, made)
+    m.change(cell, made)
+    return []

@@ -17,7 +17,7 @@ import numpy as np
 from bridge.exporters.onnx.emitter import OnnxEmitter
 from bridge.exporters.onnx.records import Body, Frame, Origin
 from bridge.exporters.onnx.report import Entry
-from bridge.exporters.onnx.values import INT64, Abstract, Cell, Maybe, Poison, Run, is_run
+from bridge.exporters.onnx.values import INT64, Abstract, Cell, Growing, Maybe, Poison, Run, is_run
 from bridge.ir import types as T
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.graph import Block, Node, Value
@@ -25,7 +25,7 @@ from bridge.ir.graph import Block, Node, Value
 if TYPE_CHECKING:
     from bridge.exporters.onnx.program import ProgramLowering
 
-__all__ = ["HANDLERS", "Machine", "NeedsList", "Skip", "handles"]
+__all__ = ["HANDLERS", "Machine", "Skip", "handles"]
 
 Handler = Callable[["Machine", Node], "Abstract"]
 
@@ -46,14 +46,6 @@ def handles(*kinds: str) -> Callable[[Handler], Handler]:
         return f
 
     return add
-
-
-class NeedsList(LoweringError):
-    """A list that was assumed to be only appended to in a loop is read there: the loop is lowered again without that."""
-
-    def __init__(self, token: object) -> None:
-        super().__init__("a list is read in the loop that fills it")
-        self.token = token
 
 
 class Skip(Exception):
@@ -124,6 +116,29 @@ class Machine:
         except KeyError:
             raise LoweringError("this list is not followed here") from None
 
+    def read(self, cell: Cell) -> Any:
+        """What a list or dict holds, for a statement that reads it.
+
+        Raises Skip for a list that a loop was assumed to append to only: the loop is lowered again without that.
+        """
+        content = self.content(cell)
+        if isinstance(content, Growing):
+            content.token.read = True
+            raise Skip
+        if cell.home is not None and any(self.heap.get(c) is not then for c, then in cell.home.seen.items()):
+            raise LoweringError("this list is an element of another one that was changed meanwhile; take it out again")
+        return content
+
+    def change(self, cell: Cell, content: Any) -> None:
+        """Give a list or dict another content. Raises LoweringError where something else would have to change with it."""
+        if cell.frozen:
+            raise LoweringError(f"this list is changed after {cell.frozen}; change a copy of it instead")
+        self.heap[cell] = content
+        if cell.home is not None:
+            home = cell.home
+            home.write(content)
+            home.seen = {c: self.heap[c] for c in home.seen}
+
     def new_cell(self, type: T.Type, content: Any) -> Cell:
         """A new list or dict with that content."""
         cell = Cell(type)
@@ -184,8 +199,6 @@ class Machine:
             else:
                 for o, r in zip(outputs, results or (), strict=True):
                     self.bind(o, r)
-        except NeedsList:
-            raise
         except Skip:
             self._look_inside(node)
             self._poison(node)
@@ -211,6 +224,17 @@ class Machine:
         message = error.message if isinstance(error, BridgeError) else f"{error}"
         place = getattr(error, "range", None) or node.range
         self.program.obstacle(Entry(node.kind, message, place))
+
+    def probe(self, node: Node) -> None:
+        """Lower the blocks of a statement that cannot be lowered itself, only for what they tell of lists and obstacles."""
+        heap = self.heap
+        for block in node.blocks:
+            self.heap = dict(heap)
+            for v in block.inputs:
+                self.env[v] = Poison()
+            with self.into(Body()):
+                self.run_block(block)
+        self.heap = heap
 
     # -- nested graphs -------------------------------------------------------------------------------------------------
 

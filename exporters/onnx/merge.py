@@ -3,61 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from bridge.exporters.onnx.lists import as_run, number_dtype_of
-from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.columns import element_of, form_of, samples_of, to_form
+from bridge.exporters.onnx.machine import Machine, Skip
 from bridge.exporters.onnx.records import Body
 from bridge.exporters.onnx.values import (
     Abstract,
+    Appended,
     Cell,
+    Columns,
     Growing,
     Maybe,
     ObjectRef,
     Run,
-    RunList,
     Stacked,
     Unset,
+    merge_dims,
+    runtime_type,
     same_static,
 )
 from bridge.ir import types as T
-from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import LoweringError
 from bridge.ir.types import Dim
 
-__all__ = [
-    "as_maybe", "finish_outputs", "loose_dims", "merge_content", "merge_dims", "merge_pair", "number_kind", "runtime_type",
-]  # fmt: skip
+__all__ = ["as_maybe", "finish_outputs", "loose_dims", "merge_content", "merge_pair"]
 
 #: Called with the two sides of a value that must become one ONNX value; gives the value after the merge.
 Pair = Callable[[Abstract, Abstract, Run], Run]
-
-
-def merge_dims(a: tuple[Dim, ...] | None, b: tuple[Dim, ...] | None) -> tuple[Dim, ...] | None:
-    """What is true of both shapes."""
-    if a is None or b is None or len(a) != len(b):
-        return None
-    return tuple(x if x == y else None for x, y in zip(a, b, strict=True))
-
-
-def number_kind(v: Abstract) -> T.Type | None:
-    """INT, FLOAT or BOOL of a number; None for tensors and the rest."""
-    if isinstance(v, Run):
-        return v.number
-    return {bool: T.BOOL, int: T.INT, float: T.FLOAT}.get(type(v))
-
-
-def runtime_type(v: Abstract) -> tuple[DType, tuple[Dim, ...] | None, T.Type | None] | None:
-    """(dtype, dims, number type) of what can be an ONNX value; None for what cannot."""
-    if isinstance(v, Run) and not isinstance(v, RunList):
-        return v.dtype, v.dims, v.number
-    if isinstance(v, np.ndarray):
-        return by_numpy(v.dtype), v.shape, None
-    kind = number_kind(v)
-    dtype = number_dtype_of(kind) if kind is not None else None
-    return None if dtype is None else (dtype, (), kind)
 
 
 def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
@@ -146,43 +122,107 @@ def _describe(v: Abstract) -> str:
     return "list" if isinstance(v, Cell) else type(v).__name__
 
 
-def merge_content(m: Machine, cell: Cell, a: Any, b: Any, sides: tuple[Body, Body], pair: Pair) -> Any:
-    """The content of a list that two branches left differently."""
+def merge_content(m: Machine, cell: Cell, a: Any, b: Any, test: Run, sides: tuple[Body, Body], pair: Pair) -> Any:
+    """The content of a list that two branches left differently; ``test`` chooses the first."""
     if a is b:
         return a
-    if isinstance(a, Growing) and isinstance(b, Growing) and len(a.appended) == len(b.appended):
-        merged = tuple(merge_pair(m, x, y, pair) for x, y in zip(a.appended, b.appended, strict=True))
-        return Growing(a.token, merged)
-    if isinstance(a, dict) and isinstance(b, dict):
-        if a.keys() != b.keys():
+    if isinstance(a, Growing) and isinstance(b, Growing):
+        return _merge_growing(m, a, b, test, pair)
+    for x in (a, b):
+        if isinstance(x, Growing):
+            x.token.read = True
+            raise Skip
+    if isinstance(a, dict) or isinstance(b, dict):
+        if not (isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys()):
             raise LoweringError("which keys a dict has depends on data")
         return {k: merge_pair(m, x, b[k], pair) for k, x in a.items()}
-    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and not _other_cells(a, b):
         return tuple(merge_pair(m, x, y, pair) for x, y in zip(a, b, strict=True))
-    element = element_type(a) or element_type(b)
-    runs = []
+    t = element_of(cell)
+    form = form_of(t, [*samples_of(t, a), *samples_of(t, b)])
+    made = []
     for content, body in zip((a, b), sides, strict=True):
         with m.into(body):
-            runs.append(as_run(m, cell, content, element))
-    merged_run = runs[0].like()
-    merged_run.dims = merge_dims(runs[0].dims, runs[1].dims) if isinstance(runs[0], RunList) else (None,)
-    return pair(runs[0], runs[1], merged_run)
+            made.append(to_form(m, t, content, form))
+    return _merge_forms(form, made[0], made[1], pair)
 
 
-def element_type(content: Any) -> tuple[DType, tuple[Dim, ...] | None] | None:
-    """(dtype, dims) of the tensors of a list; None when nothing tells them."""
-    if isinstance(content, RunList):
-        return content.dtype, content.dims
-    if isinstance(content, Stacked):
-        dims = content.run.dims
-        return content.run.dtype, None if dims is None else dims[1:]
-    known = [runtime_type(x) for x in content] if isinstance(content, tuple) else []
-    if not known or None in known:
+def _other_cells(a: tuple[Abstract, ...], b: tuple[Abstract, ...]) -> bool:
+    """Whether lists hold different lists at one place."""
+    return any(isinstance(x, Cell) and x is not y for x, y in zip(a, b, strict=True))
+
+
+def _merge_forms(form: Any, a: Any, b: Any, pair: Pair) -> Any:
+    if isinstance(form, Columns):
+        parts = zip(form.parts, a.parts, b.parts, strict=True)
+        return Columns(tuple(_merge_forms(f, x, y, pair) for f, x, y in parts))
+    if isinstance(form, Stacked):
+        return Stacked(pair(a.run, b.run, form.run))
+    return pair(a, b, form)
+
+
+def _merge_growing(m: Machine, a: Growing, b: Growing, test: Run, pair: Pair) -> Growing:
+    """What either branch appends; what only one does has a condition."""
+    if a.token is not b.token:
+        raise LoweringError("which list this is depends on data")
+    common = 0
+    while common < min(len(a.appended), len(b.appended)) and a.appended[common] is b.appended[common]:
+        common += 1
+    merged = list(a.appended[:common])
+    for x, y in zip_longest(a.appended[common:], b.appended[common:]):
+        if any(z is not None and z.rows for z in (x, y)):
+            made = None
+        elif x is not None and y is not None:
+            made = Appended(merge_pair(m, x.value, y.value, pair), merge_pair(m, x.when, y.when, pair))
+        else:
+            made = _on_one_side(m, x, y, test, pair)
+        if made is None:
+            a.token.read = True
+            raise Skip
+        merged.append(made)
+    return Growing(a.token, tuple(merged))
+
+
+def _on_one_side(m: Machine, x: Appended | None, y: Appended | None, test: Run, pair: Pair) -> Appended | None:
+    """What one branch appends and the other does not; None where its sizes, which a blank must have, are not known."""
+    there = x or y
+    assert there is not None
+    blank = _blank(there.value)
+    if blank is None:
         return None
-    dims = known[0][1]  # type: ignore[index]
-    for t in known[1:]:
-        dims = merge_dims(dims, t[1])  # type: ignore[index]
-    return known[0][0], dims  # type: ignore[index]
+    when = test if there is x else m.emitter.op("Not", test).seen_as(T.BOOL)
+    if there.when is not True:
+        when = merge_pair(m, x.when if x else False, y.when if y else False, pair)
+    return Appended(_merge_blank(m, x.value if x else blank, y.value if y else blank, pair), when)
+
+
+class _Blank:
+    """A value that nobody looks at, of the type of another one."""
+
+    def __init__(self, value: Abstract) -> None:
+        self.value = value
+
+
+def _blank(v: Abstract) -> Any:
+    """A blank for a value; None where its sizes are not known."""
+    if isinstance(v, tuple):
+        parts = tuple(map(_blank, v))
+        return None if None in parts else parts
+    found = runtime_type(v)
+    if found is None or found[1] is None or not all(isinstance(d, int) for d in found[1]):
+        return None
+    dtype, dims, number = found
+    return _Blank(np.zeros(dims, dtype.numpy) if number is None else np.zeros((), dtype.numpy).item())
+
+
+def _merge_blank(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
+    """One of the two is blank; a value that is known needs no choice."""
+    if isinstance(a, tuple):
+        return tuple(_merge_blank(m, x, y, pair) for x, y in zip(a, b, strict=True))
+    known = b if isinstance(a, _Blank) else a
+    if not isinstance(known, Run):
+        return known
+    return merge_pair(m, a.value if isinstance(a, _Blank) else a, b.value if isinstance(b, _Blank) else b, pair)
 
 
 def finish_outputs(m: Machine, body: Body, values: list[Abstract], types: list[Run]) -> None:

@@ -8,7 +8,7 @@ import onnx
 from onnx import TypeProto
 
 from bridge.exporters.onnx.foreign import onnx_attribute, onnx_tensor
-from bridge.exporters.onnx.lists import as_run
+from bridge.exporters.onnx.lists import list_value
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.records import Record
 from bridge.exporters.onnx.values import Abstract, Cell, Run, RunList
@@ -68,7 +68,7 @@ def _operand(m: Machine, v: Abstract) -> Run | None:
     if v is None:
         return None
     if isinstance(v, Cell):
-        return as_run(m, v)
+        return list_value(m, v)
     if isinstance(v, Run):
         return v
     return m.emitter.constant(v)

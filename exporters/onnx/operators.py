@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.facts import fact
-from bridge.exporters.onnx.machine import Machine, NeedsList
-from bridge.exporters.onnx.values import Abstract, Cell, Growing, Maybe, Run, RunList, Stacked, Text, Unset, type_of
+from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.values import Abstract, Cell, Columns, Maybe, Run, RunList, Stacked, Text, Unset, type_of
 from bridge.ir import types as T
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
@@ -162,16 +163,12 @@ def _with_dims(made: Run, dims: tuple[Any, ...]) -> Run:
 def plain(m: Machine, v: Abstract) -> Any:
     """An abstract value as lowerings and kernels take it: lists as Python lists."""
     if isinstance(v, Cell):
-        content = m.content(v)
+        content = m.read(v)
         if isinstance(content, tuple):
             return [plain(m, x) for x in content]
-        if isinstance(content, Growing):
-            raise NeedsList(content.token)
-        if isinstance(content, Stacked):
-            from bridge.exporters.onnx.lists import stacked_as_sequence
-
-            return stacked_as_sequence(m, content)
-        return content
+        if isinstance(content, Columns):
+            raise LoweringError("this cannot be done in ONNX with a list of tuples whose length is not known")
+        return as_sequence(m, content) if isinstance(content, Stacked) else content
     if isinstance(v, tuple):
         return tuple(plain(m, x) for x in v)
     if isinstance(v, Maybe):

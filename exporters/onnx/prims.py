@@ -8,11 +8,21 @@ import numpy as np
 
 from bridge.exporters.onnx.held_containers import write_to
 from bridge.exporters.onnx.inputs import array_of
-from bridge.exporters.onnx.lists import number_dtype_of
 from bridge.exporters.onnx.machine import Machine, handles
 from bridge.exporters.onnx.operators import lower_operator
 from bridge.exporters.onnx.records import Record
-from bridge.exporters.onnx.values import Abstract, Cell, Maybe, ObjectRef, Run, RunList, Unset, number_type, type_of
+from bridge.exporters.onnx.values import (
+    Abstract,
+    Cell,
+    Maybe,
+    ObjectRef,
+    Run,
+    RunList,
+    Unset,
+    number_dtype_of,
+    number_type,
+    type_of,
+)
 from bridge.ir import types as T
 from bridge.ir.classes import FunctionType, ScriptObject
 from bridge.ir.dtypes import by_numpy

@@ -9,14 +9,28 @@ import numpy as np
 
 from bridge.exporters.onnx import calls, control, lists, loops, prims, raising  # noqa: F401  (fill the table of handlers)
 from bridge.exporters.onnx.claims import Claims
+from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.inputs import array_of
-from bridge.exporters.onnx.lists import number_dtype_of
 from bridge.exporters.onnx.machine import Machine
-from bridge.exporters.onnx.merge import finish_outputs, number_kind
+from bridge.exporters.onnx.merge import finish_outputs
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin
 from bridge.exporters.onnx.report import Entry, ExportError, Report
 from bridge.exporters.onnx.tidy import tidy
-from bridge.exporters.onnx.values import Abstract, Cell, Maybe, ObjectRef, Poison, Run, Stacked, Text, Unset
+from bridge.exporters.onnx.values import (
+    Abstract,
+    Cell,
+    Columns,
+    Maybe,
+    ObjectRef,
+    Poison,
+    Run,
+    Stacked,
+    Text,
+    Unset,
+    map_content,
+    number_dtype_of,
+    number_kind,
+)
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.source import SourceRange
@@ -65,6 +79,7 @@ class ProgramLowering:
         self.reads: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self.frozen: dict[str, tuple[Any, SourceRange | None]] = {}
         self.report = Report()
+        self.tuples: dict[str, str] = {}  # the types of NamedTuples as text, by name
         self.obstacles: list[Entry] = []
         self.functions: dict[Any, Any] = {}
         self.finished: dict[tuple[str, str], list[FunctionRecord]] = {}
@@ -242,20 +257,20 @@ def _flatten(m: Machine, v: Abstract, leaves: list[Run], flags: list[tuple[int, 
         for x in v:
             _flatten(m, x, leaves, flags)
     elif isinstance(v, Cell):
-        content = m.content(v)
-        if isinstance(content, Stacked):
-            from bridge.exporters.onnx.lists import stacked_as_sequence
-
-            m.heap[v] = content = stacked_as_sequence(m, content)
-        for x in (
-            content.values() if isinstance(content, dict) else content if isinstance(content, tuple) else [content]
-        ):
-            _flatten(m, x, leaves, flags)
+        m.heap[v] = content = _with_sequences(m, m.content(v))
+        map_content(content, lambda x: _flatten(m, x, leaves, flags))
     elif isinstance(v, np.ndarray):
         leaves.append(m.emitter.constant(v))
     elif isinstance(v, bool | int | float):
         kind = number_kind(v)
         leaves.append(m.emitter.constant(v, number_dtype_of(kind) if kind is not None else None))
+
+
+def _with_sequences(m: Machine, content: Any) -> Any:
+    """The content of a list as outputs show it: tensors are a sequence."""
+    if isinstance(content, Columns):
+        return Columns(tuple(_with_sequences(m, p) for p in content.parts))
+    return as_sequence(m, content) if isinstance(content, Stacked) else content
 
 
 def used_values(body: Body) -> set[Run]:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from bridge.ir.classes import ScriptObject
 
 __all__ = [
-    "BOOL", "DOUBLE", "INT64", "Abstract", "Cell", "Growing", "Maybe", "ObjectRef", "Poison", "Run", "RunList", "Stacked", "Text",
-    "Unset", "View", "is_run", "leaves", "number_type", "same_static", "type_of",
+    "BOOL", "DOUBLE", "INT64", "Abstract", "Appended", "Cell", "Columns", "Filling", "Growing", "Home", "Maybe", "ObjectRef", "Poison", "Run",
+    "RunList", "Stacked", "Text", "Unset", "View", "is_run", "leaves", "map_content", "merge_dims", "number_dtype_of", "number_kind",
+    "number_type", "runtime_type", "same_static", "type_of",
 ]  # fmt: skip
 
 INT64, DOUBLE, BOOL = by_name("int64"), by_name("float64"), by_name("bool")
@@ -128,16 +129,28 @@ class Cell:
     """A list or dict by identity; the heap holds its content.
 
     Content is never changed, only replaced: a Python tuple where the length of a list is known, a dict, a :class:`RunList`,
-    a :class:`Run` of rank 1 (a list of numbers whose length is not known), :class:`Stacked` or :class:`Growing`.
+    a :class:`Run` of rank 1 (a list of numbers whose length is not known), :class:`Stacked`, :class:`Columns` or :class:`Growing`.
     """
 
-    __slots__ = ("type",)
+    __slots__ = ("frozen", "home", "type")
 
     def __init__(self, type: Type) -> None:
         self.type = type
+        self.frozen = ""  # why it must not be changed any more: something else would have to change with it
+        self.home: Home | None = None
 
     def __repr__(self) -> str:
         return f"<Cell {self.type}>"
+
+
+class Home:
+    """Where a list is that was taken out of another one at a position that only run time knows: ``write`` puts its new content
+    back there. ``seen`` are the lists in which it is, with their contents when it was taken or written."""
+
+    __slots__ = ("seen", "write")
+
+    def __init__(self, write: Callable[[Any], None], seen: dict[Cell, Any]) -> None:
+        self.write, self.seen = write, seen
 
 
 class Stacked:
@@ -149,12 +162,44 @@ class Stacked:
         self.run = run
 
 
+class Columns:
+    """A list of tuples whose length is not known: for each place of the tuple, the content of a list."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+
+
+class Filling:
+    """A list that a loop is assumed to append to only: ``read`` when it is read meanwhile, and ``samples`` of what it gets."""
+
+    __slots__ = ("cell", "read", "samples")
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.read = False
+        self.samples: list[Abstract] = []
+
+
+class Appended:
+    """What a loop body appends to a list in one iteration: an element, if ``when`` (True, or a run-time bool) holds.
+
+    With ``rows`` it is the content of a list instead, all of whose elements are appended; as many in each iteration.
+    """
+
+    __slots__ = ("rows", "value", "when")
+
+    def __init__(self, value: Abstract, when: Abstract = True, rows: bool = False) -> None:
+        self.value, self.when, self.rows = value, when, rows
+
+
 class Growing:
-    """A list in a loop body that is only appended to: what this iteration appended. ``token`` tells which list it is."""
+    """A list in a loop body that is only appended to: what this iteration appended so far."""
 
     __slots__ = ("appended", "token")
 
-    def __init__(self, token: object, appended: tuple[Abstract, ...] = ()) -> None:
+    def __init__(self, token: Filling, appended: tuple[Appended, ...] = ()) -> None:
         self.token, self.appended = token, appended
 
 
@@ -263,3 +308,48 @@ def type_of(v: Abstract) -> Type:
         type(None): T.NONE,
     }
     return simple.get(type(v), T.ANY)
+
+
+_DTYPES: dict[Type, DType] = {T.INT: INT64, T.FLOAT: DOUBLE, T.BOOL: BOOL}
+
+
+def number_dtype_of(t: Type | None) -> DType | None:
+    """The element type of the tensor that stands for a number, or for a list of numbers; None for other types."""
+    return _DTYPES.get(t)  # type: ignore[arg-type]
+
+
+def merge_dims(a: tuple[Dim, ...] | None, b: tuple[Dim, ...] | None) -> tuple[Dim, ...] | None:
+    """What is true of both shapes."""
+    if a is None or b is None or len(a) != len(b):
+        return None
+    return tuple(x if x == y else None for x, y in zip(a, b, strict=True))
+
+
+def number_kind(v: Abstract) -> Type | None:
+    """INT, FLOAT or BOOL of a number; None for tensors and the rest."""
+    if isinstance(v, Run):
+        return v.number
+    return {bool: T.BOOL, int: T.INT, float: T.FLOAT}.get(type(v))
+
+
+def runtime_type(v: Abstract) -> tuple[DType, tuple[Dim, ...] | None, Type | None] | None:
+    """(dtype, dims, number type) of what can be an ONNX value; None for what cannot."""
+    if isinstance(v, Run) and not isinstance(v, RunList):
+        return v.dtype, v.dims, v.number
+    if isinstance(v, np.ndarray):
+        return by_numpy(v.dtype), v.shape, None
+    kind = number_kind(v)
+    return None if kind is None else (_DTYPES[kind], (), kind)
+
+
+def map_content(content: Any, f: Callable[[Any], Any]) -> Any:
+    """The content of a list or dict with ``f`` of each element, or of each ONNX value that stands for many."""
+    if isinstance(content, tuple):
+        return tuple(map(f, content))
+    if isinstance(content, dict):
+        return {k: f(x) for k, x in content.items()}
+    if isinstance(content, Stacked):
+        return Stacked(f(content.run))
+    if isinstance(content, Columns):
+        return Columns(tuple(map_content(p, f) for p in content.parts))
+    return f(content)

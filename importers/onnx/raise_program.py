@@ -100,6 +100,7 @@ class _Builder:
         self.statements: dict[tuple[GraphKey, int], list[StatementClaim]] = {}
 
     def build(self) -> Candidate:
+        self._name_tuples()
         for key, graph in self.claims.graphs.items():
             for frame in graph.frames.values():
                 self.statements[key, frame.number] = list(frame.walk())
@@ -123,6 +124,13 @@ class _Builder:
                 raise Disbelief(f"the entry '{main.name}' is no method of the module")
             function = method
         return Candidate(owner, function, self.table, self.statements)
+
+    def _name_tuples(self) -> None:
+        """The NamedTuples that the program mentions; those in others have shorter texts."""
+        for name, text in sorted(self.table.get("tuples", {}).items(), key=lambda item: len(item[1])):
+            t = parse_type(text, self.names)
+            if isinstance(t, T.TupleType) and t.fields:
+                self.names[name] = T.TupleType(*t.elements, name=name, fields=t.fields, defaults=t.defaults)
 
     def _register(self, key: GraphKey, frame: FrameClaim) -> None:
         """Note whose method a frame is."""

@@ -12,7 +12,6 @@ from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import BOOL, FLOAT64, INT64, is_lowered
 from bridge.ir.ops._samples import S, of
-from bridge.ir.ops.scalar import list_reduced
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results
 from bridge.ir.types import TENSOR, ListType, Type
@@ -244,10 +243,14 @@ declare("aten::sorted.any(t[](a) self) -> t[]", lambda xs: sorted(xs, key=_sort_
 
 def _lower_any_all(which: str) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
-        least = list_reduced(
-            e, call["self"], "Min" if which == "all" else "Max", BOOL if call.schema.overload == "bool" else INT64
-        )
-        return e.cast(least, BOOL)
+        values = call["self"]
+        if isinstance(values, list | tuple):
+            rows = [e.op("Reshape", e.scalar(v, BOOL), np.array([1], np.int64), dims=(1,)) for v in values]
+            values = e.op("Concat", *rows, axis=0, dims=(len(rows),)) if rows else np.zeros(0, np.bool_)
+        flags = e.cast(e.cast(values, BOOL), INT64)
+        if which == "all":
+            return e.cast(e.op("ReduceMin", flags, keepdims=0, dims=()), BOOL)  # of none it is the greatest int
+        return e.cast(e.op("ReduceSum", flags, keepdims=0, dims=()), BOOL)
 
     return lower
 
@@ -260,7 +263,7 @@ for _name, _f in (("any", any), ("all", all)):
                 f"aten::{_name}.{_t}({_t}[] self) -> bool",
                 lambda xs, f=_f: f(bool(x) for x in xs),
                 samples=of((_values,)),
-                onnx=_lower_any_all(_name) if _t in ("int", "bool") else _LISTS,
+                onnx=_lower_any_all(_name) if _t != "str" else _LISTS,
             )
 declare(
     "prim::rangelist(int n) -> int[]",

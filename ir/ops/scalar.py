@@ -499,6 +499,11 @@ def list_reduced(e: Emitter, values: Any, which: str, dtype: DType) -> Any:
     else:
         compute = INT64 if dtype is BOOL else dtype
         joined = e.cast(values, compute)
+    if which != "Sum" and (joined.dims is None or not isinstance(joined.dims[0], int)):
+        # TopK fails for an empty list, as Python does; a reduction would give a number.
+        top, _ = e.op("TopK", joined, np.array([1], np.int64), outputs=2, axis=0, largest=int(which == "Max"), sorted=0,
+                      dims=(1,), dtype=[compute, INT64])  # fmt: skip
+        return e.cast(e.op("Squeeze", top, np.array([0], np.int64), dims=()), dtype)
     op_type = {"Min": "ReduceMin", "Max": "ReduceMax", "Sum": "ReduceSum"}[which]
     return e.cast(e.op(op_type, joined, keepdims=0, dims=()), dtype if which != "Sum" or dtype is not BOOL else INT64)
 

@@ -1,0 +1,275 @@
+"""The forms of what a loop carries: assumed, and widened until what the body hands on fits them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.exporters.onnx.columns import Unknown, element_of, form_of, same_form, samples_of
+from bridge.exporters.onnx.machine import Machine, Skip
+from bridge.exporters.onnx.merge import as_maybe, loose_dims
+from bridge.exporters.onnx.records import Body
+from bridge.exporters.onnx.scans import scans
+from bridge.exporters.onnx.values import (
+    Abstract,
+    Cell,
+    Filling,
+    Growing,
+    Maybe,
+    Run,
+    Unset,
+    merge_dims,
+    runtime_type,
+    same_static,
+)
+from bridge.ir import types as T
+from bridge.ir.errors import LoweringError
+from bridge.ir.graph import Block, Node
+from bridge.ir.source import SourceRange
+
+__all__ = ["Attempt", "Forms", "Grows", "NewCell", "written_cells"]
+
+#: What changes the length of a list, and whether it only appends.
+_CHANGES = {
+    "aten::append": True, "aten::extend": True, "aten::add_": True, "aten::insert": False, "aten::pop": False,
+    "aten::clear": False, "aten::Delete": False, "aten::remove": False,
+}  # fmt: skip
+
+
+class Grows:
+    """Stands for the content of a list that is only appended to."""
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: Filling) -> None:
+        self.token = token
+
+
+@dataclass(slots=True)
+class NewCell:
+    """A carried list that is another one in every iteration, with the form of its content."""
+
+    type: T.Type
+    content: Any
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The body lowered for assumed forms of what is carried."""
+
+    body: Body
+    entered: list[Abstract] = field(default_factory=list)
+    entered_contents: dict[Any, Any] = field(default_factory=dict)
+    entered_cells: dict[Cell, Any] = field(default_factory=dict)
+    results: list[Abstract] = field(default_factory=list)
+    proceed: Abstract = True
+    heap: dict[Any, Any] = field(default_factory=dict)
+
+
+def written_cells(block: Block, m: Machine) -> dict[Cell, bool]:
+    """The lists outside of a body that statements in it change, by name; whether they are only appended to."""
+    found: dict[Cell, bool] = {}
+    for n in _nodes(block):
+        appends = _CHANGES.get(n.kind)
+        if appends is not None and n.inputs:
+            cell = m.env.get(n.inputs[0])
+            if isinstance(cell, Cell) and isinstance(cell.type, T.ListType) and cell in m.heap:
+                found[cell] = found.get(cell, True) and appends
+    return found
+
+
+def _nodes(block: Block) -> Iterator[Node]:
+    for n in block.nodes:
+        yield n
+        for b in n.blocks:
+            yield from _nodes(b)
+
+
+class Forms:
+    """``values`` are the assumed forms of the carried values, ``contents`` those of lists and tensors that exist outside and
+    that the body writes to."""
+
+    def __init__(self, heap: Mapping[Any, Any], initial: Sequence[Abstract], place: SourceRange | None) -> None:
+        self.heap0, self.place = heap, place
+        self.values: list[Any] = list(initial)
+        self.contents: dict[Any, Any] = {}
+        self.listed: set[Any] = set()  # lists that were found to be read while they grow
+
+    def expect(self, cells: Mapping[Cell, bool]) -> None:
+        """Assume at once what is seen to be written. A list that is changed otherwise is still a filled one while nothing
+        tells what it holds."""
+        for cell, appends in cells.items():
+            before = self.heap0[cell]
+            form = None
+            if not appends and not isinstance(before, Growing):
+                form = self._known_form(cell, before)
+            self.contents[cell] = Grows(Filling(cell)) if form is None else form
+
+    def _known_form(self, cell: Cell, *contents: Any) -> Any:
+        t = element_of(cell)
+        try:
+            return form_of(t, [x for c in contents for x in samples_of(t, c)])
+        except Unknown:
+            return None
+
+    def give_up_filling(self) -> bool:
+        """Whether a list was read that was assumed to be filled only; it is carried from now on."""
+        found = False
+        for cell, form in self.contents.items():
+            if isinstance(form, Grows) and form.token.read:
+                self.contents[cell], found = self._list_form(form.token), True
+        return found
+
+    def _list_form(self, token: Filling) -> Any:
+        """The form of a list of unknown length, found from what is in it before the loop and what was appended.
+
+        Raises Skip for a list that a loop around this one was assumed to fill only: that is lowered again.
+        """
+        self.listed.add(token.cell)
+        before, t = self.heap0[token.cell], element_of(token.cell)
+        if isinstance(before, Growing):  # of a loop around this one, which must carry it too
+            before.token.read = True
+            before.token.samples += token.samples
+            raise Skip
+        return form_of(t, [*samples_of(t, before), *token.samples])
+
+    def widen(self, a: Attempt) -> bool:
+        """Make the assumed forms true of what the body handed on; whether they were already."""
+        stable = True
+        for i, (form, out) in enumerate(zip(self.values, a.results, strict=True)):
+            new = self._widen(form, out, a)
+            if new is not form:
+                self.values[i], stable = new, False
+        own = {o for r in a.body.nodes for o in r.outputs} | set(a.body.params)
+        for key, content in a.heap.items():
+            known = key in self.heap0 if isinstance(key, Cell) else key not in own
+            if not known:
+                continue
+            before = a.entered_contents.get(key, self.heap0.get(key, key))
+            if key not in self.contents:
+                if content is not before:
+                    self.contents[key], stable = self._first_form(key, before, content, a), False
+                continue
+            form = self.contents[key]
+            new = self._widen_content(key, form, content, a)
+            if new is not form:
+                self.contents[key], stable = new, False
+        return stable
+
+    # -- values ----------------------------------------------------------------------------------------------------------
+
+    def _widen(self, form: Any, out: Abstract, a: Attempt) -> Any:
+        if _may_be_none(form, out):
+            return self._widen_maybe(form, out, a)
+        if isinstance(form, Unset) and isinstance(out, tuple):
+            return tuple(self._widen(Unset(T.ANY), o, a) for o in out)
+        if isinstance(form, tuple) and isinstance(out, Unset):
+            return form
+        if isinstance(form, tuple) and isinstance(out, tuple) and len(form) == len(out):
+            return self._each(form, out, a)
+        if isinstance(out, Cell):
+            return self._widen_cell(form, out, a)
+        if isinstance(out, Unset) or (not isinstance(form, Run) and same_static(form, out)):
+            return form
+        to = runtime_type(out)
+        if isinstance(form, Unset) and to is None:
+            return out
+        of = to if isinstance(form, Unset) else runtime_type(form)
+        if to is None or of is None:
+            raise LoweringError(f"what the loop carries {_why_not(form, out)}", self.place)
+        if of[0] is not to[0]:
+            raise LoweringError(
+                f"the loop carries a tensor of {of[0].name} that its body makes one of {to[0].name}", self.place
+            )
+        dims = merge_dims(of[1], to[1])
+        if isinstance(form, Run) and form.dims == dims:
+            return form
+        return Run(of[0], dims, number=of[2] if of[2] is to[2] else None)
+
+    def _each(self, form: tuple[Any, ...], out: tuple[Abstract, ...], a: Attempt) -> tuple[Any, ...]:
+        parts = tuple(self._widen(f, o, a) for f, o in zip(form, out, strict=True))
+        return form if all(x is y for x, y in zip(parts, form, strict=True)) else parts
+
+    def _widen_maybe(self, form: Any, out: Abstract, a: Attempt) -> Any:
+        """Whether it is there, and the value: empty before there is one."""
+        was, now = as_maybe(form), as_maybe(out)
+        if was is None or now is None:
+            raise LoweringError(f"what the loop carries {_why_not(form, out)}", self.place)
+        present, value = self._widen(was.present, now.present, a), self._widen(was.value, now.value, a)
+        if isinstance(form, Maybe) and present is was.present and value is was.value:
+            return form
+        return Maybe(present, _loose(value) if isinstance(was.value, Unset) else value)
+
+    def _widen_cell(self, form: Any, out: Cell, a: Attempt) -> Any:
+        if isinstance(form, Unset):
+            form = NewCell(out.type, ())
+        if isinstance(form, Cell):
+            if form is out:
+                return form
+            if out in self.heap0:
+                raise LoweringError("which list the loop carries depends on data; carry a copy of it", self.place)
+            return NewCell(form.type, self._join(out, self.heap0[form], a.heap[out], a))
+        if isinstance(form, NewCell):
+            content = self._join(out, form.content, a.heap[out], a)
+            return form if content is form.content else NewCell(form.type, content)
+        raise LoweringError("which list the loop carries depends on data", self.place)
+
+    # -- contents ----------------------------------------------------------------------------------------------------------
+
+    def _first_form(self, key: Any, before: Any, after: Any, a: Attempt) -> Any:
+        if isinstance(key, Run):
+            return self._widen(before, after, a)
+        if isinstance(key.type, T.ListType) and key not in self.listed:
+            return Grows(Filling(key))
+        return self._join(key, before, after, a)
+
+    def _widen_content(self, key: Any, form: Any, content: Any, a: Attempt) -> Any:
+        if isinstance(key, Run):
+            return self._widen(form, content, a)
+        if not isinstance(form, Grows):
+            return self._join(key, form, content, a)
+        if isinstance(content, Growing) and content.token is form.token and scans(key, content.appended):
+            return form
+        if not isinstance(content, Growing):
+            form.token.samples += samples_of(element_of(key), content)
+        return self._list_form(form.token)
+
+    def _join(self, cell: Cell, before: Any, after: Any, a: Attempt) -> Any:
+        """The form of a list or dict that was ``before`` and is ``after``."""
+        if before is after:
+            return before
+        if isinstance(before, dict) or isinstance(after, dict):
+            return self._join_dicts(before, after, a)
+        if isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
+            return self._each(before, after, a)
+        t = element_of(cell)
+        form = form_of(t, [*samples_of(t, before), *samples_of(t, after)])
+        return before if same_form(form, before) else form
+
+    def _join_dicts(self, before: Any, after: Any, a: Attempt) -> Any:
+        if not (isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys()):
+            raise LoweringError("which keys a dict has depends on data", self.place)
+        parts = {k: self._widen(f, after[k], a) for k, f in before.items()}
+        return before if all(parts[k] is f for k, f in before.items()) else parts
+
+
+def _may_be_none(form: Any, out: Abstract) -> bool:
+    """Whether one is an optional, or one is None and the other is not."""
+    if isinstance(form, Unset) or isinstance(out, Unset):
+        return isinstance(form, Maybe) or isinstance(out, Maybe)
+    return isinstance(form, Maybe) or isinstance(out, Maybe) or (form is None) is not (out is None)
+
+
+def _loose(v: Any) -> Any:
+    if isinstance(v, tuple):
+        return tuple(map(_loose, v))
+    return Run(v.dtype, loose_dims(v.dims), number=v.number) if isinstance(v, Run) else v
+
+
+def _why_not(form: Any, out: Abstract) -> str:
+    if form is None or out is None:
+        return "is None or not None, depending on data"
+    if isinstance(form, str) or isinstance(out, str):
+        return "is a string that depends on data"
+    return "has no form in ONNX"

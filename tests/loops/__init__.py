@@ -1,0 +1,1 @@
+"""Programs of loops, lists and state, as models have them."""
