@@ -285,7 +285,17 @@ class _Results:
         if isinstance(content, dict):
             pairs = [(k, self._step(x)) for k, x in content.items()]
             return lambda outs, args: {k: s(outs, args) for k, s in pairs}
-        if type(content).__name__ == "RunList":
+        return self._column(content, v.type.element if isinstance(v.type, ListType) else ANY)
+
+    def _column(self, content: Any, t: Type) -> Callable[[list[Any], list[Any]], Any]:
+        """A list whose length only run time knows: a list of tuples comes as a list for each place."""
+        kind = type(content).__name__
+        if kind == "Columns":
+            parts = [self._column(p, x) for p, x in zip(content.parts, t.contained(), strict=True)]
+            return lambda outs, args: list(zip(*(p(outs, args) for p in parts), strict=True))
+        if kind == "RunList" and isinstance(t, ListType):
+            return self._take(lambda out: [np.asarray(x).tolist() for x in out])
+        if kind == "RunList":
             return self._step(content)
         return self._take(lambda out: np.asarray(out).tolist())
 
