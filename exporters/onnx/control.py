@@ -31,11 +31,7 @@ class Side:
 @handles("prim::If")
 def lower_if(m: Machine, node: Node) -> Abstract:
     """Both branches become subgraphs; results that differ become outputs of the ``If``."""
-    try:
-        test = m.get(node.inputs[0])
-    except Skip:
-        m.probe(node)
-        raise
+    test = m.get(node.inputs[0])
     if not isinstance(test, Run):
         m.frame.decisions[node] = chosen = 0 if test else 1
         with m.into(m.emitter.body):

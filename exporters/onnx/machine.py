@@ -7,7 +7,6 @@ its kind (``prims``, ``lists``, ``control``, ``calls``) or by the ONNX lowering 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -207,12 +206,15 @@ class Machine:
             self._poison(node)
 
     def _look_inside(self, node: Node) -> None:
-        """Find the obstacles in the blocks of a statement that cannot be lowered itself."""
+        """Find the obstacles in the blocks of a statement that cannot be lowered itself, and what they append to lists."""
+        heap = self.heap
         for block in node.blocks:
+            self.heap = dict(heap)
             for v in block.inputs:
                 self.env[v] = Poison()
-            with self.into(Body()), contextlib.suppress(NeedsList):
+            with self.into(Body()):
                 self.run_block(block)
+        self.heap = heap
 
     def _poison(self, node: Node) -> None:
         for o in node.outputs:
@@ -224,17 +226,6 @@ class Machine:
         message = error.message if isinstance(error, BridgeError) else f"{error}"
         place = getattr(error, "range", None) or node.range
         self.program.obstacle(Entry(node.kind, message, place))
-
-    def probe(self, node: Node) -> None:
-        """Lower the blocks of a statement that cannot be lowered itself, only for what they tell of lists and obstacles."""
-        heap = self.heap
-        for block in node.blocks:
-            self.heap = dict(heap)
-            for v in block.inputs:
-                self.env[v] = Poison()
-            with self.into(Body()):
-                self.run_block(block)
-        self.heap = heap
 
     # -- nested graphs -------------------------------------------------------------------------------------------------
 
