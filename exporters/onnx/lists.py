@@ -108,23 +108,12 @@ def get_item(m: Machine, node: Node) -> Abstract:
     found = columns.item(m, element_of(cell), _at_run_time(m, cell), i)
     for x, why in zip(held, frozen, strict=True):
         x.frozen = why  # reading puts them nowhere
-    if isinstance(found, Cell):
-        found.home = _home_in_known(m, held, i) if held else _home(m, cell, i)
+    if isinstance(found, Cell) and held:
+        found.home = _home_in_known(m, held, i)
     for x in leaves(found):
         if isinstance(x, Cell) and x.home is None:
             x.frozen = "it was taken out of a list whose length is not known"
     return found
-
-
-def _home(m: Machine, outer: Cell, i: Abstract) -> Home:
-    """Of a list in a list whose length is not known."""
-    t = element_of(outer)
-
-    def write(content: Any) -> None:
-        inner = m.new_cell(t, content)
-        m.change(outer, columns.put(m, t, m.heap[outer], i, inner))
-
-    return Home(write, {outer: m.heap[outer]})
 
 
 def _home_in_known(m: Machine, cells: list[Cell], i: Run) -> Home:
