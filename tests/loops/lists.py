@@ -297,9 +297,8 @@ cases(padded, lambda: [([ramp(2), ramp(4)],), ([ramp(3)],), ([ramp(1), ramp(0), 
 
 def bucketed(x: Tensor, n: int) -> Tensor:
     """Lists of lists of ints, filled by data."""
-    buckets: List[List[int]] = []
-    for k in range(3):
-        buckets.append(torch.jit.annotate(List[int], []))
+    none: List[int] = []
+    buckets = [none.copy(), none.copy(), none.copy()]
     for i in range(x.size(0)):
         v = int(x[i])
         if v % 3 == 0:
