@@ -203,7 +203,7 @@ def _numbers(m: Machine, items: Sequence[Abstract], dtype: DType) -> Run:
 def _element(m: Machine, x: Abstract, form: Run) -> Run:
     """An element as a tensor: a list of numbers is one."""
     if isinstance(x, Cell):
-        content = m.content(x)
+        content = m.read(x)
         x.frozen = "it was put into another list, whose length is not known"
         made: Run = _numbers(m, content, form.dtype) if isinstance(content, tuple) else content
         if not isinstance(made, Run):
