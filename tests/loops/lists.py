@@ -295,28 +295,6 @@ def padded(xs: List[Tensor]) -> Tensor:
 cases(padded, lambda: [([ramp(2), ramp(4)],), ([ramp(3)],), ([ramp(1), ramp(0), ramp(5)],)])
 
 
-def bucketed(x: Tensor, n: int) -> Tensor:
-    """Lists of lists of ints, filled by data."""
-    none: List[int] = []
-    buckets = [none.copy(), none.copy(), none.copy()]
-    for i in range(x.size(0)):
-        v = int(x[i])
-        if v % 3 == 0:
-            buckets[0].append(v)
-        else:
-            buckets[v % 3 - 3].append(v)
-    total = 0
-    for k in range(3):
-        total = total * 10 + len(buckets[k]) + n
-    return torch.tensor(total)
-
-
-cases(
-    bucketed,
-    lambda: [(torch.tensor([1, 2, 3, 4]), 1), (torch.zeros(0, dtype=torch.long), 0), (torch.tensor([3, 6, 9]), 2)],
-)
-
-
 def rows_of_ints(n: int) -> List[int]:
     """Pascal's triangle: each row from the last."""
     row = [1]
