@@ -186,6 +186,23 @@ def written_a_round_later(x, n: int):
     return first, second
 
 
+def reshaped_when_the_writing_is_over(x, n: int):
+    y = x * 2
+    y[0] = 5
+    for i in range(n):
+        y.add_(i)
+    z = y.t().reshape(-1)
+    return z + 1, y
+
+
+def reshaped_before_the_writing(x, n: int):
+    y = x * 2
+    z = y.t().reshape(-1)
+    for i in range(n):
+        y.add_(i)
+    return z + 1, y
+
+
 def both_names_are_the_last(x, n: int):
     first = x * 2
     second = x * 3
@@ -233,6 +250,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (carried_by_a_loop, TRIPS),
     (swapped_by_a_loop, TRIPS),
     (both_names_are_used, TRIPS),
+    (reshaped_before_the_writing, TRIPS),
     (written_a_round_later_in_a_list, TRIPS),
 ]
 EXPORTED = [
@@ -245,6 +263,7 @@ EXPORTED = [
     (two_buffers_in_two_loops, TRIPS),
     (both_names_are_the_last, TRIPS),
     (written_a_round_later, TRIPS),
+    (reshaped_when_the_writing_is_over, TRIPS),
 ]
 
 

@@ -39,10 +39,16 @@ def present(m: Machine, v: Run) -> Run:
         return written  # type: ignore[no-any-return]
     if v.view is None:
         return v
-    base = present(m, v.view.base)
-    if base is v.view.base:
+    if _written(m, v) is v.view.seen:
         return v
-    return v.view.reapply(base)  # type: ignore[no-any-return]
+    return v.view.reapply(present(m, v.view.base))  # type: ignore[no-any-return]
+
+
+def _written(m: Machine, v: Run) -> Run | None:
+    """The last value that was written to the memory of a tensor; None: nothing was."""
+    while v.view is not None:
+        v = v.view.base
+    return m.heap.get(v)  # type: ignore[no-any-return]
 
 
 def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result: Abstract) -> None:
@@ -71,7 +77,7 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     write = writer_of(o.schema.name, values) if single else None
     for r in _runs(m, result):
         if r is not base and r.view is None:
-            r.view = View(base, o.schema.name, reapply, write)
+            r.view = View(base, o.schema.name, reapply, write, _written(m, base))
 
 
 def _is_new(o: Operator, values: Sequence[Any], base: Run, result: Abstract) -> bool:

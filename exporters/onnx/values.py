@@ -33,12 +33,16 @@ Abstract = Any
 
 @dataclass(slots=True, eq=False, frozen=True)
 class View:
-    """How a tensor shares memory with another: ``reapply(new base)`` makes it anew from the base's present value."""
+    """How a tensor shares memory with another: ``reapply(new base)`` makes it anew from the base's present value.
+
+    ``seen`` is what had been written to that memory when the view was made: until more is, the view is up to date.
+    """
 
     base: Run
     operator: str
     reapply: Callable[[Any], Any]
     write: Callable[[Any, Any, Any], Any] | None
+    seen: Run | None
 
 
 class Run:
