@@ -17,7 +17,7 @@ import bridge
 from bridge import pytorch
 from bridge.ir.source import SourceRange
 
-__all__ = ["Caller", "calling", "calling_torch", "is_internal", "machinery", "user_frame"]
+__all__ = ["Caller", "calling", "calling_torch", "is_internal", "level_outside", "machinery", "user_frame"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(bridge.__file__)) + os.sep
 #: The folders of the mapped packages when the project is run from its checkout (links are resolved by Python).
@@ -50,6 +50,10 @@ _PYTHON_OPERATORS = frozenset(
 _MODULE_CALLS = frozenset({"RecursiveScriptModule.__call__", "TopLevelTracedModule.__call__"})
 #: Of Python's operators on tensors: those with the operands exchanged, and these.
 _PYTHON_OPERATIONS = frozenset({"aten::rsub", "aten::pow", "aten::pow_", "aten::floor_divide"})
+
+#: Where PyTorch keeps the methods of its tensors that are Python, and those of them that only show a tensor.
+_METHODS = os.sep + "_tensor.py"
+_SHOWING = frozenset({"__format__", "__repr__"})
 
 _USER, _LIBRARY, _NATIVE, _TORCH = range(4)
 _kinds: dict[str, int] = {}
@@ -137,9 +141,10 @@ def calling(operator: str = "") -> Caller:
     return Caller(frame, last if anonymous else frame)
 
 
-def calling_torch() -> Caller:
-    """The innermost frame outside this package, for code that runs on PyTorch: its Python frames are there."""
-    frame: FrameType | None = sys._getframe(1)
+def calling_torch(frame: FrameType | None = None) -> Caller:
+    """The innermost frame outside this package, for code that runs on PyTorch: its Python frames are there. ``frame`` is
+    where to begin."""
+    frame = frame or sys._getframe(1)
     last = frame
     while frame is not None and _kind(frame.f_code.co_filename) not in (_USER, _TORCH):
         last, frame = frame, frame.f_back
@@ -154,19 +159,36 @@ def machinery() -> Caller:
     return Caller(calling().frame, here)
 
 
-def user_frame() -> FrameType | None:
+def user_frame() -> tuple[FrameType | None, bool]:
     """The innermost frame that is the user's, or None when library code came to the decision itself.
 
-    What torch.nn decides about its arguments it may decide; torch does not warn of that either.
+    What torch.nn decides about its arguments it may decide; torch does not warn of that either. But what a method of
+    PyTorch's tensors that is written in Python does (``x.split(tensor)``, ``2. in x``) the user asked for: the second result
+    tells that torch would say nothing, since the line is its own.
     """
     frame: FrameType | None = sys._getframe(1)
+    hidden = False
     while frame is not None:
         if _is_python(frame):
-            return frame if _kind(frame.f_code.co_filename) == _USER else None
+            kind = _kind(frame.f_code.co_filename)
+            if kind == _USER:
+                return frame, hidden
+            if kind != _TORCH or not frame.f_code.co_filename.endswith(_METHODS) or frame.f_code.co_name in _SHOWING:
+                return None, False
+            hidden = True
         frame = frame.f_back
-    return None
+    return None, False
 
 
 def is_internal(filename: str) -> bool:
     """Whether a file belongs to this package (or to PyTorch)."""
     return _kind(filename) != _USER
+
+
+def level_outside() -> int:
+    """The ``stacklevel`` of the first frame outside this package, for a warning that the caller issues."""
+    level, frame = 1, sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        level += 1
+        frame = frame.f_back  # type: ignore[assignment]
+    return level

@@ -18,9 +18,9 @@ from bridge.jit.inference import CannotInfer, infer_type, tensor_type
 from bridge.jit.modules import ScriptModule
 from bridge.jit.names import python_cu, qualified_name
 from bridge.jit.trace_blocks import default_schema, define_methods, flatten
-from bridge.jit.trace_hosts import Host, host_of
+from bridge.jit.trace_hosts import Host, host_of, module_paths
 from bridge.jit.trace_state import record
-from bridge.jit.trace_warnings import TracerWarning
+from bridge.jit.trace_warnings import TracerWarning, warn_replaced
 from bridge.jit.traced_modules import TopLevelTracedModule, TracedModule, make_module
 from bridge.nn import Module
 from bridge.tensor import Tensor
@@ -165,7 +165,9 @@ def trace_module(
             run, given, names = _arguments(host.function(func), example, names)
         else:
             run, given, names = _arguments(host.function(func), as_arguments(example), names)
+        held = _held_tensors(mod)
         graph = record(run, given, names, host.tracer(strict, _force_outplace), owner)
+        _tell_replaced(held)
         define_methods(graph, owner)
         normalize_operators(graph)
         function = Function(f"{owner.type.name}.{method}", graph, default_schema(method, graph))
@@ -179,6 +181,18 @@ def trace_module(
                 check_tolerance, strict, _force_outplace, _module_class, example_inputs_is_kwarg,
             )  # fmt: skip
     return module
+
+
+def _held_tensors(mod: Any) -> list[tuple[Any, str, str, Any]]:
+    """The buffers of a module and its submodules: (table, name, owner in words, tensor)."""
+    modules = [(mod, "the traced module"), *((m, f"'{path.partition('.')[2]}'") for m, path in module_paths(mod))]
+    return [(m._buffers, name, where, t) for m, where in modules for name, t in m._buffers.items()]
+
+
+def _tell_replaced(before: list[tuple[Any, str, str, Any]]) -> None:
+    for table, name, where, held in before:
+        if isinstance(table, dict) and table.get(name) is not held:
+            warn_replaced(name, where)
 
 
 def _refuse_nested() -> None:

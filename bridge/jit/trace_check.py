@@ -19,6 +19,7 @@ from bridge.ir.passes.canonicalize import canonicalize
 from bridge.ir.passes.inline import inline
 from bridge.ir.printer import print_node
 from bridge.ir.types import unshaped
+from bridge.jit.frames import level_outside
 from bridge.jit.running import interpreted
 from bridge.jit.trace_warnings import TracerWarning
 from bridge.tensor import Tensor
@@ -142,7 +143,7 @@ def _compare(
             f"Output nr {i + 1}. of the traced function does not match the corresponding output of the {what}. "
             f"Detailed error:\n{difference}",
             category=TracerWarning,
-            stacklevel=_outside(),
+            stacklevel=level_outside(),
         )
     return same
 
@@ -160,20 +161,7 @@ def _warn_of_chance(graph: Graph) -> None:
         "\nThis may cause errors in trace checking. To disable trace checking, pass check_trace=False to "
         "torch.jit.trace()"
     )
-    warnings.warn(text, category=TracerWarning, stacklevel=_outside())
-
-
-def _outside() -> int:
-    """The stack level of the first frame outside this package."""
-    import sys
-
-    from bridge.jit.frames import is_internal
-
-    level, frame = 1, sys._getframe(1)
-    while frame is not None and is_internal(frame.f_code.co_filename):
-        level += 1
-        frame = frame.f_back  # type: ignore[assignment]
-    return level - 1 or 1
+    warnings.warn(text, category=TracerWarning, stacklevel=level_outside())
 
 
 def not_close(actual: Any, expected: Any, rtol: float, atol: float) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 from bridge import nn, pytorch
 from bridge.jit.trace_state import Tracer
 
-__all__ = ["Host", "host_of"]
+__all__ = ["Host", "host_of", "module_paths"]
 
 
 class Host:

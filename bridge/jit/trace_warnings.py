@@ -6,9 +6,9 @@ import warnings
 
 from bridge import _dispatch
 from bridge.ir.source import SourceRange
-from bridge.jit.frames import user_frame
+from bridge.jit.frames import level_outside, user_frame
 
-__all__ = ["STRICT", "FrozenWarning", "TracerWarning", "warn", "warn_frozen"]
+__all__ = ["STRICT", "FrozenWarning", "TracerWarning", "warn", "warn_frozen", "warn_replaced"]
 
 _DATAFLOW = (
     " might cause the trace to be incorrect. We can't record the data flow of Python values, so this value will be "
@@ -39,6 +39,10 @@ _TEXTS["data"] = (
     "A tensor that shares memory with a traced one, but was made behind the tracer's back (`.data`), is treated as a "
     "constant. This means that the trace might not generalize to other inputs!"
 )
+_REPLACED = (
+    "'{name}' of {owner} was replaced by another tensor while the module was traced, which the trace does not do: the value "
+    "stays what it is. Write into the tensor instead (`self.{name}.copy_(…)`)."
+)
 _TEXTS["iter"] = (
     "Iterating over a tensor might cause the trace to be incorrect. Passing a tensor of different shape won't change the "
     "number of iterations executed (and might lead to errors or silently give incorrect results)."
@@ -63,9 +67,11 @@ _SILENT = frozenset({"index", "stride", "data", "argument"})
 
 def warn(message: str, category: type[Warning] = TracerWarning) -> None:
     """Issue a warning at the line of the user's code that runs; nothing when library code decided for itself."""
-    frame = user_frame()
+    frame, hidden = user_frame()
     if frame is None:
         return
+    if hidden:
+        category = FrozenWarning
     if _dispatch.tracer is not None:
         place = SourceRange.at(frame.f_code.co_filename, frame.f_lineno)
         _dispatch.tracer.graph.notes.append(("frozen by the trace", message.partition(". ")[0], place))
@@ -77,6 +83,11 @@ def warn(message: str, category: type[Warning] = TracerWarning) -> None:
         frame.f_globals.get("__name__", "<unknown>"),
         frame.f_globals.setdefault("__warningregistry__", {}),
     )
+
+
+def warn_replaced(name: str, owner: str) -> None:
+    """Warn that traced code put another tensor in the place of one of a module."""
+    warnings.warn(_REPLACED.format(name=name, owner=owner), FrozenWarning, stacklevel=level_outside())
 
 
 def warn_frozen(kind: str) -> None:

@@ -8,16 +8,22 @@ themselves over to a function mode. Other threads are answered as before.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
+from bridge.jit.frames import calling_torch
 from bridge.jit.trace_warnings import FrozenWarning, TracerWarning
 from bridge.pytorch import library
 
 __all__ = ["Answers", "asked", "continues", "continuing", "warning_classes"]
 
+_HERE = os.path.join("pytorch", "recording.py")
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
 
@@ -112,6 +118,7 @@ def asked(answers: Answers) -> Iterator[None]:
         put(torch, "from_numpy", _telling(torch.from_numpy, answers.from_numpy))
         for kind in (c.ScriptFunction, c.ScriptMethod):
             put(kind, "__call__", _passing(kind.__call__, answers.program))
+        put(warnings, "showwarning", _at_the_users_line(warnings.showwarning))
         stack.enter_context(replaced(torch.jit._trace, "_trace_module_map", answers.paths))
         stack.enter_context(replaced(torch.jit, "TracerWarning", warning_classes()[0]))
         for module in (torch.overrides, torch.nn.functional, torch.functional, torch._tensor):
@@ -128,6 +135,21 @@ def _telling(make: Callable[..., Any], told: Callable[[Any], None]) -> Callable[
         return result
 
     return made
+
+
+def _at_the_users_line(show: Callable[..., None]) -> Callable[..., None]:
+    """PyTorch's native warnings are said where it was called, which is here while a trace goes on."""
+
+    def shown(message: Any, category: Any, filename: str, lineno: int, *rest: Any) -> None:
+        if filename.endswith(_HERE):
+            frame: FrameType | None = sys._getframe(1)
+            while frame is not None and frame.f_code.co_filename != filename:
+                frame = frame.f_back
+            user = calling_torch(frame).frame
+            filename, lineno = user.f_code.co_filename, user.f_lineno
+        show(message, category, filename, lineno, *rest)
+
+    return shown
 
 
 def _passing(run: Callable[..., Any], program: Callable[..., Any]) -> Callable[..., Any]:
