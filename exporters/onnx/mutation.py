@@ -48,7 +48,7 @@ def _written(m: Machine, v: Run) -> Run | None:
     """The last value that was written to the memory of a tensor; None: nothing was."""
     while v.view is not None:
         v = v.view.base
-    return m.heap.get(v)  # type: ignore[no-any-return]
+    return m.heap.get(v)
 
 
 def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result: Abstract) -> None:
