@@ -94,6 +94,8 @@ def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], names: Mapping
     for a in args:
         if a == ():
             continue
+        if isinstance(a, typing.ForwardRef):
+            a = a.__forward_arg__
         t = try_annotation(a, names)
         if t is None:
             raise RuntimeError(

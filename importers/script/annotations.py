@@ -73,7 +73,7 @@ def _parse(e: X.Expr, resolver: Resolver | None) -> T.Type:
         name = qualified_name(e.value)
         if name is None:
             raise CompileError("Subscripted type must be a type identifier", e.value.range)
-        return _subscripted(name.removeprefix("typing."), e, resolver)
+        return _subscripted(_typing_name(name, resolver), e, resolver)
     if isinstance(e, X.Literal) and e.value is None:
         return T.NONE
     if isinstance(e, X.BinOp) and e.op == "|":
@@ -122,11 +122,23 @@ def _named(name: str, range: SourceRange, resolver: Resolver | None) -> T.Type:
     return found
 
 
+def _typing_name(name: str, resolver: Resolver | None) -> str:
+    """``Optional`` for ``typing.Optional``, under whatever name the module is imported."""
+    known = name.removeprefix("typing.")
+    find = getattr(resolver, "find", None)
+    if known in _CONSTRUCTORS or known in ("Tuple", "tuple", "Annotated") or find is None:
+        return known
+    found = find(name)
+    return getattr(found, "_name", None) or getattr(found, "__name__", None) or known
+
+
 def _subscripted(name: str, e: X.Subscript, resolver: Resolver | None) -> T.Type:
     if name in ("Tuple", "tuple"):
         first = e.indices[0]
         if len(e.indices) == 1 and isinstance(first, X.TupleLit) and not first.elements:
             return T.TupleType()
+        if any(isinstance(i, X.Dots) for i in e.indices):
+            raise CompileError("the elements of a tuple are known one by one: write List for one of any length", e.range)
         return T.TupleType(*[_parse(i, resolver) for i in e.indices])
     if name == "Annotated":
         return _parse(e.indices[0], resolver)

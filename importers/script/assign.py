@@ -8,6 +8,7 @@ from bridge.importers.script import matching
 from bridge.importers.script import tree as X
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.errors import CompileError
+from bridge.importers.script.library import library_call
 from bridge.importers.script.matching import Named
 from bridge.importers.script.sugared import BuiltinFunction, MagicMethod, MethodValue, SugaredValue
 from bridge.importers.script.values import SimpleValue
@@ -26,6 +27,7 @@ _AUGMENTED: dict[str, tuple[str, str]] = {
     "//": ("floordiv", "floor_divide_"),
 }  # fmt: skip
 _MAGIC = {"+": "add", "-": "sub", "/": "truediv", "*": "mul", "%": "mod"}
+_MOST = (1 << 63) - 1
 _NUMBERS = (T.NUMBER, T.INT, T.BOOL, T.FLOAT, T.COMPLEX)
 
 
@@ -180,6 +182,11 @@ class AssignMixin(EmitterCore):
                 indices = self.index_list(tensors)
                 matching.insert(self.graph, "aten::index_put_", [into, indices, given], range=range)
             return
+        part = target.indices[0]
+        if isinstance(part, X.SliceExpr) and isinstance(base.type, T.ListType) and part.step is None and value.value:
+            bounds = [self.expr(e) if e is not None else self.number(n, range) for e, n in ((part.start, 0), (part.end, _MOST))]
+            library_call("slice_assigned", range, self, [base, *bounds, value.value])
+            return
         if len(target.indices) != 1 or isinstance(target.indices[0], X.SliceExpr):
             raise CompileError(
                 "Sliced expression not yet supported for subscripted assignment. Assign the items one by one",
@@ -188,6 +195,9 @@ class AssignMixin(EmitterCore):
         if isinstance(base.type, T.TupleType):
             raise CompileError(f"{base.type.annotation()} does not support subscripted assignment", target.range)
         index = self.expr(target.indices[0])
+        inside = base.type.value if isinstance(base.type, T.DictType) else getattr(base.type, "element", None)
+        if value.value is not None and value.value.node.kind == "prim::EmptyListLiteral" and isinstance(inside, T.ListType):
+            value = Named(matching.convert(self.graph, range, inside, value.value, True), "", value.range)
         args = [Named(base, "self", target.value.range), Named(index, "idx", target.indices_range), value]
         MagicMethod("__setitem__", BuiltinFunction("aten::_set_item")).call(range, self, args, (), 0)
 

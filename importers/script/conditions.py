@@ -92,7 +92,10 @@ class ConditionMixin(EmitterCore):
             special = self._condition_call(e)
             if special is not None:
                 return special
-        value = self.to_bool(e.range, self.expr(e))
+        given = self.expr(e)
+        if isinstance(given.type, T.OptionalType):
+            return self._present_and_true(e, given, given.type.element)
+        value = self.to_bool(e.range, given)
         static: bool | None = None
         if value.node.kind == "aten::is_scripting":
             static = True
@@ -102,6 +105,17 @@ class ConditionMixin(EmitterCore):
         if known:
             static = bool(constant)
         return Condition(value, None, static)
+
+    def _present_and_true(self, e: X.Expr, given: Value, type: T.Type) -> Condition:
+        """The truth of an Optional: that it is there and true. TorchScript has none."""
+        none = insert_constant(self.graph, None, e.range)
+        there = matching.builtin_call(self.graph, e.range, "aten::__isnot__", [Named(given), Named(none)])
+
+        def true() -> Value:
+            return self.to_bool(e.range, self.unchecked_cast(given, type))
+
+        value = self.if_expression(e.range, Condition(there), true, lambda: insert_constant(self.graph, False, e.range))
+        return Condition(value, Refinements([(e.name, type)] if isinstance(e, X.Var) else ()))
 
     def _condition_call(self, e: X.Apply) -> Condition | None:
         if isinstance(e.callee, X.Var) and e.callee.name in ("isinstance", "hasattr"):

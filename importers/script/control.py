@@ -11,7 +11,7 @@ from bridge.importers.script.conditions import Condition, Refinements
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import Frame, as_simple
 from bridge.importers.script.errors import CompileError
-from bridge.importers.script.library import FilterValue
+from bridge.importers.script.library import FilterValue, library_call
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.sugared import ExceptionMessage, ExceptionValue, MethodValue, SugaredTuple, SugaredValue
 from bridge.importers.script.unrolling import has_exit, without_exits
@@ -354,7 +354,14 @@ class ControlMixin(EmitterCore):
                 )
 
     def _delete_item(self, s: X.Delete, target: X.Subscript) -> None:
-        if isinstance(target.indices[0], X.SliceExpr):
+        part = target.indices[0]
+        if isinstance(part, X.SliceExpr) and part.step is None:
+            value = self.expr(target.value)
+            if isinstance(value.type, T.ListType):
+                bounds = [self.expr(e) if e is not None else self.number(n, s.range) for e, n in ((part.start, 0), (part.end, MAX_TRIPS))]
+                library_call("slice_deleted", s.range, self, [value, *bounds])
+                return
+        if isinstance(part, X.SliceExpr):
             raise CompileError(
                 "del statements only support deletion at a single index, slicing is not supported", target.range
             )

@@ -66,7 +66,7 @@ def _globals() -> dict[str, SugaredValue]:
     for name, type, operator in casts:
         table[name] = MagicMethod(f"__{name}__", CastValue(type, f"aten::{operator}"))
     table["_to_tensor"] = CastValue(T.TENSOR, "prim::NumToTensor")
-    for name in ("len", "hex", "oct", "round"):
+    for name in ("len", "hex", "oct"):
         table[name] = MagicMethod(f"__{name}__", BuiltinFunction(f"aten::{name}"))
     for name in "hash all any divmod ord chr bin pow sorted index".split():
         table[name] = BuiltinFunction(f"aten::{name}")

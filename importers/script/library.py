@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from bridge.importers.script import matching
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
-from bridge.importers.script.sugared import BuiltinFunction, EnvironmentResolver, SugaredTuple, SugaredValue
+from bridge.importers.script.sugared import (
+    BuiltinFunction,
+    EnvironmentResolver,
+    MagicMethod,
+    SugaredTuple,
+    SugaredValue,
+)
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
 from bridge.ir.graph import Block, Value
@@ -123,11 +129,11 @@ def list_less(a, b):
 def repeated(text: str, count: int):
     return "".join([text for _ in range(count)])
 
-def slice_deleted(items, start: int, stop: int, step: int):
+def slice_deleted(items, start: int, stop: int):
     first = min(max(start + len(items) if start < 0 else start, 0), len(items))
     last = min(max(stop + len(items) if stop < 0 else stop, 0), len(items))
-    for i in range((last - first + step - 1) // step if last > first else 0):
-        items.pop(first + i * (step - 1))
+    for _ in range(last - first):
+        items.pop(first)
 
 def slice_assigned(items, start: int, stop: int, values):
     first = min(max(start + len(items) if start < 0 else start, 0), len(items))
@@ -299,6 +305,19 @@ def _folded(name: str, range: SourceRange, m: EmitterCore, args: Sequence[Named]
     return SimpleValue(result.get(m.graph))
 
 
+def _round(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    """``round(x, digits)``: the text of so many digits is the nearest, halves by the exact value, as in Python."""
+    digits = args[1] if len(args) == 2 else keywords.get("ndigits")
+    if digits is None or not args or args[0].type is not T.FLOAT:
+        return None
+    known, count = matching.constant_of(digits.get(m.graph))
+    if not known or not isinstance(count, int) or count < 0:
+        raise CompileError("round takes a constant number of digits, 0 or more", range)
+    format = insert_constant(m.graph, f"%.{count}f", range)
+    text = matching.insert(m.graph, "aten::percentFormat", [format, args[0].get(m.graph)], range=range)
+    return SimpleValue(matching.insert(m.graph, "aten::Float", [text], range=range))
+
+
 def _pow(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
     if len(args) != 3 or any(a.type is not T.INT for a in args):
         return None
@@ -383,6 +402,29 @@ def _once(value: MapValue | FilterValue, range: SourceRange, m: EmitterCore) -> 
     value.used = True
 
 
+def norm_method(this: Named) -> Extra:
+    """``Tensor.norm``, which in PyTorch is a Python method: the order and the dims in any form."""
+
+    def extra(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+        names = ("p", "dim", "keepdim", "dtype")
+        given = dict(zip(names, args, strict=False)) | keywords
+        if not set(given) <= set(names) or len(args) > len(names):
+            return None
+        order = given.get("p") or Named(None, constant=2)
+        if "dim" not in given:
+            return None
+        dim = given["dim"]
+        if dim.type is T.INT:
+            listed = m.node("prim::ListConstruct", [dim.get(m.graph)], 1, range).output
+            listed.type = T.ListType(T.INT)
+            dim = Named(listed, "", range)
+        keep = given.get("keepdim") or Named(None, constant=False)
+        more = [Named(given["dtype"].get(m.graph), "dtype", range)] if "dtype" in given else []
+        return SimpleValue(matching.builtin_call(m.graph, range, "aten::norm", [this, order, dim, keep], more))
+
+    return extra
+
+
 def _map(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
     from bridge.importers.script.values import IterableTree
 
@@ -451,6 +493,23 @@ def _partial(
     return PartialCall(_sugared(args[0], m), args[1:], list(keywords.values()))
 
 
+class _SequenceLength(SugaredValue):
+    """The length that a sequence pattern asks for: of lists and tuples, which are what such a pattern matches."""
+
+    __slots__ = ()
+    kind = "length"
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        value = args[0].get(m.graph)
+        if isinstance(value.type, T.TupleType):
+            return SimpleValue(insert_constant(m.graph, len(value.type.elements), range))
+        if isinstance(value.type, T.ListType):
+            return SimpleValue(matching.insert(m.graph, "aten::len", [value], range=range))
+        raise CompileError(f"a sequence pattern asks for a list or a tuple, this is {value.type.annotation()}", range)
+
+
 class _Refused(SugaredValue):
     kind = "builtin"
 
@@ -462,6 +521,8 @@ def iterable_builtins() -> dict[str, SugaredValue]:
         "max": OrBuiltin(BuiltinFunction("prim::max"), _extreme("max")),
         "min": OrBuiltin(BuiltinFunction("prim::min"), _extreme("min")),
         "pow": OrBuiltin(BuiltinFunction("aten::pow"), _pow),
+        "round": OrBuiltin(MagicMethod("__round__", BuiltinFunction("aten::round")), _round),
+        "$length": _SequenceLength(),
         "map": OrBuiltin(_Refused(), _map),
         "filter": OrBuiltin(_Refused(), _filter),
     }

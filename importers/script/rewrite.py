@@ -7,12 +7,17 @@ the place of what they replace, so errors point there.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator
 from typing import TypeVar
+
+from bridge.importers.script.patterns import match_as_branches
 
 __all__ = ["rewritten"]
 
 _S = TypeVar("_S", bound=ast.AST)
+#: The largest ``else`` (in parts of the tree) that is written twice, for a walrus behind ``and``.
+_COPIED = 100
 _LOOPS = (ast.For, ast.While, ast.AsyncFor)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
@@ -105,30 +110,18 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Match(self, node: ast.Match) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
-        name = node.subject.id if isinstance(node.subject, ast.Name) else self.fresh("subject")
-        cases: list[tuple[ast.expr | None, list[ast.stmt]]] = []
-        for case in node.cases:
-            test = _test(case.pattern, name)
-            if test is None:
-                return node
-            body = case.body
-            always = isinstance(test, ast.Constant)
-            if isinstance(case.pattern, ast.MatchAs) and case.pattern.name is not None:
-                if case.guard is not None:
-                    return node
-                body = [_assign(case.pattern.name, ast.Name(name, ast.Load()), case.pattern), *body]
-            if case.guard is not None:
-                test = case.guard if always else _at(ast.BoolOp(ast.And(), [test, case.guard]), case.pattern)
-                always = False
-            cases.append((None if always else test, body))
-            if always:
-                break
-        chain: list[ast.stmt] = []
-        for test, body in reversed(cases):
-            chain = body if test is None else [_at(ast.If(test, body, chain), node)]
-        if isinstance(node.subject, ast.Name):
-            return chain
-        return [_assign(name, node.subject, node), *chain]
+        return match_as_branches(node, self.fresh)
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        test = node.test
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) and any(map(_has_walrus, test.values[1:])):
+            first, *rest = test.values
+            then = rest[0] if len(rest) == 1 else _at(ast.BoolOp(ast.And(), rest), test)
+            if sum(1 for s in node.orelse for _ in ast.walk(s)) < _COPIED:
+                inner = _at(ast.If(then, node.body, copy.deepcopy(node.orelse)), node)
+                return self.visit_If(_at(ast.If(first, [inner], node.orelse), node))
+        self.generic_visit(node)
+        return node
 
     # -- functions inside --------------------------------------------------------------------------------------
 
@@ -217,19 +210,3 @@ def _before_breaks(body: list[ast.stmt], flag: str) -> None:
         elif not isinstance(s, (*_LOOPS, *_SCOPES)):
             for field in ("body", "orelse", "finalbody"):
                 _before_breaks(getattr(s, field, []), flag)
-
-
-def _test(pattern: ast.pattern, name: str) -> ast.expr | None:
-    """Whether the variable matches, as an expression (``True`` when it always does); None for other patterns."""
-    subject = ast.Name(name, ast.Load())
-    if isinstance(pattern, ast.MatchValue):
-        return _at(ast.Compare(subject, [ast.Eq()], [pattern.value]), pattern)
-    if isinstance(pattern, ast.MatchSingleton):
-        return _at(ast.Compare(subject, [ast.Is()], [_at(ast.Constant(pattern.value), pattern)]), pattern)
-    if isinstance(pattern, ast.MatchOr):
-        tests = [_test(p, name) for p in pattern.patterns]
-        found = [t for t in tests if t is not None and not isinstance(t, ast.Constant)]
-        return _at(ast.BoolOp(ast.Or(), found), pattern) if len(found) == len(tests) else None
-    if isinstance(pattern, ast.MatchAs) and pattern.pattern is None:
-        return _at(ast.Constant(True), pattern)
-    return None

@@ -142,9 +142,19 @@ class PrintValue(SugaredValue):
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
-        if keywords:
-            raise CompileError("print doesn't accept any keyword arguments", range)
-        m.node("prim::Print", [a.get(m.graph) for a in args], 0, range)
+        values = [a.get(m.graph) for a in args]
+        for k in keywords:
+            known, text = matching.constant_of(k.get(m.graph))
+            if k.name not in ("sep", "end") or not known or not isinstance(text, str | None):
+                raise CompileError("print takes sep and end as constant text, nothing else by keyword", range)
+            if k.name == "end" and text not in ("\n", None):
+                raise CompileError("what a program prints ends with its line: join the parts and print them once", range)
+            if k.name == "sep" and text not in (" ", None) and len(values) > 1:
+                if "{" in text or "}" in text:
+                    raise CompileError("braces cannot stand between printed values: make the text first", range)
+                format = insert_constant(m.graph, text.join(["{}"] * len(values)), range)
+                values = [matching.insert(m.graph, "aten::format", [format, *values], range=range)]
+        m.node("prim::Print", values, 0, range)
         return NoneResult()
 
 

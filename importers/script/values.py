@@ -56,7 +56,7 @@ class SimpleValue(SugaredValue):
         return name in t.methods or name in t.attributes or name in t.constants
 
     def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
-        from bridge.importers.script.library import OrBuiltin, sort_method
+        from bridge.importers.script.library import OrBuiltin, norm_method, sort_method
 
         t = self.value.type
         special = self._special_attr(range, m, name, t)
@@ -68,6 +68,8 @@ class SimpleValue(SugaredValue):
                 this = Named(self.value, "self", range)
                 if operator == "aten::sort" and isinstance(t, T.ListType):
                     return OrBuiltin(BuiltinFunction(operator, this), sort_method(this))
+                if operator == "aten::norm":
+                    return OrBuiltin(BuiltinFunction(operator, this), norm_method(this))
                 return BuiltinFunction(operator, this)
         if name == "tolist" and isinstance(t, T.TensorType):
             return SpecialForm("tolist")
