@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script.captures import refuse_writes
 from bridge.importers.script.closures import inline_forked_closures, lift_closures
-from bridge.importers.script.errors import CompileError, StartsAsNone
+from bridge.importers.script.errors import CompileError, LoopVariable, StartsAsNone
 from bridge.importers.script.loops import canonicalize_modified_loops
 from bridge.importers.script.modules import Self, SimpleSelf
 from bridge.importers.script.normalize import normalize_operators
 from bridge.importers.script.ssa import convert_to_ssa
 from bridge.importers.script.sugared import Resolver, SugaredValue
-from bridge.importers.script.tree import Assign, ClassDef, Def, Param
+from bridge.importers.script.tree import Assign, ClassDef, Def, Param, Stmt
 from bridge.ir.classes import ClassType, Function
 from bridge.ir.graph import Block, Graph
 from bridge.ir.passes.canonicalize import canonicalize_outputs
@@ -86,6 +86,7 @@ class _Attempts:
 
     def __init__(self) -> None:
         self.optionals: dict[Assign, Type] = {}
+        self.late: dict[Stmt, dict[str, Type]] = {}
         self.current: EmitterCore | None = None
         self._guessed: set[Assign] = set()
         self._first: CompileError | None = None
@@ -93,6 +94,9 @@ class _Attempts:
     def learn(self, e: CompileError) -> None:
         """Take a type from an error, or raise the one that the program is refused with."""
         nones = self.current.nones if self.current is not None else []
+        if isinstance(e, LoopVariable) and isinstance(e.place, Stmt) and e.name not in self.late.get(e.place, {}):
+            self.late.setdefault(e.place, {})[e.name] = e.type
+            return
         if isinstance(e, StartsAsNone) and isinstance(e.place, Assign):
             if e.place in self.optionals and e.place not in self._guessed:
                 raise e
@@ -130,6 +134,7 @@ def compile_function(
         def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
             emitter = Emitter(f, graph, resolver, attempts.optionals)
             attempts.current = emitter
+            emitter.late = attempts.late
             return emitter, emitter.run(d, self, defaults)
 
         _compiling.add(f)
@@ -181,6 +186,7 @@ def compile_template(
     def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
         emitter = Emitter(f, graph, template.resolver, attempts.optionals)
         attempts.current = emitter
+        emitter.late = attempts.late
         return emitter, emitter.run_template(template, caller, given)
 
     emitter, schema = _attempted(emit)

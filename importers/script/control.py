@@ -9,7 +9,7 @@ from bridge.importers.script import matching
 from bridge.importers.script import tree as X
 from bridge.importers.script.conditions import Condition, Refinements
 from bridge.importers.script.core import EmitterCore
-from bridge.importers.script.environment import Frame, as_simple
+from bridge.importers.script.environment import Frame, as_simple, meaningful_name
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import FilterValue, library_call
 from bridge.importers.script.matching import Named, insert_constant
@@ -138,6 +138,7 @@ class ControlMixin(EmitterCore):
         iterable: SugaredValue | None,
         target: X.Expr | None,
         cond: X.Expr | None,
+        place: X.Stmt | None = None,
     ) -> None:
         """``prim::Loop`` with its condition in a second block; the SSA pass gives it its final form."""
         trips = iterable.len(range, self) if iterable is not None else self.number(MAX_TRIPS, range)
@@ -162,7 +163,11 @@ class ControlMixin(EmitterCore):
                     self.check_targets([target], range)
                     self.assign_each([target], [SimpleValue(element)], range, 1)
                 body()
-            self.pop()
+            frame = self.pop()
+        if place is not None:
+            for name, type in frame.types.items():
+                if meaningful_name(name):
+                    self.loop_variables[name] = place, type
 
     def unrolled(self, range: SourceRange, body: Callable[[], None], iterable: SugaredValue, target: X.Expr) -> None:
         """The body once per element: the elements may have different types."""
@@ -202,12 +207,23 @@ class ControlMixin(EmitterCore):
 
         self.for_each(element, X.Var(range, items), range, inside)
 
+    def _late_variables(self, s: X.Stmt) -> None:
+        """Variables that the loop assigns first and that are used behind it: no value yet, and a flag that says so."""
+        for name, type in self.late.get(s, {}).items():
+            if name in self.late_names:  # of a loop around this one
+                continue
+            flag = self.temporary(f"$has_{name}_")
+            self.frame.set_value(s.range, flag, insert_constant(self.graph, False, s.range))
+            self.frame.store(s.range, name, self.graph.insert(self.uninitialized(type)).output, type)
+            self.late_names[name] = flag, self.frame
+
     def emit_for(self, s: X.For) -> None:
+        self._late_variables(s)
         iterable = self.sugared(s.iter, 1).iter(s.range, self)
         if isinstance(iterable, FilterValue):
             self._filtered(s.target, iterable, s.range, lambda: self.emit_statements(s.body))
         elif iterable.static_len() is None:
-            self.loop(s.range, lambda: self.emit_statements(s.body), iterable, s.target, None)
+            self.loop(s.range, lambda: self.emit_statements(s.body), iterable, s.target, None, s)
         elif has_exit(s.body):
             self._unrolled_with_exits(s, iterable)
         else:
@@ -254,7 +270,8 @@ class ControlMixin(EmitterCore):
             self.assign_each([target], [element], target.range, 1)
 
     def emit_while(self, s: X.While) -> None:
-        self.loop(s.range, lambda: self.emit_statements(s.body), None, None, s.cond)
+        self._late_variables(s)
+        self.loop(s.range, lambda: self.emit_statements(s.body), None, None, s.cond, s)
 
     def _check_in_loop(self, range: SourceRange, what: str) -> None:
         if not self.loop_status:

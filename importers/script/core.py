@@ -54,6 +54,12 @@ class EmitterCore(ABC):
         self.function, self.graph, self.resolver = function, graph, resolver
         #: Assignments of None → the Optional type that the variable needs.
         self.optionals: Mapping[X.Assign, T.Type] = optionals or {}
+        #: Loops → variables that they assign first and that are used behind them.
+        self.late: Mapping[X.Stmt, Mapping[str, T.Type]] = {}
+        #: Such variables → the variable that says whether they have a value, the frame of the loop.
+        self.late_names: dict[str, tuple[str, Frame]] = {}
+        #: Variables of loops that have ended.
+        self.loop_variables: dict[str, tuple[X.Stmt, T.Type]] = {}
         #: The assignments of None that were emitted.
         self.nones: list[X.Assign] = []
         #: The names that the definition assigns.
@@ -232,6 +238,12 @@ class EmitterCore(ABC):
     def type_of(self, e: X.Expr) -> T.Type:
         """The type of a type expression."""
         return parse_type(e, self.resolver)
+
+    def raise_unless(self, flag: str, message: str, range: SourceRange) -> None:
+        """Emit the check of a variable that says whether another has a value."""
+        value = X.Apply(range, X.Var(range, "$UnboundLocalError"), [X.StringLit(range, message)], [])
+        test = X.UnaryOp(range, "not", X.Var(range, flag))
+        self.branches(range, self.condition(test), [X.Raise(range, value)], [])
 
     # -- what the parts offer to each other (see each) ---------------------------------------------------------
 

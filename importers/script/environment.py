@@ -10,8 +10,9 @@ import functools
 from typing import TYPE_CHECKING
 
 from bridge.importers.script import matching
-from bridge.importers.script.errors import CompileError, StartsAsNone
+from bridge.importers.script.errors import CompileError, LoopVariable, StartsAsNone
 from bridge.importers.script.library import iterable_builtins
+from bridge.importers.script.matching import insert_constant
 from bridge.importers.script.sugared import (
     BuiltinFunction,
     CastValue,
@@ -53,6 +54,7 @@ def _globals() -> dict[str, SugaredValue]:
     table: dict[str, SugaredValue] = {
         "print": PrintValue(),
         "AssertionError": ExceptionValue("AssertionError"),
+        "$UnboundLocalError": ExceptionValue("UnboundLocalError", "builtins.UnboundLocalError"),
     }
     forms = {
         "tuple": "TupleConstruct", "getattr": "GetAttr", "hasattr": "HasAttr", "isinstance": "isinstance",
@@ -72,7 +74,9 @@ def _globals() -> dict[str, SugaredValue]:
         table[name] = BuiltinFunction(f"aten::{name}")
     for name in "min max abs id rangelist".split():
         table[name] = BuiltinFunction(f"prim::{name}")
-    return table | iterable_builtins()
+    from bridge.importers.script.sets import SetConstructor
+
+    return table | iterable_builtins() | {"set": SetConstructor()}
 
 
 class Frame:
@@ -133,7 +137,10 @@ class Frame:
 
     def get(self, name: str, range: SourceRange) -> SugaredValue:
         """What a name means here. Raises CompileError when it is unknown."""
-        found = self.find(name) or self.m.outer_value(name, range) or _globals().get(name)
+        found = self.find(name)
+        if found is not None and name in self.m.late_names:
+            self._check_late(name, range)
+        found = found or self.m.outer_value(name, range) or _globals().get(name)
         if found is not None:
             return found
         resolver = self.m.resolver
@@ -149,6 +156,16 @@ class Frame:
             return ClassValue(type)
         raise self.not_found(name, range)
 
+    def _check_late(self, name: str, range: SourceRange) -> None:
+        """Raise, when the program runs, where a variable that a loop assigns has no value yet."""
+        flag, declared = self.m.late_names[name]
+        frame: Frame | None = self
+        while frame is not None and frame is not declared:
+            if name in frame.types:  # assigned in this round
+                return
+            frame = frame.next
+        self.m.raise_unless(flag, f"cannot access local variable '{name}' where it is not associated with a value", range)
+
     def value(self, name: str, range: SourceRange) -> Value:
         return self.get(name, range).as_value(range, self.m)
 
@@ -156,7 +173,11 @@ class Frame:
         reason = self._root().errors.get(name)
         if reason is not None:
             return CompileError(f"{reason} and was used here", range)
-        return CompileError(f"undefined value {name}", range)
+        text = f"undefined value {name}"
+        if name in self.m.loop_variables:
+            place, type = self.m.loop_variables[name]
+            return LoopVariable(text, range, place, name, type)
+        return CompileError(text, range)
 
     def _root(self) -> Frame:
         frame = self
@@ -249,6 +270,9 @@ class Frame:
     def store(self, range: SourceRange | None, name: str, value: Value, type: T.Type) -> None:
         self.m.node("prim::Store", [value], 0, range, name=name)
         self.types[name] = type
+        late = self.m.late_names.get(name)
+        if late is not None:
+            self.store(range, late[0], insert_constant(self.m.graph, True, range), T.BOOL)
 
     def remove(self, name: str, range: SourceRange) -> None:
         """``del name``"""

@@ -30,6 +30,14 @@ class StartsAsNone(CompileError):
         self.place, self.value_type = place, value_type
 
 
+class LoopVariable(CompileError):
+    """A variable that a loop assigns first is used behind it. ``place`` is the loop, ``type`` what the variable is."""
+
+    def __init__(self, message: str, range: SourceRange, place: object, name: str, type: Type) -> None:
+        super().__init__(message, range)
+        self.place, self.name, self.type = place, name, type
+
+
 class FrontendError(CompileError):
     """The source cannot be read as script."""
 

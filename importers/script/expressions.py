@@ -12,6 +12,7 @@ from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
+from bridge.importers.script.sets import SetValue, set_operator
 from bridge.importers.script.statics import StaticDict
 from bridge.importers.script.sugared import BuiltinFunction, MagicMethod, SpecialForm, SugaredTuple, SugaredValue
 from bridge.importers.script.templates import InnerFunction
@@ -62,6 +63,10 @@ class ExpressionMixin(EmitterCore):
             return self._sequence(e, hint)
         if isinstance(e, X.DictLit):
             return self._mapping(e, hint)
+        if isinstance(e, X.BinOp) and e.op in "|&-^":
+            a, b = self.arguments([e.lhs, e.rhs], unpack=False)
+            found = set_operator(e.op, a, b, e.range, self)
+            return found if found is not None else SimpleValue(self.binary_operator(e.op, a, b, e.range))
         return SimpleValue(self._simple(e, hint))
 
     def apply(self, e: X.Apply, binders: int, hint: T.Type | None) -> SugaredValue:
@@ -215,7 +220,7 @@ class ExpressionMixin(EmitterCore):
     def binary_operator(self, op: str, a: Named, b: Named, range: SourceRange) -> Value:
         """``a op b`` (``b in a``: the container comes first)."""
         name, magic = _BINARY[op]
-        if isinstance(a.sugared, StaticDict):
+        if op == "in" and isinstance(a.sugared, StaticDict | SetValue):
             return a.sugared.contains(b.get(self.graph), range, self)
         if op == "+" and isinstance(a.type, T.TupleType) and isinstance(b.type, T.TupleType):
             assert a.value is not None

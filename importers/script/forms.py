@@ -13,6 +13,7 @@ from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ClassSuperValue, ModuleValue, SuperValue
+from bridge.importers.script.sets import SetValue
 from bridge.importers.script.sugared import (
     BuiltinFunction,
     ClassValue,
@@ -147,8 +148,30 @@ class FormMixin(EmitterCore):
 
     def _tuple(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
         self.check_count(e, 1)
-        items = self.sugared(e.inputs[0], 1).as_tuple(e.range, self)
+        given = e.inputs[0]
+        if isinstance(given, X.ListComp) and len(given.clauses) == 1 and given.clauses[0].condition is None:
+            found = self._tuple_of_generator(given)
+            if found is not None:
+                return found
+        items = self.sugared(given, 1).as_tuple(e.range, self)
         return SimpleValue(matching.make_tuple(self.graph, [i.as_value(e.range, self) for i in items]))
+
+    def _tuple_of_generator(self, e: X.ListComp) -> SugaredValue | None:
+        """``tuple(f(v) for v in (a, b))``; None when the number of elements is not known."""
+        clause = e.clauses[0]
+        iterable = self.sugared(clause.iter, 1).iter(e.range, self)
+        count = iterable.static_len()
+        if count is None:
+            return None
+        values: list[Value] = []
+        frame = self.push(self.graph.insert_point.block)  # type: ignore[arg-type]
+        frame.conditional = frame.is_comprehension = True
+        for i in _count(count):
+            element = iterable.getitem(e.range, self, self.number(i, e.range))
+            self.assign_each([clause.target], [element], e.range, 1)
+            values.append(self.expr(e.element))
+        self.pop()
+        return SimpleValue(matching.make_tuple(self.graph, values))
 
     def _range(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
         return RangeValue(e.range, self, self.values(e.inputs))
@@ -202,6 +225,8 @@ class FormMixin(EmitterCore):
         """``sum``: the operator, except for a list of tensors, which is added up as Python does it."""
         args = self.arguments(e.inputs)
         keywords = [Named(self.expr(k.value), k.name, k.range) for k in e.keywords]
+        if args and isinstance(args[0].sugared, SetValue):
+            args[0] = Named(args[0].sugared.value, "", e.range)
         if args and not args[0].is_value:
             listed = self.expr(X.Apply(e.range, X.Var(e.range, "list"), [e.inputs[0]], []))
             args[0] = Named(listed, "", e.range)
@@ -367,3 +392,6 @@ _FORMS: dict[str, Callable[[Any, SpecialForm, X.Apply, T.Type | None], SugaredVa
     "range": FormMixin._range, "enumerate": FormMixin._enumerate, "zip": FormMixin._zip, "reversed": FormMixin._reversed, "super": FormMixin._super, "sum": FormMixin._sum, "list": FormMixin._list,
     "dict": FormMixin._dict, "fork": FormMixin._fork,
 }  # fmt: skip
+
+
+_count = range

@@ -447,6 +447,13 @@ class Builder:
         target = T.Var(self.token(node.target, len(node.target.id)), node.target.id)
         return T.Walrus(target.range, target, self.expr(node.value))
 
+    def set_(self, node: ast.Set | ast.SetComp) -> T.Expr:
+        if self.printed:
+            raise self.refuse(node)
+        range = self.token(node, 1)
+        items = T.ListLit(range, self.exprs(node.elts)) if isinstance(node, ast.Set) else self.list_comp(node)
+        return T.Apply(range, T.Var(range, "set"), [items], [])
+
     def starred(self, node: ast.Starred) -> T.Expr:
         return T.Starred(self.token(node, 1), self.expr(node.value))
 
@@ -508,6 +515,7 @@ _EXPRESSIONS: dict[type, Callable[[Builder, Any], T.Expr]] = {
     ast.Tuple: Builder.tuple_lit, ast.Dict: Builder.dict_lit, ast.ListComp: Builder.list_comp,
     ast.GeneratorExp: Builder.list_comp, ast.DictComp: Builder.dict_comp, ast.Starred: Builder.starred,
     ast.JoinedStr: Builder.joined_str, ast.NamedExpr: Builder.walrus, ast.Lambda: Builder.inner,
+    ast.Set: Builder.set_, ast.SetComp: Builder.set_,
 }  # fmt: skip
 
 

@@ -150,10 +150,48 @@ def merged(first, second):
     return result
 
 def unique(items):
-    seen = {}
-    for item in items:
-        seen[item] = True
+    source = list(items)
+    seen = {item: True for item in source}
     return list(seen.keys())
+
+def set_add(items, item):
+    if item not in items:
+        items.append(item)
+
+def set_discard(items, item):
+    if item in items:
+        items.remove(item)
+
+def set_remove(items, item):
+    if item not in items:
+        raise KeyError(str(item))
+    items.remove(item)
+
+def set_update(items, other):
+    for item in other:
+        if item not in items:
+            items.append(item)
+
+def set_union(first, second):
+    return first + [item for item in second if item not in first]
+
+def set_intersection(first, second):
+    return [item for item in first if item in second]
+
+def set_difference(first, second):
+    return [item for item in first if item not in second]
+
+def set_symmetric_difference(first, second):
+    return [item for item in first if item not in second] + [item for item in second if item not in first]
+
+def set_subset(first, second):
+    return all([item in second for item in first])
+
+def set_superset(first, second):
+    return all([item in first for item in second])
+
+def set_equal_sets(first, second):
+    return len(first) == len(second) and all([item in second for item in first])
 """
 
 
@@ -228,6 +266,10 @@ class OrBuiltin(SugaredValue):
 
 
 def _sugared(a: Named, m: EmitterCore) -> SugaredValue:
+    from bridge.importers.script.sets import SetValue
+
+    if isinstance(a.sugared, SetValue):  # where the order does not matter
+        return SimpleValue(a.sugared.value)
     return a.sugared if a.sugared is not None else SimpleValue(a.get(m.graph))
 
 

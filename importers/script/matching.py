@@ -53,8 +53,9 @@ class Named:
         if self.value is not None:
             return self.value
         if self.sugared is not None:
-            made: Value = self.sugared.as_value(self.range, self.m)
-            return made
+            self.value = self.sugared.as_value(self.range, self.m)
+            assert self.value is not None
+            return self.value
         return insert_constant(graph, self.constant)
 
     @property

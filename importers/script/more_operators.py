@@ -12,6 +12,7 @@ from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import library_call
 from bridge.importers.script.matching import Named, insert_constant
+from bridge.importers.script.sets import set_operator
 from bridge.importers.script.sugared import BuiltinFunction, MethodValue, SugaredValue
 from bridge.importers.script.values import RangeValue, SimpleValue
 from bridge.ir import types as T
@@ -39,6 +40,9 @@ class OperatorMixin(EmitterCore):
             return library_call("range_contains", range, self, [r.start, r.end, r.step, b.get(self.graph)]).as_value(
                 range, self
             )
+        of_sets = set_operator(op, a, b, range, self)
+        if of_sets is not None:
+            return of_sets.as_value(range, self)
         if not a.is_value or not b.is_value:
             return None
         left, right = a.get(self.graph), b.get(self.graph)

@@ -227,6 +227,8 @@ def descriptor(given: SugaredValue) -> Descriptor:
         return ("tuple", *map(descriptor, given.items))
     if isinstance(given, StaticDict) and not isinstance(given, CapturedDict):
         return ("dict", *((k, descriptor(v)) for k, v in given.items.items()))
+    if given.kind == "set" and hasattr(given, "value"):
+        return ("set", given.value.type)
     if isinstance(given, ModuleValue):
         return ("module", given.value.type)
     if isinstance(given, MethodValue):
@@ -265,6 +267,8 @@ def brought_in(given: SugaredValue, take: Callable[[Value], Value], constant: Ca
 
     if isinstance(given, SimpleValue):
         return SimpleValue(one(given.value))
+    if given.kind == "set" and hasattr(given, "value"):
+        return given.__class__(one(given.value))  # type: ignore[call-arg]
     if isinstance(given, ModuleValue):
         return ModuleValue(take(given.value), given.module)
     if isinstance(given, SugaredTuple):
