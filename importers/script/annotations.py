@@ -138,7 +138,9 @@ def _subscripted(name: str, e: X.Subscript, resolver: Resolver | None) -> T.Type
         if len(e.indices) == 1 and isinstance(first, X.TupleLit) and not first.elements:
             return T.TupleType()
         if any(isinstance(i, X.Dots) for i in e.indices):
-            raise CompileError("the elements of a tuple are known one by one: write List for one of any length", e.range)
+            raise CompileError(
+                "the elements of a tuple are known one by one: write List for one of any length", e.range
+            )
         return T.TupleType(*[_parse(i, resolver) for i in e.indices])
     if name == "Annotated":
         return _parse(e.indices[0], resolver)

@@ -184,7 +184,10 @@ class AssignMixin(EmitterCore):
             return
         part = target.indices[0]
         if isinstance(part, X.SliceExpr) and isinstance(base.type, T.ListType) and part.step is None and value.value:
-            bounds = [self.expr(e) if e is not None else self.number(n, range) for e, n in ((part.start, 0), (part.end, _MOST))]
+            bounds = [
+                self.expr(e) if e is not None else self.number(n, range)
+                for e, n in ((part.start, 0), (part.end, _MOST))
+            ]
             library_call("slice_assigned", range, self, [base, *bounds, value.value])
             return
         if len(target.indices) != 1 or isinstance(target.indices[0], X.SliceExpr):
@@ -196,7 +199,11 @@ class AssignMixin(EmitterCore):
             raise CompileError(f"{base.type.annotation()} does not support subscripted assignment", target.range)
         index = self.expr(target.indices[0])
         inside = base.type.value if isinstance(base.type, T.DictType) else getattr(base.type, "element", None)
-        if value.value is not None and value.value.node.kind == "prim::EmptyListLiteral" and isinstance(inside, T.ListType):
+        if (
+            value.value is not None
+            and value.value.node.kind == "prim::EmptyListLiteral"
+            and isinstance(inside, T.ListType)
+        ):
             value = Named(matching.convert(self.graph, range, inside, value.value, True), "", value.range)
         args = [Named(base, "self", target.value.range), Named(index, "idx", target.indices_range), value]
         MagicMethod("__setitem__", BuiltinFunction("aten::_set_item")).call(range, self, args, (), 0)

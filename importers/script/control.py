@@ -156,7 +156,7 @@ class ControlMixin(EmitterCore):
         n.add_input(trips)
         with self.in_loop("loop"):
             index = body_block.add_input("", T.INT)
-            self.push(body_block)
+            self.push(body_block).is_body = True
             with self.graph.inserting(body_block):
                 if iterable is not None and target is not None:
                     element = iterable.getitem(range, self, index).as_value(range, self)
@@ -375,7 +375,10 @@ class ControlMixin(EmitterCore):
         if isinstance(part, X.SliceExpr) and part.step is None:
             value = self.expr(target.value)
             if isinstance(value.type, T.ListType):
-                bounds = [self.expr(e) if e is not None else self.number(n, s.range) for e, n in ((part.start, 0), (part.end, MAX_TRIPS))]
+                bounds = [
+                    self.expr(e) if e is not None else self.number(n, s.range)
+                    for e, n in ((part.start, 0), (part.end, MAX_TRIPS))
+                ]
                 library_call("slice_deleted", s.range, self, [value, *bounds])
                 return
         if isinstance(part, X.SliceExpr):

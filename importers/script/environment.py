@@ -82,7 +82,18 @@ def _globals() -> dict[str, SugaredValue]:
 class Frame:
     """One scope: of a function, a branch, a loop body or a comprehension."""
 
-    __slots__ = ("block", "conditional", "errors", "is_comprehension", "m", "next", "places", "types", "values")
+    __slots__ = (
+        "block",
+        "conditional",
+        "errors",
+        "is_body",
+        "is_comprehension",
+        "m",
+        "next",
+        "places",
+        "types",
+        "values",
+    )
 
     def __init__(self, m: EmitterCore, block: Block, next: Frame | None) -> None:
         self.m, self.block, self.next = m, block, next
@@ -90,6 +101,8 @@ class Frame:
         self.conditional: bool = next is not None and next.conditional
         #: Whether the variables are those of a comprehension, which functions defined outside it do not see.
         self.is_comprehension = False
+        #: Whether it is the body of a loop.
+        self.is_body = False
         self.types: dict[str, T.Type] = {}
         self.values: dict[str, SugaredValue] = {}
         self.errors: dict[str, str] = {}
@@ -164,7 +177,9 @@ class Frame:
             if name in frame.types:  # assigned in this round
                 return
             frame = frame.next
-        self.m.raise_unless(flag, f"cannot access local variable '{name}' where it is not associated with a value", range)
+        self.m.raise_unless(
+            flag, f"cannot access local variable '{name}' where it is not associated with a value", range
+        )
 
     def value(self, name: str, range: SourceRange) -> Value:
         return self.get(name, range).as_value(range, self.m)

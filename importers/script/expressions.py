@@ -270,7 +270,8 @@ class ExpressionMixin(EmitterCore):
 
     def _walrus(self, e: X.Walrus) -> SugaredValue:
         # In a branch or a condition of its own the variable would not be the function's.
-        if self.frame.conditional:
+        always = e.is_local and (self.frame.is_comprehension or self.frame.is_body)
+        if self.frame.conditional and not always:
             raise CompileError(
                 "a := behind and, or, if … else, or in a comprehension may not run: assign on a line of its own",
                 e.range,

@@ -445,7 +445,7 @@ class Builder:
 
     def walrus(self, node: ast.NamedExpr) -> T.Expr:
         target = T.Var(self.token(node.target, len(node.target.id)), node.target.id)
-        return T.Walrus(target.range, target, self.expr(node.value))
+        return T.Walrus(target.range, target, self.expr(node.value), getattr(node, "is_local", False))
 
     def set_(self, node: ast.Set | ast.SetComp) -> T.Expr:
         if self.printed:

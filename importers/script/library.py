@@ -218,7 +218,19 @@ def library_call(name: str, range: SourceRange, m: EmitterCore, args: Sequence[S
         if isinstance(a, Value):
             a = SimpleValue(a)
         given.append(Named(a.value, "", range) if isinstance(a, SimpleValue) else Named(None, "", range, sugared=a))
-    return _definitions()[name].call(range, m, given, ())
+    return _called(name, range, m, given, ())
+
+
+def _called(
+    name: str, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named]
+) -> SugaredValue:
+    """A call whose errors are the caller's: the text here is no place in a program."""
+    try:
+        return _definitions()[name].call(range, m, args, keywords)
+    except CompileError as e:
+        if e.range is not None and e.range.source is not None and e.range.source.filename == "<string>":
+            raise CompileError(e.message, range) from None
+        raise
 
 
 class LibraryFunction(SugaredValue):
@@ -234,7 +246,7 @@ class LibraryFunction(SugaredValue):
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
-        return _definitions()[self.name].call(range, m, args, keywords)
+        return _called(self.name, range, m, args, keywords)
 
 
 Extra = Callable[[SourceRange, "EmitterCore", Sequence[Named], dict[str, Named]], "SugaredValue | None"]
@@ -347,7 +359,9 @@ def _folded(name: str, range: SourceRange, m: EmitterCore, args: Sequence[Named]
     return SimpleValue(result.get(m.graph))
 
 
-def _round(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+def _round(
+    range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+) -> SugaredValue | None:
     """``round(x, digits)``: the text of so many digits is the nearest, halves by the exact value, as in Python."""
     digits = args[1] if len(args) == 2 else keywords.get("ndigits")
     if digits is None or not args or args[0].type is not T.FLOAT:
@@ -447,7 +461,9 @@ def _once(value: MapValue | FilterValue, range: SourceRange, m: EmitterCore) -> 
 def norm_method(this: Named) -> Extra:
     """``Tensor.norm``, which in PyTorch is a Python method: the order and the dims in any form."""
 
-    def extra(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
+    def extra(
+        range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+    ) -> SugaredValue | None:
         names = ("p", "dim", "keepdim", "dtype")
         given = dict(zip(names, args, strict=False)) | keywords
         if not set(given) <= set(names) or len(args) > len(names):

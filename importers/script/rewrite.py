@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -27,7 +28,8 @@ def rewritten(function: ast.FunctionDef) -> ast.FunctionDef:
     ``while``, ``@=`` and ``global`` that only reads written as plain statements. What cannot be is left, to be refused."""
     names = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
     names |= {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
-    body = [_Rewriter(function, names).visit(s) for s in function.body]
+    rewriter = _Rewriter(function, names)
+    body = [rewriter.visit(s) for s in function.body]
     function.body = _flat(body) or [_at(ast.Pass(), function)]
     return function
 
@@ -61,6 +63,7 @@ class _Rewriter(ast.NodeTransformer):
         self.stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
         self.sets = _membership_sets(function)
         self.expanded = _expanded_only(function)
+        _mark_local_walruses(function)
 
     def fresh(self, base: str) -> str:
         name, i = base, 0
@@ -168,6 +171,21 @@ def _membership_sets(function: ast.FunctionDef) -> set[str]:
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load):
             used[n.id] = used.get(n.id, 0) + 1
     return {name for name, count in asked.items() if used[name] == count}
+
+
+def _mark_local_walruses(function: ast.FunctionDef) -> None:
+    """Those in comprehensions whose names stand nowhere else: then it does not matter that they are the function's."""
+    counts = _name_counts(function)
+    for n in ast.walk(function):
+        if isinstance(n, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            inside = _name_counts(n)
+            for w in ast.walk(n):
+                if isinstance(w, ast.NamedExpr):
+                    w.is_local = inside[w.target.id] == counts[w.target.id]  # type: ignore[attr-defined]
+
+
+def _name_counts(tree: ast.AST) -> Counter[str]:
+    return Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
 
 
 def _expanded_only(function: ast.FunctionDef) -> set[str]:

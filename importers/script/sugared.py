@@ -148,7 +148,9 @@ class PrintValue(SugaredValue):
             if k.name not in ("sep", "end") or not known or not isinstance(text, str | None):
                 raise CompileError("print takes sep and end as constant text, nothing else by keyword", range)
             if k.name == "end" and text not in ("\n", None):
-                raise CompileError("what a program prints ends with its line: join the parts and print them once", range)
+                raise CompileError(
+                    "what a program prints ends with its line: join the parts and print them once", range
+                )
             if k.name == "sep" and text not in (" ", None) and len(values) > 1:
                 if "{" in text or "}" in text:
                     raise CompileError("braces cannot stand between printed values: make the text first", range)

@@ -235,13 +235,13 @@ class ListComp(Expr):
 
 
 class Walrus(Expr):
-    """``name := value``"""
+    """``name := value``; ``is_local``: in a comprehension, and named nowhere else."""
 
-    __slots__ = ("target", "value")
+    __slots__ = ("is_local", "target", "value")
 
-    def __init__(self, range: SourceRange, target: Var, value: Expr) -> None:
+    def __init__(self, range: SourceRange, target: Var, value: Expr, is_local: bool = False) -> None:
         super().__init__(range, target, value)
-        self.target, self.value = target, value
+        self.target, self.value, self.is_local = target, value, is_local
 
 
 class DictComp(Expr):
