@@ -234,6 +234,8 @@ def is_instance(m: Machine, node: Node) -> Abstract:
     if isinstance(v, Maybe):
         raise LoweringError("whether the value is None depends on data; test it with 'is None'", node.range)
     actual = declared if isinstance(v, Cell | ObjectRef | RunList) else T.unshaped(type_of(v))
+    if isinstance(v, Cell) and not isinstance(declared, T.ListType | T.DictType):  # Any and unions: it knows what it is
+        actual = v.type
     return any(actual.is_subtype_of(t) for t in node["types"])
 
 

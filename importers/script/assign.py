@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
 from bridge.importers.script.core import EmitterCore
+from bridge.importers.script.empties import starts_empty
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import library_call
 from bridge.importers.script.matching import Named
@@ -29,6 +30,13 @@ _AUGMENTED: dict[str, tuple[str, str]] = {
 _MAGIC = {"+": "add", "-": "sub", "/": "truediv", "*": "mul", "%": "mod"}
 _MOST = (1 << 63) - 1
 _NUMBERS = (T.NUMBER, T.INT, T.BOOL, T.FLOAT, T.COMPLEX)
+
+
+def _is_empty(e: X.Expr) -> bool:
+    """``[]``, ``{}``, ``list()``, ``dict()``"""
+    if isinstance(e, X.Apply) and isinstance(e.callee, X.Var) and e.callee.name in ("list", "dict"):
+        return not e.inputs and not e.keywords
+    return (isinstance(e, X.ListLit) and not e.elements) or (isinstance(e, X.DictLit) and not e.keys)
 
 
 class AssignMixin(EmitterCore):
@@ -54,7 +62,11 @@ class AssignMixin(EmitterCore):
             if type is None and isinstance(value, X.Literal) and value.value is None:
                 self._assign_none(s, target)
             else:
-                self.frame.set(target.range, target.name, self.sugared(value, 1, type), type)
+                empty = type is None and _is_empty(value)
+                hint = self.optionals.get(s) if empty else type
+                self.frame.set(target.range, target.name, self.sugared(value, 1, hint), type)
+                if empty:
+                    self.frame.places[target.name] = s
         elif isinstance(target, X.TupleLit | X.ListLit):
             self._assign_tuple(target, value)
         elif isinstance(target, X.Select):
@@ -206,7 +218,10 @@ class AssignMixin(EmitterCore):
         ):
             value = Named(matching.convert(self.graph, range, inside, value.value, True), "", value.range)
         args = [Named(base, "self", target.value.range), Named(index, "idx", target.indices_range), value]
-        MagicMethod("__setitem__", BuiltinFunction("aten::_set_item")).call(range, self, args, (), 0)
+        try:
+            MagicMethod("__setitem__", BuiltinFunction("aten::_set_item")).call(range, self, args, (), 0)
+        except CompileError as e:
+            raise starts_empty(e, "aten::_set_item", args, self) from None
 
     def _as_tensor(self, value: Named, like: Named) -> Named:
         """A number as a tensor of the dtype and device of another."""
@@ -256,7 +271,11 @@ class AssignMixin(EmitterCore):
             result = MethodValue(before, [name]).call(s.range, self, [Named(value)], (), 0)
             return result.as_value(s.range, self)
         value = self.expr(s.value)
-        return matching.builtin_call(self.graph, s.range, self._aug_operator(s, t), [Named(before), Named(value)])
+        name, args = self._aug_operator(s, t), [Named(before), Named(value)]
+        try:
+            return matching.builtin_call(self.graph, s.range, name, args)
+        except CompileError as e:
+            raise starts_empty(e, name, args, self) from None
 
     def _augment_subscript(self, s: X.AugAssign, target: X.Subscript) -> None:
         base = self.expr(target.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.importers.script.captures import refuse_writes
 from bridge.importers.script.closures import inline_forked_closures, lift_closures
-from bridge.importers.script.errors import CompileError, LoopVariable, StartsAsNone
+from bridge.importers.script.errors import CompileError, LoopVariable, StartsAsNone, StartsEmpty
 from bridge.importers.script.loops import canonicalize_modified_loops
 from bridge.importers.script.modules import Self, SimpleSelf
 from bridge.importers.script.normalize import normalize_operators
@@ -89,11 +89,19 @@ class _Attempts:
         self.late: dict[Stmt, dict[str, Type]] = {}
         self.current: EmitterCore | None = None
         self._guessed: set[Assign] = set()
+        self._tried: dict[Assign, list[Type]] = {}
         self._first: CompileError | None = None
 
     def learn(self, e: CompileError) -> None:
         """Take a type from an error, or raise the one that the program is refused with."""
         nones = self.current.nones if self.current is not None else []
+        if isinstance(e, StartsEmpty) and isinstance(e.place, Assign):
+            seen = self._tried.setdefault(e.place, [])
+            if e.type in seen:
+                raise CompileError(e.message, e.range)
+            seen.append(e.type)
+            self.optionals[e.place] = e.type
+            return
         if isinstance(e, LoopVariable) and isinstance(e.place, Stmt) and e.name not in self.late.get(e.place, {}):
             self.late.setdefault(e.place, {})[e.name] = e.type
             return

@@ -275,7 +275,11 @@ class Frame:
 
     def _place_of(self, name: str) -> object:
         """The assignment in an outer frame that made a variable None."""
-        frame: Frame | None = self.next
+        return self.next.place_of(name) if self.next is not None else None
+
+    def place_of(self, name: str) -> object:
+        """The assignment that made a variable None, or empty without a type."""
+        frame: Frame | None = self
         while frame is not None:
             if name in frame.places:
                 return frame.places[name]

@@ -30,6 +30,14 @@ class StartsAsNone(CompileError):
         self.place, self.value_type = place, value_type
 
 
+class StartsEmpty(CompileError):
+    """A list or dict that starts empty, without a type, gets something in it: its first assignment needs a type."""
+
+    def __init__(self, message: str, range: SourceRange | None, place: object, type: Type) -> None:
+        super().__init__(message, range)
+        self.place, self.type = place, type
+
+
 class LoopVariable(CompileError):
     """A variable that a loop assigns first is used behind it. ``place`` is the loop, ``type`` what the variable is."""
 

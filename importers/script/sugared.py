@@ -177,9 +177,14 @@ class BuiltinFunction(SugaredValue):
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
+        from bridge.importers.script.empties import starts_empty
         from bridge.importers.script.values import SimpleValue
 
-        return SimpleValue(matching.builtin_call(m.graph, range, self.name, args, keywords, self.self_value))
+        try:
+            return SimpleValue(matching.builtin_call(m.graph, range, self.name, args, keywords, self.self_value))
+        except CompileError as e:
+            this = [self.self_value] if self.self_value is not None else []
+            raise starts_empty(e, self.name, [*this, *args], m) from None
 
 
 class CastValue(BuiltinFunction):
