@@ -23,7 +23,7 @@ def template_of(fn: Any) -> Template:
     """The template of a Python function. Raises CompileError for a function whose source is no script."""
     from bridge.jit.names import qualified_name
     from bridge.jit.resolve import ClosureResolver, captured, python_to_sugared
-    from bridge.jit.sources import default_values, definition_of
+    from bridge.jit.sources import default_values, definition_of, lambda_definition
 
     found = _templates.get(fn)
     if found is None:
@@ -34,7 +34,8 @@ def template_of(fn: Any) -> Template:
                 return None
             return captured(defaults[name], m, range) or python_to_sugared(defaults[name], m, range)
 
-        found = _templates[fn] = Template(definition_of(fn), resolver, qualified_name(fn), default)
+        d = lambda_definition(fn) if fn.__name__ == "<lambda>" else definition_of(fn)
+        found = _templates[fn] = Template(d, resolver, qualified_name(fn), default)
     return found
 
 

@@ -127,9 +127,11 @@ def compile_class(cls: type, range: SourceRange | None = None) -> ClassType:
     _classes[cls] = t
     try:
         _compile_methods(cls, t)
-    except BaseException:
+    except BaseException as e:
         del _classes[cls]
         python_cu.types.pop(t.name, None)
+        if isinstance(e, CompileError) and e.range is None and range is not None:
+            raise CompileError(e.message, range) from None
         raise
     return t
 

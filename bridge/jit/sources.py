@@ -8,10 +8,11 @@ from typing import Any
 
 from bridge.importers.script import parse_def
 from bridge.importers.script import tree as X
+from bridge.importers.script.frontend import parse_lambda
 from bridge.importers.script.type_comments import type_comment, with_type_comment
 from bridge.jit.decorators import Modifier, get_modifier, should_drop
 
-__all__ = ["default_values", "definition_of", "source_lines"]
+__all__ = ["default_values", "definition_of", "lambda_definition", "source_lines"]
 
 
 def source_lines(obj: Any) -> tuple[list[str], str, int]:
@@ -43,6 +44,22 @@ def _dropped(d: X.Def, entirely: bool) -> X.Def:
     error = X.Apply(r, X.Var(r, "RuntimeError"), [X.StringLit(r, "Cannot call @unused methods")], [])
     params = [p.typed(X.Var(p.range, "Any")) for p in d.params]
     return X.Def(r, d.name, params, None if entirely else d.returns, [X.Raise(r, error)])
+
+
+def lambda_definition(fn: Any) -> X.Def:
+    """The definition of a lambda, found in its file by the places of its code."""
+    code = fn.__code__
+    try:
+        filename = inspect.getsourcefile(fn) or ""
+        text = "".join(inspect.findsource(fn)[0])
+    except (OSError, TypeError) as e:
+        raise FrontendError(f"the source of a lambda cannot be read: {e}", None) from None
+    places = {
+        (p[0], p[2])
+        for p in code.co_positions()
+        if p[0] is not None and p[2] is not None and (p[0], p[2]) != (code.co_firstlineno, 0)
+    }
+    return parse_lambda(text, filename, code.co_firstlineno, places)
 
 
 def default_values(fn: Callable[..., Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class ControlMixin(EmitterCore):
         trips = iterable.len(range, self) if iterable is not None else self.number(MAX_TRIPS, range)
         n = self.node("prim::Loop", (), 0, range)
         body_block, condition_block = n.add_block(), n.add_block()
-        self.push(condition_block)
+        self.push(condition_block).conditional = True
         if cond is not None:
             with self.graph.inserting(condition_block):
                 out = self.to_bool(cond.range, self.expr(cond))

@@ -17,7 +17,7 @@ from bridge.importers.script.names import assigned_names, own_statements
 from bridge.importers.script.rewrite import rewritten
 from bridge.ir.source import Source, SourceRange
 
-__all__ = ["Builder", "parse_def", "parse_expression", "parse_source"]
+__all__ = ["Builder", "parse_def", "parse_expression", "parse_lambda", "parse_source"]
 
 _BINARY: dict[type, str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%", ast.FloorDiv: "//",
@@ -567,6 +567,29 @@ def parse_def(
         )
     function = rewritten(nodes[0]) if body else nodes[0]
     return Builder(source, indent).definition(function, name, body)
+
+
+def parse_lambda(text: str, filename: str, line: int, columns: set[tuple[int, int]]) -> T.Def:
+    """The lambda of a file that starts in a line, as a definition; ``columns`` are places (line, column) of its code.
+
+    Raises FrontendError when it cannot be told from others there.
+    """
+    source = Source(text, filename, 1)
+    found = []
+    for n in ast.walk(_parse(source, text)):
+        if isinstance(n, ast.Lambda) and n.lineno <= line <= (n.end_lineno or n.lineno):
+            body = n.body
+            start, end = (body.lineno, body.col_offset), (body.end_lineno or 0, body.end_col_offset or 0)
+            if columns and all(start <= at < end for at in columns):
+                found.append((end[0] - start[0], end[1] - start[1], n))
+    if not found:
+        at = source.offset(line, 0)
+        raise FrontendError(
+            "the source of this lambda cannot be found: write a function with def", SourceRange(source, at, at + 1)
+        )
+    inner = Builder(source).inner(min(found, key=lambda f: f[:2])[2])
+    assert isinstance(inner, T.Inner)
+    return inner.definition
 
 
 def _aligned(lines: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from bridge.importers.script.modules import ModuleValue
 from bridge.importers.script.sugared import BuiltinFunction, MethodValue, SugaredTuple, SugaredValue
 from bridge.importers.script.values import IterableTree, RangeValue, Reversed, SimpleValue
 from bridge.ir import types as T
-from bridge.ir.graph import Value
+from bridge.ir.graph import Block, Value
 from bridge.ir.source import SourceRange
 
 if TYPE_CHECKING:
@@ -31,6 +31,27 @@ __all__ = [
 
 #: What tells two arguments apart as far as compiling a function for them goes.
 Descriptor = tuple[Any, ...]
+
+
+def known_constant(value: Value) -> tuple[bool, Any]:
+    """(True, the constant) of a constant, and of a variable that was assigned one just before, in the same block."""
+    if value.node.kind != "prim::Load":
+        return matching.constant_of(value)
+    name = value.node["name"]
+    n = value.node.prev
+    while n is not None and n.kind != "prim::Param":
+        if n.kind == "prim::Store" and n["name"] == name:
+            return matching.constant_of(n.input)
+        if any(_stores(b, name) for b in n.blocks):
+            return False, None
+        n = n.prev
+    return False, None
+
+
+def _stores(block: Block, name: str) -> bool:
+    return any(
+        (n.kind == "prim::Store" and n["name"] == name) or any(_stores(b, name) for b in n.blocks) for n in block.nodes
+    )
 
 
 class StaticDict(SugaredValue):
@@ -57,7 +78,7 @@ class StaticDict(SugaredValue):
         return self.items
 
     def _key(self, index: Value, range: SourceRange) -> str:
-        known, key = matching.constant_of(index)
+        known, key = known_constant(index)
         if not known or not isinstance(key, str):
             raise CompileError("a dict of keywords can be read by constant keys only", range)
         return key
@@ -124,13 +145,13 @@ class CapturedDict(StaticDict):
         return made
 
     def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
-        known, key = matching.constant_of(index)
+        known, key = known_constant(index)
         if known and key in self.python:
             return self.make(self.python[key], m, range)
         return SimpleValue(self.as_value(range, m)).getitem(range, m, index, hint)
 
     def contains(self, index: Value, range: SourceRange, m: EmitterCore) -> Value:
-        known, key = matching.constant_of(index)
+        known, key = known_constant(index)
         if known:
             return insert_constant(m.graph, key in self.python, range)
         return matching.insert(m.graph, "aten::__contains__", [self.as_value(range, m), index], range=range)
