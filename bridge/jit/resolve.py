@@ -199,9 +199,9 @@ class NamesResolver:
         except RuntimeError as e:
             if isinstance(obj, str):  # a text that names no type is just a text
                 return None
-            if isinstance(e, CompileError):
+            if isinstance(e, CompileError) and e.range is not None:
                 raise
-            raise CompileError(str(e), range) from None
+            raise CompileError(e.message if isinstance(e, CompileError) else str(e), range) from None
 
 
 class ClosureResolver(NamesResolver):

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from bridge.importers.script import parse_def
+from bridge.importers.script import FrontendError, parse_def
 from bridge.importers.script import tree as X
 from bridge.importers.script.frontend import parse_lambda
 from bridge.importers.script.type_comments import type_comment, with_type_comment

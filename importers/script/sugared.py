@@ -251,6 +251,8 @@ class MagicMethod(SugaredValue):
             if self.name == "__len__" and not args[0].is_value:
                 return SimpleValue(args[0].sugared.len(range, m))
             first = args[0].get(m.graph)
+            if self.name == "__len__" and isinstance(first.type, T.TupleType) and m.template is not None:
+                return SimpleValue(insert_constant(m.graph, len(first.type.elements), range))
             if isinstance(first.type, ClassType):
                 method = SimpleValue(first).attr(range, m, self.name)
                 return method.call(range, m, args[1:], keywords, binders)
