@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge import nn, pytorch
 
-__all__ = ["container_kind", "is_base", "is_module", "is_module_class", "module_bases"]
+__all__ = ["container_kind", "is_base", "is_module", "is_module_class", "module_bases", "submodules"]
 
 _CONTAINERS = {
     "dict": ("ModuleDict",), "list": ("ModuleList", "Sequential"), "parameter list": ("ParameterList",),
@@ -28,6 +28,14 @@ def is_module(obj: Any) -> bool:
 def is_module_class(cls: type) -> bool:
     """Whether a class is derived from a module base."""
     return issubclass(cls, module_bases())
+
+
+def submodules(module: Any) -> dict[str, Any]:
+    """The submodules of a module by name, None included; a module of PyTorch holds programs of ours as plain attributes."""
+    found = dict(module._modules)
+    if not isinstance(module, nn.Module):
+        found.update((name, v) for name, v in vars(module).items() if isinstance(v, nn.Module))
+    return found
 
 
 def is_base(cls: Any) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.dtypes import DType
-from bridge.jit.bases import container_kind, is_base
+from bridge.jit.bases import container_kind, is_base, submodules
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import declare_class, public_module
 from bridge.pytorch.programs import is_program, taken_over
@@ -165,7 +165,7 @@ def _describe(module: Module, share_types: bool) -> ConcreteType:
     for name, b in module._buffers.items():
         if name not in c.ignored:
             c.attributes[name] = (_declared_or_inferred(name, b, module, annotations), False, True)
-    for name, sub in module._modules.items():
+    for name, sub in submodules(module).items():
         if name in c.ignored:
             continue
         if sub is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from bridge.ir.classes import ScriptObject
+from bridge.jit.bases import submodules
 from bridge.jit.concrete import concrete_type_of
 from bridge.jit.decorators import Modifier, get_modifier
 from bridge.jit.modules import RecursiveScriptModule, ScriptModule, instantiate
@@ -121,11 +122,9 @@ def _script_module(original: Module) -> RecursiveScriptModule:
     for name, held in original.__dict__.items():
         if isinstance(held, ScriptObject) and name not in original._parameters and name not in original._buffers:
             setattr(bare, name, held)
-        elif isinstance(held, ScriptModule) and name not in original._modules:
-            bare._modules[name] = held  # a program of ours that a module of PyTorch holds
     if original._backward_hooks:
         raise ValueError("Modules that have backward hooks assigned can't be compiled: " + str(original))
-    for name, sub in original._modules.items():
+    for name, sub in submodules(original).items():
         if sub is not None:
             bare._modules[name] = make_module(sub, TracedModule)
     return instantiate(bare, concrete_type_of(bare, share_types=False), _no_plain_module)

@@ -285,5 +285,5 @@ _HANDLERS: dict[str, Handler] = {
     **dict.fromkeys((*_CASTS, "cpu"), Recorder.to), "type": Recorder.legacy_type, "tensor": Recorder.data,
     "new_tensor": Recorder.data, "as_tensor": Recorder.as_tensor, "asarray": Recorder.as_tensor,
     "conj": Recorder.conj, "nonzero": Recorder.nonzero, "__set__": Recorder.assigned,
-    **dict.fromkeys(("data", "grad", "__delete__", "requires_grad_", "grad_fn", "_base"), Recorder.untouched),
+    **dict.fromkeys(("data", "grad", "frombuffer", "__delete__", "requires_grad_", "grad_fn", "_base"), Recorder.untouched),
 }  # fmt: skip

@@ -8,11 +8,13 @@ from typing import Any
 from bridge import _dispatch
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Value
+from bridge.jit import running
 from bridge.jit.frames import Caller, calling_torch
 from bridge.jit.trace_hosts import Host, module_paths
 from bridge.jit.trace_state import Tracer
 from bridge.jit.trace_warnings import FrozenWarning
-from bridge.pytorch import library
+from bridge.jit.values import match_arguments
+from bridge.pytorch import calls, library
 from bridge.pytorch.patches import Answers, asked, warning_classes
 from bridge.pytorch.programs import bound_method
 from bridge.pytorch.recording import Recorder
@@ -87,10 +89,19 @@ class TorchTracer(Tracer):
             return self.shadows.theirs(result)
 
     def run_program(self, function: Function, arguments: list[Any]) -> Any:
-        if self._running is None:
-            return super().run_program(function, arguments)
-        given = [self.shadows.theirs(a) for a in arguments if not isinstance(a, ScriptObject)]
-        return self.shadows.ours(self._running(*given))
+        owner = arguments[0] if arguments and isinstance(arguments[0], ScriptObject) else None
+        given = [self.shadows.theirs(a) for a in arguments[owner is not None :]]
+        if self._running is not None:
+            return self.shadows.ours(self._running(*given))
+        _dispatch.tracer = None
+        try:
+            return self.shadows.ours(calls.call(_interpreted, function, owner, given, {}))
+        finally:
+            _dispatch.tracer = self
+
+
+def _interpreted(function: Function, owner: ScriptObject | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    return running.interpret(function, match_arguments(function.schema, args, kwargs, owner))
 
 
 class TorchHost(Host):
