@@ -64,6 +64,7 @@ LAYERS: dict[str, Any] = {
     "batch norm that trains": (lambda nn: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()), (2, 3, 8, 8)),
     "group norm": (lambda nn: nn.GroupNorm(2, 4), (2, 4, 5)),
     "upsample": (lambda nn: nn.Upsample(scale_factor=1.5, mode="bilinear"), (2, 4, 5, 6)),
+    "weight norm": (lambda nn: nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)), (2, 4)),
     "lstm cell": (lambda nn: nn.LSTMCell(4, 3), (2, 4)),
     "gru cell": (lambda nn: nn.GRUCell(4, 3, bias=False), (2, 4)),
     "convolution without a batch": (lambda nn: nn.Conv1d(2, 3, 2), (2, 5)),

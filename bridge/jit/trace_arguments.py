@@ -155,6 +155,8 @@ class Recorder:
                 )
                 for held, o in zip(r, unpacked.outputs, strict=True):
                     self._bind(held, o)
+            elif r is None:  # a tensor that is not there
+                node.add_output(T.TENSOR)
             else:
                 node.add_output(T.INT if isinstance(r, int) else T.FLOAT)
 

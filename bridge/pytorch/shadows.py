@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bridge.ir.errors import UnsupportedError
 from bridge.nn.parameter import Parameter
 from bridge.pytorch import library
 from bridge.pytorch.tensors import array_of, plain, to_torch
@@ -39,6 +40,10 @@ class Shadows:
         """The shadow of a tensor, as the tensor is now. Raises UnsupportedError for what has no dense elements."""
         ours = self._ours.get(id(theirs))
         if ours is None:
+            if self._torch._C._functorch.is_functorch_wrapped_tensor(theirs):
+                raise UnsupportedError(
+                    "tracing cannot see into torch.vmap, torch.func.grad and their like; write out what they compute"
+                )
             ours = Tensor._wrap(array_of(theirs))
             self.pair(ours, theirs)
         elif not _same_geometry(ours, theirs):  # moved by an in-place operator

@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_code
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._composite import composite
 from bridge.ir.ops._declare import Array, declare, dims_of
 from bridge.ir.ops._onnx import BOOL, axes_of, is_lowered, typed
 from bridge.ir.ops._samples import S, f4, of
@@ -225,5 +226,13 @@ declare(
     ),
     samples=of((f4(3, 4),)),
 )
+
+
+@composite("aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor")
+def weight_norm(t: Any, v: Any, g: Any, dim: int) -> Any:
+    """``v`` with the length ``g``: of each slice of a dimension, or of the whole for -1."""
+    dims = [d for d in range(t.rank(v)) if dim == -1 or d != dim]
+    return t.mul(v, t.div(g, t.linalg_vector_norm(v, 2, dims, dim != -1)))
+
 
 __all__ = ["vector_norm"]
