@@ -113,7 +113,9 @@ def builtin_name(value: Any) -> str | None:
 
 def closure_names(fn: Any) -> dict[str, Any]:
     """Names that a function can see: its globals and what it closes over."""
-    fn = inspect.unwrap(fn)
+    from bridge.jit.sources import undecorated
+
+    fn = undecorated(fn)
     fn = getattr(fn, "__func__", fn)
     names = dict(fn.__globals__)
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=False):

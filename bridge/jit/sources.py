@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +14,34 @@ from bridge.importers.script.frontend import parse_lambda
 from bridge.importers.script.type_comments import type_comment, with_type_comment
 from bridge.jit.decorators import Modifier, get_modifier, should_drop
 
-__all__ = ["default_values", "definition_of", "lambda_definition", "source_lines"]
+__all__ = ["default_values", "definition_of", "lambda_definition", "source_lines", "undecorated"]
+
+
+def undecorated(fn: Any) -> Any:
+    """The function behind the decorators of this library and of PyTorch (``no_grad``…), which programs leave out.
+
+    A user's own wrapper is the function: leaving it out would change what the program does.
+    """
+    while hasattr(fn, "__wrapped__"):
+        code = getattr(fn, "__code__", None)
+        if code is not None and not code.co_filename.startswith(_library_folders()):
+            break
+        fn = fn.__wrapped__
+    return fn
+
+
+def _library_folders() -> tuple[str, ...]:
+    modules = [sys.modules[n] for n in ("bridge", "torch") if n in sys.modules]
+    return tuple(os.path.dirname(m.__file__) + os.sep for m in modules if m.__file__)
 
 
 def source_lines(obj: Any) -> tuple[list[str], str, int]:
     """(lines, file name, number of the first line). Raises OSError when there is no source to read."""
     try:
         filename = inspect.getsourcefile(obj)
-        lines, first = inspect.getsourcelines(obj)
+        # ``inspect`` goes behind wrappers; the code object is the wrapper's own.
+        wrapper = getattr(obj, "__code__", None) if hasattr(obj, "__wrapped__") else None
+        lines, first = inspect.getsourcelines(obj if wrapper is None else wrapper)
     except (OSError, TypeError) as e:
         raise OSError(
             f"Can't get source for {obj}. TorchScript requires source access in order to carry out compilation, make sure "
@@ -30,7 +52,7 @@ def source_lines(obj: Any) -> tuple[list[str], str, int]:
 
 def definition_of(fn: Callable[..., Any], name: str | None = None) -> X.Def:
     """The definition of a function, with type comments applied and the body of unused functions replaced."""
-    fn = inspect.unwrap(fn)
+    fn = undecorated(fn)
     lines, filename, first = source_lines(fn)
     d = parse_def(lines, filename, first, name or fn.__name__, body=not should_drop(fn))
     line = type_comment(lines)
@@ -64,5 +86,5 @@ def lambda_definition(fn: Any) -> X.Def:
 
 def default_values(fn: Callable[..., Any]) -> dict[str, Any]:
     """Default values of a function's parameters."""
-    parameters = inspect.signature(fn).parameters.items()
+    parameters = inspect.signature(undecorated(fn), follow_wrapped=False).parameters.items()
     return {name: p.default for name, p in parameters if p.default is not inspect.Parameter.empty}

@@ -329,6 +329,9 @@ class EmitterCore(ABC):
     def formatted(self, e: X.Formatted) -> Value: ...
 
     @abstractmethod
+    def joined_text(self, values: Sequence[Value], separator: str, range: SourceRange) -> Value: ...
+
+    @abstractmethod
     def format_call(
         self, text: str, args: Sequence[Named], keywords: Sequence[Named], range: SourceRange
     ) -> Value | None: ...

@@ -54,6 +54,11 @@ class FormatMixin(EmitterCore):
         given = values[0] if len(values) == 1 else matching.make_tuple(self.graph, values)
         return matching.insert(self.graph, "aten::percentFormat", [format, given], range=range)
 
+    def joined_text(self, values: Sequence[Value], separator: str, range: SourceRange) -> Value:
+        """The texts of values with another between them."""
+        between = separator.replace("%", "%%")
+        return self._percent(between.join(_specifier(v, "", "", range) for v in values), values, range)
+
     def format_call(
         self, text: str, args: Sequence[Named], keywords: Sequence[Named], range: SourceRange
     ) -> Value | None:

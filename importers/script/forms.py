@@ -374,7 +374,7 @@ class FormMixin(EmitterCore):
                 closure.type = T.NONE
                 block = closure.node.add_block()
                 with self.in_loop(""), self.graph.inserting(block):
-                    self.push(block)
+                    self.push(block).conditional = True
                     result = forked.call(e.range, self, args, keywords, 1).as_value(e.range, self)
                     block.add_output(result)
                     self.pop()

@@ -152,10 +152,7 @@ class PrintValue(SugaredValue):
                     "what a program prints ends with its line: join the parts and print them once", range
                 )
             if k.name == "sep" and text not in (" ", None) and len(values) > 1:
-                if "{" in text or "}" in text:
-                    raise CompileError("braces cannot stand between printed values: make the text first", range)
-                format = insert_constant(m.graph, text.join(["{}"] * len(values)), range)
-                values = [matching.insert(m.graph, "aten::format", [format, *values], range=range)]
+                values = [m.joined_text(values, text, range)]
         m.node("prim::Print", values, 0, range)
         return NoneResult()
 
