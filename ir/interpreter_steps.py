@@ -542,12 +542,12 @@ def _nothing(p: Program, n: Node) -> Step:
     return lambda f: None
 
 
-def _member(name: str) -> Callable[[Program, Node], Step]:
+def _member(name: str, *default: Any) -> Callable[[Program, Node], Step]:
     def make(p: Program, n: Node) -> Step:
         source, out = p.register(n.input), p.register(n.output)
 
         def run(f: Frame) -> None:
-            f[out] = getattr(f[source], name)
+            f[out] = getattr(f[source], name, *default)
 
         return run
 
@@ -585,5 +585,7 @@ _MAKERS: dict[str, Callable[[Program, Node], Step]] = {
     "prim::unchecked_unwrap_optional": _same,
     "prim::Uninitialized": _nothing,
     "prim::EnumName": _member("name"),
+    "prim::requires_grad": _member("requires_grad", False),
+    "prim::grad": _member("grad"),
     "prim::EnumValue": _member("value"),
 }

@@ -3,12 +3,14 @@
 import collections
 import enum
 import io
+import math
 from typing import Any, NamedTuple
 
 import pytest
 
 import bridge as torch
 from bridge import nn
+from bridge.jit.annotations import BroadcastingList2
 
 pytestmark = pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
 
@@ -307,3 +309,125 @@ REFUSED: list[tuple[str, str]] = [
 def test_refused(source: str, text: str) -> None:
     with pytest.raises(RuntimeError, match=text):
         torch.jit.CompilationUnit(source).f  # noqa: B018
+
+
+class Remembers(nn.Module):
+    """Has Python methods."""
+
+    last: torch.Tensor | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = None
+        self.layers = nn.ModuleList([nn.ReLU(), nn.Sequential(nn.ReLU())])
+
+    @torch.jit.ignore
+    def remember(self, x: torch.Tensor) -> torch.Tensor:
+        self.last = x + 1
+        return x + len(self.layers)
+
+    @staticmethod
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Calls them."""
+        return Remembers.doubled(self.remember(x))
+
+
+@torch.jit.ignore
+def any_number(x, *rest):  # type: ignore[no-untyped-def]
+    return rest[-1] if rest else x
+
+
+@torch.jit.script
+def varied(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return any_number(x), any_number(x, x + 1, x + 2)
+
+
+@torch.jit.ignore
+def lies() -> torch.Tensor:
+    return (1, 2)  # type: ignore[return-value]
+
+
+@torch.jit.script
+def believes() -> torch.Tensor:
+    return lies()
+
+
+class Unfinished(nn.Module):
+    def __init__(self) -> None:
+        self.x = 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class Selfless(nn.Module):
+    @torch.jit.ignore
+    def helper():  # type: ignore[misc]
+        return 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.helper()
+
+
+def test_calls_of_python() -> None:
+    m = torch.jit.script(Remembers())
+    assert m(torch.ones(1)).item() == 6
+    assert m.last.item() == 2
+    assert m.forward.__doc__ == "Calls them."
+    assert [layer.original_name for layer in m.layers] == ["ReLU", "Sequential"]
+    assert m.layers[-1][0].original_name == "ReLU"
+    assert [t.item() for t in varied(torch.ones(1))] == [1, 3]
+    with pytest.raises(
+        RuntimeError, match="expected value of type Tensor for return value but instead got value of type tuple"
+    ):
+        believes()
+    with pytest.raises(
+        RuntimeError, match=r"Unfinished' has not been initialized, did you forget to call 'super\(\)'\?"
+    ):
+        torch.jit.script(Unfinished())
+    with pytest.raises(RuntimeError, match="Non-static method does not have a self argument"):
+        torch.jit.script(Selfless())
+
+
+@torch.jit.script
+def ordered(items: list[Any]) -> list[Any]:
+    items.sort()
+    return items
+
+
+def test_what_has_no_order() -> None:
+    assert ordered([(2, "b"), (2, "a")]) == [(2, "a"), (2, "b")]
+    with pytest.raises(
+        RuntimeError, match=r"Only values of same type can be compared. Found Tuple\[int\] and Tuple\[str\]"
+    ):
+        ordered([(1,), ("a",)])
+    with pytest.raises(RuntimeError, match="are not sortable"):
+        ordered([{1: 2}, {1: 3}])
+
+
+@torch.jit.script
+def padded(size: BroadcastingList2[int], by: BroadcastingList2[float] = 1.0) -> tuple[list[int], list[float]]:
+    return size, by
+
+
+@torch.jit.script
+def numbers(a: float, b: float) -> tuple[float, float]:
+    return math.atan(a), divmod(a, b)[1]
+
+
+@torch.jit.script
+def angle(a: float) -> float:
+    return math.atan(a)
+
+
+def test_numbers() -> None:
+    assert padded(3) == ([3, 3], [1.0, 1.0])
+    assert padded([1, 2], 2.5) == ([1, 2], [2.5, 2.5])
+    assert angle(math.inf) == math.pi / 2
+    assert angle(-math.inf) == -math.pi / 2
+    assert numbers(-1.5, 2.0)[1] == 0.5
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        numbers(1.0, 0.0)

@@ -15,6 +15,7 @@ _HOMES = {
     "bridge.ir.errors": "Error",
     "bridge.jit.archive": "load save",
     "bridge.jit.class_modules": "CompilationUnit script_method",
+    "bridge.jit.frozen": "export_opnames freeze optimize_for_inference run_frozen_optimizations",
     "bridge.jit.functions": "ScriptFunction",
     "bridge.futures": "Future fork wait _fork _wait",
     "bridge.jit.objects": "RecursiveScriptClass",

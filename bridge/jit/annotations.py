@@ -160,6 +160,11 @@ def named_tuple_type(cls: type) -> T.TupleType:
             annotation = annotation.__forward_arg__
         found.append(annotation_to_type(annotation, names))
     defaults = getattr(cls, "_field_defaults", {})
+    if any(type(d).__name__ == "Tensor" for d in defaults.values()):
+        raise RuntimeError(
+            "Tensors are not supported as default NamedTuple fields. Their mutability could lead to potential memory aliasing "
+            "problems"
+        )
     made = T.TupleType(*found, name=name, fields=fields, defaults=[defaults[f] for f in fields if f in defaults])
     if isinstance(known, T.TupleType):
         if not known.is_subtype_of(made):

@@ -155,6 +155,9 @@ def concrete_type_of(module: Module, share_types: bool = True) -> ConcreteType:
 
 
 def _describe(module: Module, share_types: bool) -> ConcreteType:
+    if "_parameters" not in module.__dict__:
+        name = f"{type(module).__module__}.{type(module).__qualname__.rpartition('.')[2]}"
+        raise RuntimeError(f"'{name}' has not been initialized, did you forget to call 'super()'?")
     c = ConcreteType(type(module))
     c.container = container_kind(module)
     annotations = _annotations(module)

@@ -120,6 +120,8 @@ class ScriptMethod(_Callable):
 
     def __init__(self, owner: ScriptObject, function: Function) -> None:
         self.owner, self._function = owner, function
+        written = getattr(owner.type.python_class, function.name, None)
+        self.__doc__ = getattr(written, "__doc__", None)
 
     @property
     def code_with_constants(self) -> tuple[str, ConstMap]:

@@ -267,7 +267,7 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
             t = held.type.attributes[name].type
             try:
                 held.attributes[name] = into(value, t)
-            except CastError as e:
+            except (CastError, TypeError, ValueError) as e:
                 raise RuntimeError(f"Could not cast attribute '{name}' to type {t.annotation()}: {e}") from None
         elif name in held.type.properties and held.type.properties[name][1] is not None:
             setter = held.type.properties[name][1]
@@ -304,9 +304,15 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
         made = self.__dict__.get(name)
         if made is None and self.__dict__["_c"].type.find_method(name) is not None:
             made = ScriptMethod(self.__dict__["_c"], self.__dict__["_c"].type.methods[name])
-        if made is None:
+        if made is not None:
+            return made(*args)
+        if self.__dict__["_c"].type.name.rpartition(".")[2] not in ("ModuleDict", "ModuleList", "Sequential"):
             raise NotImplementedError
-        return made(*args)
+        held = self.__dict__["_modules"]
+        by_name = self.original_name == "ModuleDict"
+        if name == "__getitem__" and not by_name:
+            return list(held.values())[args[0]]
+        return getattr(dict(held) if by_name else list(held.values()), name)(*args)
 
     def __iter__(self) -> Any:
         return self._magic("__iter__")
@@ -340,6 +346,11 @@ def wrap(held: ScriptObject) -> RecursiveScriptModule:
     def fill(module: RecursiveScriptModule) -> None:
         for name, sub in held.submodules():
             module.__dict__["_modules"][name] = wrap(sub)
+        if isinstance(held.type.python_class, type):
+            for name in _left_to_python(held.type.python_class):
+                member = getattr(held.type.python_class, name)
+                if inspect.isfunction(member):
+                    module.__dict__.setdefault(name, member.__get__(module))
 
     return RecursiveScriptModule._construct(held, fill)
 

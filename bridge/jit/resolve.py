@@ -46,6 +46,7 @@ from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tu
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.live_functions import live_function, template_of
 from bridge.jit.names import public_module, python_cu
+from bridge.jit.values import CastError, into, out_of
 from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form
 from bridge.pytorch.programs import is_program, taken_over
 from bridge.pytorch.tensors import is_torch_tensor, plain
@@ -242,7 +243,7 @@ class PythonModuleValue(SugaredValue):
             if member is _MISSING or (callable_member and not special and not inspect.isclass(member)):
                 return BuiltinFunction(f"aten::{prefix}{name}")
         if member is _MISSING:
-            raise CompileError(f"module '{public_module(self.module.__name__)}' has no attribute {name}", range)
+            raise CompileError(f"object has no attribute {name}: module '{public_module(self.module.__name__)}'", range)
         return python_to_sugared(member, m, range, is_constant=True)
 
     def has_attr(self, range: SourceRange, m: EmitterCore, name: str) -> bool:
@@ -274,12 +275,14 @@ class PythonValue(SugaredValue):
             found: SugaredValue | None = constant(self.value, name, m, range)
             if found is not None:
                 return found
+        if inspect.isclass(self.value) and isinstance(inspect.getattr_static(self.value, name, None), staticmethod):
+            return python_to_sugared(getattr(self.value, name), m, range)
         return super().attr(range, m, name)
 
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
-        if not inspect.isroutine(self.value):
+        if not inspect.isroutine(self.value) and not _is_module(self.value):
             raise CompileError(f"cannot call a {self.kind}: it is not a function that can be compiled", range)
         if self.this is not None:
             args = [matching.Named(self.this, "self"), *args]
@@ -291,21 +294,43 @@ class PythonValue(SugaredValue):
             )
             matching.insert(m.graph, "prim::RaiseException", [text], range=range)
             return SimpleValue(m.graph.insert(m.uninitialized(match.returns[0])).output)
-        n = m.node("prim::PythonOp", match.inputs, 1, range, name=self.value.__name__, callable=_Held(self.value))
+        held = _Held(self.value, [v.type for v in match.inputs], match.returns[0])
+        n = m.node(
+            "prim::PythonOp",
+            match.inputs,
+            1,
+            range,
+            name=getattr(self.value, "__name__", type(self.value).__name__),
+            callable=held,
+        )
         n.output.type = match.returns[0]
         return SimpleValue(n.output)
+
+
+def _is_module(value: Any) -> bool:
+    from bridge.nn import Module
+
+    return isinstance(value, Module)
 
 
 class _Held:
     """A Python function inside a node."""
 
-    __slots__ = ("function",)
+    __slots__ = ("arguments", "function", "result")
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], arguments: Sequence[T.Type], result: T.Type) -> None:
+        self.function, self.arguments, self.result = function, arguments, result
 
     def __call__(self, *args: Any) -> Any:
-        return self.function(*args)
+        given = [out_of(a, t) for a, t in zip(args, self.arguments, strict=True)]
+        result = self.function(*given)
+        try:
+            return into(result, self.result)
+        except (CastError, TypeError, ValueError) as e:
+            raise RuntimeError(
+                f"expected value of type {self.result.annotation()} for return value but instead got value of type "
+                f"{type(result).__name__}.\nValue: {result!r}\nCast error details: {e}"
+            ) from None
 
     def __repr__(self) -> str:
         return f"<python {self.function.__name__}>"
@@ -316,11 +341,17 @@ def _python_schema(fn: Any, count: int, binders: int, range: SourceRange, this: 
     from bridge.importers.script.type_comments import type_comment
     from bridge.jit.sources import source_lines
 
+    if _is_module(fn):
+        fn = fn.forward
     parameters = list(inspect.signature(fn).parameters.values())
     names = closure_names(fn)
     annotated = [p.annotation for p in parameters] + [inspect.signature(fn).return_annotation]
     arguments: list[Argument] = []
+    is_vararg = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if this is not None:
+        if not parameters:
+            raise CompileError("Non-static method does not have a self argument", range)
         arguments.append(Argument(parameters[0].name, this.type))
         parameters = parameters[1:]
     if all(a is inspect.Parameter.empty for a in annotated):
@@ -334,7 +365,7 @@ def _python_schema(fn: Any, count: int, binders: int, range: SourceRange, this: 
     else:
         arguments += [Argument(p.name, annotation_to_type(p.annotation, names)) for p in parameters]
         result = annotation_to_type(inspect.signature(fn).return_annotation, names)
-    return Schema(fn.__name__, "", arguments, [Argument("0", result)])
+    return Schema(getattr(fn, "__name__", "forward"), "", arguments, [Argument("0", result)], is_vararg)
 
 
 def _schema_of_comment(
@@ -509,7 +540,7 @@ def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant:
     namespace = _operator_namespace(obj)
     if namespace is not None:
         return namespace
-    if hasattr(obj, "_c") and type(obj).__module__ == "bridge.jit.modules":
+    if _is_module(obj) and (hasattr(obj, "_c") or "_actual_script_module" in obj.__dict__):
         raise CompileError("Cannot call a ScriptModule that is not a submodule of the caller", range)
     operator = builtin_name(obj)
     if operator is not None:

@@ -17,7 +17,7 @@ import numpy as np
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, InterfaceType, ScriptObject
 from bridge.ir.dtypes import DType
-from bridge.ir.schema import Schema
+from bridge.ir.schema import Argument, Schema
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.objects import ScriptDict, ScriptList, to_object, to_python
 
@@ -282,11 +282,13 @@ def match_arguments(
             value = kwargs[a.name]
             consumed += 1
         elif a.has_default or a.gathers:
-            made.append([] if a.gathers else a.default)
+            made.append([] if a.gathers else _default(a))
             continue
         else:
             raise RuntimeError(f"{schema.name}() is missing value for argument '{a.name}'. Declaration: {schema}")
         try:
+            if a.size is not None and isinstance(value, int | float) and not isinstance(value, bool):
+                value = [value] * a.size  # a number stands for int[2]
             made.append(into(value, a.type))
         except (CastError, TypeError, ValueError) as e:
             details = (
@@ -307,6 +309,12 @@ def match_arguments(
     if consumed != len(kwargs):
         _refuse_keywords(schema, len(supplied), kwargs)
     return made
+
+
+def _default(a: Argument) -> Any:
+    if a.size is not None and isinstance(a.default, int | float) and not isinstance(a.default, bool):
+        return [a.default] * a.size
+    return a.default
 
 
 def _refuse_keywords(schema: Schema, positional: int, kwargs: Mapping[str, Any]) -> None:

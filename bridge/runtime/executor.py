@@ -13,7 +13,7 @@ from bridge.autograd.grad_mode import state
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.runtime.plans import Plan, build_plan, tensors_of
-from bridge.runtime.sessions import chosen
+from bridge.runtime.sessions import ProviderError, chosen
 from bridge.tensor import Tensor
 
 __all__ = ["InterpreterWarning", "call_method", "execute"]
@@ -155,7 +155,11 @@ def _lengths(values: Any) -> list[int]:
 def _make_plan(entry: _Entry, function: Function, owner: ScriptObject | None, own: Sequence[Any]) -> Plan | bool:
     try:
         return build_plan(owner, function, own, entry.live)
-    except LoweringError as error:
+    except ProviderError:
+        raise
+    except BridgeError as error:  # ONNX cannot express it, or onnxruntime has no kernel for it
+        if not isinstance(error, LoweringError):
+            error = LoweringError(error.message)
         if not entry.warned:
             entry.warned = True
             _warn(function, owner, error)

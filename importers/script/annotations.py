@@ -6,6 +6,7 @@ the resolver knows. Follows ``script_type_parser.cpp``.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,14 @@ def _parse(e: X.Expr, resolver: Resolver | None) -> T.Type:
     name = qualified_name(e)
     if name is not None:
         return _named(name, e.range, resolver)
-    raise CompileError("this expression cannot be used as a type", e.range)
+    kind = e.op if isinstance(e, X.BinOp) else _KINDS.get(type(e), "this kind")
+    raise CompileError(f"Expression of type {kind} cannot be used in a type expression", e.range)
+
+
+_KINDS: dict[type, str] = {
+    X.Const: "const", X.Apply: "apply", X.ListLit: "list_literal", X.TupleLit: "tuple_literal", X.DictLit: "dict_literal",
+    X.Literal: "const",
+}  # fmt: skip
 
 
 def hints_of(e: X.Expr | None) -> list[T.Type]:
@@ -135,7 +143,9 @@ def _typing_name(name: str, resolver: Resolver | None) -> str:
 def _subscripted(name: str, e: X.Subscript, resolver: Resolver | None) -> T.Type:
     if name in ("Tuple", "tuple"):
         first = e.indices[0]
-        if len(e.indices) == 1 and isinstance(first, X.TupleLit) and not first.elements:
+        if len(e.indices) == 1 and isinstance(first, X.TupleLit):
+            if first.elements:
+                raise CompileError("Tuple literal in Tuple type annotation must not have any elements", first.range)
             return T.TupleType()
         if any(isinstance(i, X.Dots) for i in e.indices):
             raise CompileError(
@@ -219,11 +229,11 @@ def signature_of(
         default = REQUIRED
         if defaults is not None:
             default = defaults.get(p.name, REQUIRED)
-            if isinstance(default, list | dict):
+            if _is_mutable(default):
                 raise CompileError(
                     "Mutable default parameters are not supported because Python binds them to the function and they "
-                    "persist across function calls: make the default None and create the "
-                    "list or dict in the body",
+                    "persist across function calls.\n As a workaround, make the default None and instantiate the default "
+                    f"parameter within the body of the function. Found {builtins.type(default)} on parameter {p.name}",
                     p.range,
                 )
             if default is not REQUIRED:
@@ -236,6 +246,10 @@ def signature_of(
         arguments.append(argument)
     returns = [] if d.returns is None else [Argument("", parse_type(d.returns, resolver))]
     return Schema(d.name, "", arguments, returns)
+
+
+def _is_mutable(default: Any) -> bool:
+    return isinstance(default, list | dict) or (isinstance(default, tuple) and any(map(_is_mutable, default)))
 
 
 def default_value(value: Any, type: T.Type, size: int | None) -> Any:

@@ -108,7 +108,7 @@ _TENSOR_PROPERTIES = {
         "itemsize nbytes".split(),
         "prim",
     ),
-    **dict.fromkeys("is_leaf mT mH".split(), "aten"),
+    **dict.fromkeys("is_leaf mT mH real imag".split(), "aten"),
 }
 _DEVICE_PROPERTIES = {"type": "prim", "index": "prim"}
 

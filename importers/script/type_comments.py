@@ -38,6 +38,7 @@ def type_comment(lines: Sequence[str]) -> str | None:
     raise RuntimeError(
         "Return type line '# type: (...) -> ...' not found on multiline type annotation\nfor type lines:\n"
         + "\n".join(marked)
+        + "\n(See PEP 484 https://www.python.org/dev/peps/pep-0484/#suggested-syntax-for-python-2-7-and-straddling-code)"
     )
 
 
@@ -50,8 +51,7 @@ def with_type_comment(d: X.Def, line: str) -> X.Def:
     skip = len(d.params) - len(types)
     if skip not in (0, 1):
         raise FrontendError(
-            f"Number of type annotations for function parameters ({len(types)}) does not match the number of parameters on "
-            f"the function ({len(d.params)})!",
+            f"Number of type annotations ({len(types)}) did not match the number of function parameters ({len(d.params)})",
             d.name_range,
         )
     params = list(d.params[:skip])

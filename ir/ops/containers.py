@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -221,6 +221,39 @@ for _t in ("int", "float", "bool", "Tensor", "str"):
     )
 
 
+def _sort_any(xs: list[Any], reverse: bool = False) -> None:
+    _check_sortable(xs)
+    xs.sort(key=_sort_key, reverse=reverse)
+
+
+def _sorted_any(xs: list[Any]) -> list[Any]:
+    _check_sortable(xs)
+    return sorted(xs, key=_sort_key)
+
+
+def _check_sortable(xs: Sequence[Any]) -> None:
+    """Raises BridgeError for values that have no order, or none with each other."""
+    first: str | None = None
+    for x in xs:
+        kind = _order_of(x)
+        if first is not None and kind != first:
+            raise BridgeError(f"Only values of same type can be compared. Found {first} and {kind}")
+        first = kind
+
+
+def _order_of(x: Any) -> str:
+    if isinstance(x, tuple):
+        return f"Tuple[{', '.join(map(_order_of, x))}]"
+    if isinstance(x, bool | int | float | str):
+        return type(x).__name__
+    if isinstance(x, list | dict) or x is None:
+        raise BridgeError(
+            f"Contained elements in {type(x).__name__} are not sortable. Only Int, Bool, Float, String, Tensor, a User Defined "
+            "Class with __lt__ method defined or Tuples of aforementioned types can be sorted."
+        )
+    return "Tensor"
+
+
 def _sort_key(x: Any) -> Any:
     return x.item() if isinstance(x, np.ndarray) else x
 
@@ -237,8 +270,8 @@ for _t in ("int", "float", "Tensor", "bool", "str"):
         onnx=_LISTS,
         samples=of(([3, 1, 2],)) if _t == "int" else None,
     )
-declare("aten::sort.any(t[](a!) self, bool reverse=False) -> ()", _sort, onnx=_LISTS)
-declare("aten::sorted.any(t[](a) self) -> t[]", lambda xs: sorted(xs, key=_sort_key), onnx=_LISTS)
+declare("aten::sort.any(t[](a!) self, bool reverse=False) -> ()", _sort_any, onnx=_LISTS)
+declare("aten::sorted.any(t[](a) self) -> t[]", _sorted_any, onnx=_LISTS)
 
 
 def _lower_any_all(which: str) -> Any:

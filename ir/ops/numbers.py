@@ -215,6 +215,8 @@ def _divmod(a: Any, b: Any) -> Any:
 
 def _lower_divmod(e: Emitter, call: LoweredCall) -> Any:
     dtype = number_type(e, call, ["x", "y"])
+    if dtype.is_floating_point and not (isinstance(call["y"], int | float) and call["y"]):
+        e.unsupported("the divisor of divmod may be zero, which raises")
     x, y = (e.scalar(call[n], dtype) for n in ("x", "y"))
     r = remainder_node(e, dtype, x, y)
     return typed(e, "Div", dtype, typed(e, "Sub", dtype, x, r), y), r

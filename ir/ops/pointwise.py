@@ -133,6 +133,8 @@ def expm1_node(e: Emitter, x: Any) -> Any:
 
 
 def _atan(e: Emitter, x: Any) -> Any:
+    far = _c(e, 1e150)  # as good as infinite, and its square is still a number
+    x = _one(e, "Max", _one(e, "Min", x, far), _one(e, "Neg", far))
     # no arctangent of doubles: one float32 estimate, then Newton's steps on tan y = x, i.e. y += (x cos y - sin y) cos y …
     y = e.cast(e.op("Atan", e.cast(x, _F32)), FLOAT64)
     for _ in range(2):
