@@ -12,6 +12,7 @@ import numpy as np
 
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, FunctionType, ScriptObject
+from bridge.ir.dtypes import by_numpy
 from bridge.ir.errors import Error, IRError, UnsupportedError
 from bridge.ir.graph import Block, Node
 from bridge.ir.interpreter import Frame, Program, Step, run_function
@@ -84,7 +85,11 @@ def _operator(p: Program, n: Node) -> Step:
         if isinstance(element, ClassType):
             return _sort_objects(p, n, element)
     execute = o.run if o.composite or o.kernel is None else o.kernel
-    if not _has_tensors(o) or any(a.writes and isinstance(a.type, T.ListType) for a in o.schema.arguments):
+    if (
+        not _has_tensors(o)
+        or o.schema.name == "aten::sorted"
+        or any(a.writes and isinstance(a.type, T.ListType) for a in o.schema.arguments)
+    ):
         return _call_of(p, n, execute)
     ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
     if len(outs) == 1:
@@ -304,12 +309,31 @@ def _tuple_slice(p: Program, n: Node) -> Step:
     return run
 
 
+#: The element type that a list of numbers asks for, and the kind of which any will do.
+_ELEMENTS: dict[T.Type, tuple[str, str]] = {
+    T.INT: ("Long", ""), T.BOOL: ("Bool", ""), T.FLOAT: ("Double", "f"), T.COMPLEX: ("ComplexDouble", "c"),
+}  # fmt: skip
+
+
 def _to_list(p: Program, n: Node) -> Step:
     source, out = p.register(n.inputs[0]), p.register(n.output)
+    dim, wanted = 0, n.output.type
+    while isinstance(wanted, T.ListType):
+        dim, wanted = dim + 1, wanted.element
+    label, kind = _ELEMENTS[wanted]
 
     def run(f: Frame) -> None:
         v = f[source]
-        f[out] = v.tolist() if hasattr(v, "tolist") else np.asarray(v).tolist()
+        array = np.asarray(v)
+        given = by_numpy(array.dtype)
+        if given.label != label and given.kind != kind:
+            raise RuntimeError(
+                "Output annotation element type and runtime tensor element type must match for tolist(): "
+                f"{label} vs {given.label}"
+            )
+        if array.ndim != dim:
+            raise RuntimeError("Output annotation list dimension and runtime tensor dimension must match for tolist()")
+        f[out] = v.tolist() if hasattr(v, "tolist") else array.tolist()
 
     return run
 

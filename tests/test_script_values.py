@@ -3,6 +3,7 @@
 import copy
 import io
 import typing
+import warnings
 from typing import Any, Optional
 
 import pytest
@@ -407,3 +408,69 @@ def test_hooks_that_do_not_fit(hook: Any, text: str) -> None:
     (m.register_forward_hook if hook is _wrong_output else m.register_forward_pre_hook)(hook)
     with pytest.raises(RuntimeError, match=text):
         torch.jit.script(m)
+
+
+@torch.jit.script
+def partly_recorded(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    with torch.autograd.profiler.record_function("outside"), torch.no_grad():
+        z = x * y
+        inside = torch.is_grad_enabled()
+    return z, x + y, inside
+
+
+def test_no_grad_in_a_program() -> None:
+    x = torch.ones(2, requires_grad=True)
+    z, total, inside = partly_recorded(x, torch.ones(2))
+    assert (z.requires_grad, total.requires_grad, inside) == (False, True, False)
+    assert torch.is_grad_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert partly_recorded(torch.ones(2), torch.ones(2))[0].tolist() == [1, 1]
+
+
+@torch.jit.script
+def floats(x: torch.Tensor) -> list[float]:
+    found: list[float] = x.tolist()
+    return found
+
+
+@torch.jit.script
+def ints(x: torch.Tensor) -> list[int]:
+    found: list[int] = x.tolist()
+    return found
+
+
+@torch.jit.script
+def least(xs: list[int]) -> tuple[int, int]:
+    return min(xs), max(xs)
+
+
+@torch.jit.script
+def in_order(xs: list[torch.Tensor]) -> list[torch.Tensor]:
+    return sorted(xs)
+
+
+@torch.jit.script
+def text(kind: int, s: str) -> str:
+    if kind == 0:
+        return "%d" % s  # noqa: UP031
+    if kind == 1:
+        return "%c" % s  # noqa: UP031
+    return "%s %" % s  # noqa: F501
+
+
+def test_what_does_not_fit_while_running() -> None:
+    assert floats(torch.ones(2)) == [1, 1]
+    with pytest.raises(RuntimeError, match="dimension must match for tolist"):
+        floats(torch.ones(2, 2))
+    with pytest.raises(RuntimeError, match=r"element type must match for tolist\(\): Long vs Float"):
+        ints(torch.ones(2))
+    assert least([2, 1, 3]) == (1, 3)
+    with pytest.raises(RuntimeError):
+        least([])
+    assert [t.item() for t in in_order([torch.tensor(3), torch.tensor(1)])] == [1, 3]
+    for kind, message in enumerate(
+        ("%d requires a number", "%c requires an int or char", "Incomplete format specifier")
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            text(kind, "ab")

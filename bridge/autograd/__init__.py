@@ -155,6 +155,8 @@ class set_detect_anomaly:
 def __getattr__(name: str) -> Any:
     import importlib
 
+    if name == "profiler":
+        return importlib.import_module("bridge.autograd.profiler")
     if name in ("Function", "once_differentiable"):
         return getattr(importlib.import_module("bridge.autograd.function"), name)
     if name in ("gradcheck", "gradgradcheck"):

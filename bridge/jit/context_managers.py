@@ -9,7 +9,7 @@ from typing import Any
 
 import bridge as torch
 
-__all__ = ["enable_grad", "no_grad", "set_grad_enabled"]
+__all__ = ["enable_grad", "no_grad", "record_function", "set_grad_enabled"]
 
 
 class no_grad:
@@ -26,6 +26,22 @@ class no_grad:
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:  # noqa: PYI036  (compiled: script knows Any only)
         torch.set_grad_enabled(self.prev)
+
+
+class record_function:
+    """A name for what is done inside, for a profiler."""
+
+    _jit_override_qualname = "__torch__.torch.autograd.profiler.record_function"
+
+    def __init__(self, name: str, args: str | None = None) -> None:
+        self.name = name
+        self.args = args
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:  # noqa: PYI036  (compiled: script knows Any only)
+        pass
 
 
 class enable_grad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -62,6 +63,7 @@ def interpret(function: Function, arguments: list[Any]) -> Any:
     from bridge.ir.interpreter import run
     from bridge.tensor import Tensor
 
+    _know_the_tape()
     tracer, _dispatch.tracer = _dispatch.tracer, None
     try:
         results = run(function.graph, arguments, _dispatch.call, Tensor._wrap)
@@ -70,6 +72,21 @@ def interpret(function: Function, arguments: list[Any]) -> Any:
     finally:
         _dispatch.tracer = tracer
     return out_of(results[0], function.schema.returns[0].type)
+
+
+@functools.cache
+def _know_the_tape() -> None:
+    """The operators that speak of the gradient tape, which the IR does not know, mean ours from here on."""
+    from bridge.autograd.grad_mode import state
+    from bridge.ir.registry import find
+
+    def switch(enabled: bool) -> None:
+        state.enabled = enabled
+
+    for name, kernel in (("aten::set_grad_enabled", switch), ("aten::is_grad_enabled", lambda: state.enabled)):
+        operator = find(name)
+        if operator is not None:
+            operator.kernel = kernel
 
 
 def _as_runtime_error(error: Exception) -> Exception:

@@ -41,7 +41,7 @@ def interface_of(cls: type) -> InterfaceType | None:
 
 def _stand_in(cls: type) -> type:
     """The class that is compiled in place of one of the library's context managers."""
-    if cls.__module__ == "bridge.autograd.grad_mode":
+    if cls.__module__ in ("bridge.autograd.grad_mode", "bridge.autograd.profiler"):
         from bridge.jit import context_managers
 
         return getattr(context_managers, cls.__name__, cls)

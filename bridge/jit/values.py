@@ -175,7 +175,8 @@ def _union(value: Any, t: T.UnionType) -> Any:
                 return into(value, m)
             except (CastError, TypeError, ValueError):
                 continue
-    raise CastError(f"Expected a member of {t.annotation()} but instead found type {type(value).__name__}")
+    given = type(value).__name__ if found is None else found.annotation()
+    raise CastError(f"Expected a member of {t.annotation()} but instead found type {given}")
 
 
 def _object(value: Any, t: ClassType | InterfaceType) -> Any:

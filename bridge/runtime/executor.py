@@ -6,12 +6,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from bridge.autograd.grad_mode import state
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import BridgeError, LoweringError
+from bridge.ir.passes.inline import inlined_graph
 from bridge.runtime.plans import Plan, build_plan, tensors_of
 from bridge.runtime.sessions import ProviderError, chosen
 from bridge.tensor import Tensor
@@ -207,6 +209,8 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
         else:
             if not any(t._requires_grad for t in plan.parameters) and not _live_grad(plan):
                 return result
+        if _switches_gradients(function):
+            return _interpret(function, owner, args)  # what has a gradient is known there
         _attach(plan, function, owner, args, result)
     return result
 
@@ -214,6 +218,18 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
 def _repeats(tensors: Sequence[Tensor]) -> bool:
     """Whether one tensor was given twice, to a program that asks (``key is value``) and was told that none is."""
     return len({id(t) for t in tensors}) < len(tensors)
+
+
+_switching: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+def _switches_gradients(function: Function) -> bool:
+    """Whether a program says itself what is recorded for gradients (``no_grad`` and the like)."""
+    known = _switching.get(function.graph)
+    if known is None:
+        nodes = inlined_graph(function).all_nodes()
+        known = _switching[function.graph] = any(n.kind in ("aten::set_grad_enabled", "prim::Enter") for n in nodes)
+    return known
 
 
 def _run_again(

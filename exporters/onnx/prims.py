@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.contexts import is_context
 from bridge.exporters.onnx.held_containers import write_to
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine, handles
@@ -144,7 +145,10 @@ def _is_tensor(value: Any, declared: T.Type) -> bool:
 
 @handles("prim::SetAttr")
 def set_attr(m: Machine, node: Node) -> Abstract:
-    owner, _ = m.inputs(node)
+    owner, value = m.inputs(node)
+    if isinstance(owner, ObjectRef) and is_context(owner):
+        owner.object.attributes[node["name"]] = value
+        return []
     if isinstance(owner, ObjectRef):
         path = f"{owner.path}.{node['name']}" if owner.path else node["name"]
         if m.parameters.get(path, owner) is m.env[node.inputs[1]]:

@@ -600,7 +600,9 @@ class SliceClass(SugaredValue):
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
         if keywords or not 1 <= len(args) <= 3:
-            raise CompileError("slice takes 1, 2 or 3 arguments and no keyword arguments", range)
+            if keywords:
+                raise CompileError("Slice does not accept any keyword arguments", range)
+            raise CompileError("slice takes 1, 2 or 3 arguments", range)
 
         def value_or(given: Named | None, default: int) -> Value:
             v = given.get(m.graph) if given is not None else None

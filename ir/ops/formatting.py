@@ -67,6 +67,8 @@ def percent_format(text: str, *values: Any) -> str:
 def _one(spec: str, kind: str, given: list[Any]) -> str:
     if kind == "%" and not spec:
         return "%"
+    if not kind and not spec:
+        raise BridgeError("Incomplete format specifier")
     if kind not in _KINDS:
         raise BridgeError(f"The specifier %{spec}{kind} is not supported in TorchScript format strings")
     value = _take(given, 1)[0]
@@ -75,6 +77,9 @@ def _one(spec: str, kind: str, given: list[Any]) -> str:
     try:
         return f"%{spec}{kind}" % (_plain(value),)
     except (TypeError, ValueError) as e:
+        if isinstance(value, str):
+            wanted = "an int or char" if kind == "c" else "a number"
+            raise BridgeError(f"%{kind} requires {wanted} for formatting, but got String") from None
         raise BridgeError(f"{type(e).__name__}: {e}") from None
 
 

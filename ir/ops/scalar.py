@@ -505,7 +505,10 @@ def list_reduced(e: Emitter, values: Any, which: str, dtype: DType) -> Any:
                       dims=(1,), dtype=[compute, INT64])  # fmt: skip
         return e.cast(e.op("Squeeze", top, np.array([0], np.int64), dims=()), dtype)
     op_type = {"Min": "ReduceMin", "Max": "ReduceMax", "Sum": "ReduceSum"}[which]
-    return e.cast(e.op(op_type, joined, keepdims=0, dims=()), dtype if which != "Sum" or dtype is not BOOL else INT64)
+    reduced = e.op(op_type, joined, keepdims=0, dims=())
+    if which != "Sum" and not isinstance(values, list | tuple):  # of an empty list there is none: this fails then
+        reduced = e.op(which, reduced, e.op("Gather", joined, np.asarray(0, np.int64), axis=0, dims=()), dims=())
+    return e.cast(reduced, dtype if which != "Sum" or dtype is not BOOL else INT64)
 
 
 for _t in ("int", "float", "complex", "bool"):
