@@ -61,13 +61,14 @@ def _is_container(value: Any, declared: T.Type, t: T.Type) -> bool:
     if not isinstance(t, kind):
         return False
     known = [m for m in T.members_of(declared) if isinstance(m, kind)]
-    if known and any(m.is_subtype_of(t) for m in known):
+    fits = [m.is_subtype_of(t) for m in known]
+    if known and all(fits):
         return True
     if isinstance(t, T.TupleType):
         return len(value) == len(t.elements) and all(
             _matches(v, T.ANY, e) for v, e in zip(value, t.elements, strict=True)
         )
-    if known:
+    if known and not any(fits):
         return False
     # Only what is inside tells, as the static type says nothing.
     if isinstance(t, T.ListType):

@@ -1,5 +1,6 @@
 """Enums, NamedTuples, interfaces and constants: what programs do with them, and what is said when they do not fit."""
 
+import cmath
 import collections
 import enum
 import io
@@ -431,3 +432,64 @@ def test_numbers() -> None:
     assert numbers(-1.5, 2.0)[1] == 0.5
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         numbers(1.0, 0.0)
+
+
+@torch.jit.script
+def kind_of(x: list[str] | list[int] | dict[str, int]) -> int:
+    if torch.jit.isinstance(x, list[str]):
+        return 1
+    if torch.jit.isinstance(x, list[int]):
+        return 2
+    return 3
+
+
+@torch.jit.script
+def filled(n: int) -> list[str] | list[torch.Tensor]:
+    found: list[str] | list[torch.Tensor] = [torch.arange(n)]
+    if torch.jit.isinstance(found, list[torch.Tensor]):
+        found.append(torch.tensor(n))
+    return found
+
+
+def test_lists_of_a_union_are_told_apart() -> None:
+    assert [kind_of(x) for x in (["a"], [1], {"a": 1})] == [1, 2, 3]
+    assert [t.tolist() for t in filled(2)] == [[0, 1], 2]
+
+
+def scripted_inside() -> Any:
+    number = int
+
+    @torch.jit.script
+    class Inside:
+        def __init__(self, n: number):
+            self.n = n
+
+        def get(self) -> number:
+            return self.n
+
+    return Inside
+
+
+def test_a_class_sees_the_names_around_it() -> None:
+    inside = scripted_inside()
+
+    def f(n: int) -> int:
+        return inside(n).get()
+
+    assert torch.jit.script(f)(3) == 3
+
+
+@torch.jit.script
+def complex_numbers(a: complex, x: torch.Tensor) -> tuple[complex, float, complex]:
+    return cmath.exp(a), cmath.phase(a), complex(x, 2.0)
+
+
+def test_complex_numbers() -> None:
+    exp, phase, made = complex_numbers(1 + 2j, torch.tensor(3.0))
+    assert abs(exp - cmath.exp(1 + 2j)) < 1e-12
+    assert (phase, made) == (cmath.phase(1 + 2j), 3 + 2j)
+
+
+def test_empty_containers_are_shared_too() -> None:
+    assert not torch.jit.script([])
+    assert not torch.jit.script({})

@@ -22,7 +22,7 @@ from bridge.jit.functions import ScriptFunction
 if TYPE_CHECKING:
     from bridge.jit.concrete import ConcreteType
 
-__all__ = ["CompilationUnit", "MethodStub", "define_in_module", "prepare_class", "script_method"]
+__all__ = ["CompilationUnit", "MethodStub", "define_in_module", "prepare_class", "script_method", "visible_names"]
 
 
 class MethodStub:
@@ -123,7 +123,7 @@ def _head(text: str, d: X.Def) -> list[str]:
     return text[d.range.start : end].splitlines()
 
 
-def _visible(depth: int) -> Mapping[str, Any]:
+def visible_names(depth: int) -> Mapping[str, Any]:
     """The names that the code ``depth`` calls up can see."""
     frame = inspect.currentframe()
     for _ in range(depth + 1):
@@ -133,7 +133,7 @@ def _visible(depth: int) -> Mapping[str, Any]:
 
 def define_in_module(module: Any, text: str, names: Mapping[str, Any] | None = None) -> None:
     """Add methods written in a text to a module: compiled now, or after ``__init__`` of a module that is being made."""
-    names = _visible(2) if names is None else names
+    names = visible_names(2) if names is None else names
     stubs = [MethodStub(None, d, names) for d in _definitions(text)]
     made = module.__dict__.get("_actual_script_module", module)
     if "_c" in made.__dict__:
@@ -155,7 +155,7 @@ class CompilationUnit:
         from bridge.jit.resolve import NamesResolver
 
         names: Mapping[str, Any] = ChainMap(
-            self._functions, sys.modules["builtins"].__dict__, dict(_visible(_frames_up + 1))
+            self._functions, sys.modules["builtins"].__dict__, dict(visible_names(_frames_up + 1))
         )
         made: list[Function] = []
         for d in _definitions(lang):

@@ -35,7 +35,10 @@ def shared(value: Any) -> Any:
 
     if isinstance(value, ScriptList | ScriptDict):
         return value
-    t = infer_type(value)
+    if not value:  # as an empty literal
+        t: T.Type = T.DictType(T.STR, T.TENSOR) if isinstance(value, dict) else T.ListType(T.TENSOR)
+    else:
+        t = infer_type(value)
     if isinstance(t, T.ListType):
         return ScriptList(value, t)
     assert isinstance(t, T.DictType)

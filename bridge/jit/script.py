@@ -64,8 +64,9 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     marked ``export``, and everything they use), a class is compiled and returned as it is. What is a program already is
     returned unchanged. Raises CompileError (``file:line:column``, the line, a caret) for what is not script.
     """
+    from bridge.jit.class_modules import visible_names
     from bridge.jit.modules import ScriptModule
-    from bridge.jit.script_classes import class_type_of, compile_class, interface_of
+    from bridge.jit.script_classes import around, class_type_of, compile_class, interface_of
     from bridge.pytorch.programs import is_program, taken_over
 
     if _is(obj, ScriptModule | ScriptFunction):
@@ -83,8 +84,13 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
             raise RuntimeError(
                 f"Type '{obj}' cannot be compiled since it inherits from nn.Module, consider passing an instance instead"
             )
-        if interface_of(obj) is None and class_type_of(obj) is None:
-            compile_class(obj)
+        if interface_of(obj) is None:
+            around[obj] = visible_names(_frames_up + 1)
+            try:
+                if class_type_of(obj) is None:
+                    compile_class(obj)
+            finally:
+                del around[obj]
         return obj
     if inspect.isfunction(obj) or inspect.ismethod(obj):
         return _script_function_object(obj)

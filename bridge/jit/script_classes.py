@@ -29,6 +29,8 @@ __all__ = ["class_type_of", "compile_class", "declare_interface", "interface_of"
 
 _classes: dict[type, ClassType] = {}
 _interfaces: dict[type, InterfaceType] = {}
+#: Names around a class while it is compiled: its annotations may use them, although its methods do not close over them.
+around: dict[type, Mapping[str, Any]] = {}
 
 
 def interface_of(cls: type) -> InterfaceType | None:
@@ -78,7 +80,7 @@ class ClassResolver:
     ) -> None:
         from bridge.jit.resolve import NamesResolver, closure_names
 
-        names: dict[str, Any] = {}
+        names: dict[str, Any] = dict(around.get(cls, {}))
         for f in fns:
             names.update(closure_names(f))
         if not fns:

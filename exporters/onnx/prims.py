@@ -237,10 +237,15 @@ def is_instance(m: Machine, node: Node) -> Abstract:
     declared = node.inputs[0].type
     if isinstance(v, Maybe):
         raise LoweringError("whether the value is None depends on data; test it with 'is None'", node.range)
-    actual = declared if isinstance(v, Cell | ObjectRef | RunList) else T.unshaped(type_of(v))
+    actual = declared
     if isinstance(v, Cell) and not isinstance(declared, T.ListType | T.DictType):  # Any and unions: it knows what it is
         actual = v.type
-    return any(actual.is_subtype_of(t) for t in node["types"])
+    if not isinstance(v, Cell | ObjectRef | RunList):
+        actual = T.unshaped(type_of(v))
+    answers = {any(one.is_subtype_of(t) for t in node["types"]) for one in T.members_of(actual)}
+    if len(answers) != 1:
+        raise LoweringError(f"which of {actual.annotation()} the value is depends on data", node.range)
+    return answers.pop()
 
 
 @handles(

@@ -141,7 +141,12 @@ class FormMixin(EmitterCore):
             name = "aten::empty" if args else "aten::tensor"
             return SimpleValue(matching.insert(self.graph, name, [sizes], [dtype]))
         if len(args) != 1:
-            raise CompileError("several arguments must all be integers: use torch.tensor(…)", e.range)
+            raise CompileError(
+                "Legacy Tensor Constructor only supports two schemas in TorchScript: \n'new(IntArrayRef size, *, Device? "
+                "device=None)',\n'new(PyObject* data, *, Device? device=None)\n'Got multiple positional arguments that were "
+                "not all integers",
+                e.range,
+            )
         return SimpleValue(matching.insert(self.graph, "aten::tensor", args, [dtype]))
 
     # -- iterables ---------------------------------------------------------------------------------------------

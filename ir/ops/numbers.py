@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any
 
@@ -230,6 +231,20 @@ for _word, _r in (
 ):
     _a, _b = types_of(_word)
     declare(f"aten::divmod.{_word}({_a} x, {_b} y) -> {_r}", _divmod, onnx=_lower_divmod, samples=pairs(_a, _b))
+for _other in ("float", "int", "bool"):
+    for _a, _b in (("Tensor", _other), (_other, "Tensor")):
+        declare(
+            f"aten::Complex.{_a}_{_b}({_a} x, {_b} y) -> complex",
+            lambda x, y: complex(float(x), float(y)),
+            onnx=NO_COMPLEX,
+        )
+declare(
+    "aten::Complex.Tensor_Tensor(Tensor a, Tensor b) -> complex",
+    lambda a, b: complex(float(a), float(b)),
+    onnx=NO_COMPLEX,
+)
+for _type in ("int", "float", "complex"):
+    declare(f"aten::angle.{_type}({_type} a) -> float", cmath.phase, onnx=NO_COMPLEX)
 for _word in "int_bool bool_int float_bool bool_float float_int int_float int_int bool_bool float_float".split():
     _a, _b = types_of(_word)
     declare(
