@@ -162,7 +162,5 @@ def __getattr__(name: str) -> Any:
     if name in ("gradcheck", "gradgradcheck"):
         return getattr(importlib.import_module("bridge.autograd.checks"), name)
     if name == "Variable":
-        from bridge.tensor import Tensor
-
-        return Tensor
+        return importlib.import_module("bridge.autograd.variable").Variable
     raise AttributeError(f"module 'bridge.autograd' has no attribute '{name}'")

@@ -21,7 +21,7 @@ _HOMES = {
     "bridge.jit.objects": "RecursiveScriptClass",
     "bridge.jit.modules": "RecursiveScriptModule ScriptModule",
     "bridge.jit.script": (
-        "Attribute Final annotate export ignore interface is_scripting isinstance script unused _overload "
+        "Attribute Final annotate export ignore interface is_scripting isinstance script unused _drop _overload "
         "_overload_method _unwrap_optional optimized_execution strict_fusion CompileError FrontendError NotSupportedError"
     ),
     "bridge.jit.trace": "is_tracing script_if_tracing trace trace_module",

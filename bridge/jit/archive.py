@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.ir.errors import UnsupportedError
 from bridge.ir.files import replacing
+from bridge.ir.interpreter_steps import raised_as
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.modules import RecursiveScriptModule, ScriptModule, wrap
 from bridge.nn import Parameter
@@ -33,6 +34,9 @@ def save(m: Any, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
     else:
         raise TypeError(f"save() takes what script() or trace() returned, not a {type(m).__name__}")
     if isinstance(f, str | os.PathLike):
+        parent = os.path.dirname(os.fspath(f))
+        if parent and not os.path.isdir(parent):
+            raise raised_as(FileNotFoundError, RuntimeError)(f"Parent directory {parent} does not exist.")
         with replacing(f) as file:
             write_archive(file, archive_name(os.fspath(f)), root, _extra_files)
     else:
@@ -54,6 +58,8 @@ def load(
         raise UnsupportedError(
             f"archives are loaded to the CPU; move the module with .to({str(map_location)!r}) afterwards"
         )
+    if isinstance(f, str | os.PathLike) and not os.path.exists(f):
+        raise raised_as(FileNotFoundError, ValueError)(f"The provided filename {os.fspath(f)} does not exist")
     archive = read_archive(f, _make_tensor)
     for name in _extra_files or {}:
         assert _extra_files is not None

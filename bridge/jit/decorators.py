@@ -96,6 +96,9 @@ def drop(fn: _F) -> _F:
     return _mark(fn, Modifier.DROP)  # type: ignore[no-any-return]
 
 
+_drop = drop
+
+
 def interface(cls: _F) -> _F:
     """Make a class an interface: methods that a module or class must have, to annotate attributes with.
 

@@ -373,6 +373,14 @@ def instantiate(
             held.attributes[name] = into(scripted, held.type.attributes[name].type)
             made.__dict__["_modules"][name] = scripted
         made.__dict__["_concrete_type"] = concrete
+        for name in concrete.ignored:
+            if (
+                name in module.__dict__
+                or name in module._modules
+                or name in module._parameters
+                or name in module._buffers
+            ):
+                made.__dict__[name] = getattr(module, name)
         for name in _left_to_python(type(module)):
             member = getattr(module, name)
             if inspect.ismethod(member) and name not in made.__dict__:

@@ -22,6 +22,7 @@ from bridge.jit.annotations import annotation_to_type
 from bridge.jit.bases import is_module, is_module_class
 from bridge.jit.decorators import (
     Attribute,
+    _drop,
     _overload,
     _overload_method,
     _unwrap_optional,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from bridge.jit.modules import RecursiveScriptModule
 
 __all__ = [
-    "Attribute", "CompileError", "Final", "FrontendError", "NotSupportedError", "_overload", "_overload_method", "_unwrap_optional",
+    "Attribute", "CompileError", "Final", "FrontendError", "NotSupportedError", "_drop", "_overload", "_overload_method", "_unwrap_optional",
     "annotate", "annotation_to_type", "builtin_name", "compile_overloads", "export", "has_exports", "ignore",
     "interface", "is_scripting", "isinstance", "optimized_execution", "script", "script_exported", "script_function",
     "strict_fusion", "unused",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import abc
-import ast
 import dataclasses
 import enum
 import inspect
 import sys
-import textwrap
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -214,12 +212,9 @@ def declare_interface(cls: type) -> InterfaceType:
     _interfaces[cls] = t
     from bridge.jit.resolve import NamesResolver
 
-    source = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(source, ast.ClassDef)
-    for node in source.body:
-        if not isinstance(node, ast.FunctionDef):
+    for fn in vars(cls).values():
+        if not inspect.isfunction(fn):
             continue
-        fn = cls.__dict__[node.name]
         d = definition_of(fn)
         if d.returns is None:
             raise CompileError("interface declarations must have a return type annotated.", d.range)
