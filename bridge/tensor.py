@@ -476,6 +476,12 @@ class Tensor:
     def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
         raise RuntimeError("Tensors live on the CPU; choose an execution provider for captured programs instead")
 
+    def where(self, condition: Any, other: Any) -> Tensor:
+        """The elements of this tensor where the condition holds, those of ``other`` elsewhere."""
+        import bridge
+
+        return bridge.where(condition, self, other)  # type: ignore[no-any-return]
+
     def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """A new tensor with a copy of the data, of this tensor's element type unless told otherwise."""
         from bridge._creation import tensor

@@ -399,7 +399,16 @@ def ordered(items: list[Any]) -> list[Any]:
     return items
 
 
+@torch.jit.script
+def unordered_tuples() -> list[tuple[dict[int, int], int]]:
+    items = [({1: 2}, 3)]
+    items.sort()
+    return items
+
+
 def test_what_has_no_order() -> None:
+    with pytest.raises(RuntimeError, match="are not sortable"):
+        unordered_tuples()
     assert ordered([(2, "b"), (2, "a")]) == [(2, "a"), (2, "b")]
     with pytest.raises(
         RuntimeError, match=r"Only values of same type can be compared. Found Tuple\[int\] and Tuple\[str\]"

@@ -474,3 +474,17 @@ def test_what_does_not_fit_while_running() -> None:
     ):
         with pytest.raises(RuntimeError, match=message):
             text(kind, "ab")
+
+
+@torch.jit.script
+def history(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    return x.detach() * 2, x.data, x.requires_grad
+
+
+def test_what_a_program_says_of_gradients() -> None:
+    x = torch.ones(1, requires_grad=True)
+    doubled, data, needed = history(x)
+    assert (doubled.requires_grad, needed) == (False, True)
+    assert history(torch.ones(1))[2] is False
+    assert x.where(x > 2, torch.zeros(1)).item() == 0
+    assert data.item() == 1

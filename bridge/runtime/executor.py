@@ -220,6 +220,11 @@ def _repeats(tensors: Sequence[Tensor]) -> bool:
     return len({id(t) for t in tensors}) < len(tensors)
 
 
+#: What a result's history depends on besides its arguments', or what tells about it.
+_OF_GRADIENTS = frozenset(
+    "aten::set_grad_enabled prim::Enter aten::detach aten::detach_ prim::data prim::requires_grad prim::grad "
+    "aten::requires_grad_".split()
+)
 _switching: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
@@ -228,7 +233,7 @@ def _switches_gradients(function: Function) -> bool:
     known = _switching.get(function.graph)
     if known is None:
         nodes = inlined_graph(function).all_nodes()
-        known = _switching[function.graph] = any(n.kind in ("aten::set_grad_enabled", "prim::Enter") for n in nodes)
+        known = _switching[function.graph] = any(n.kind in _OF_GRADIENTS for n in nodes)
     return known
 
 

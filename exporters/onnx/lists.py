@@ -544,7 +544,10 @@ def sort(m: Machine, node: Node) -> Abstract:
     if _static(m, list(node.inputs)):
         if node.kind == "aten::sorted":
             return lower_operator(m, node)
-        m.change(cell, tuple(sorted(m.read(cell), reverse=descending)))
+        known = m.read(cell)
+        if not all(isinstance(v, bool | int | float | str) for v in known):
+            raise LoweringError("sorting a list of what are no numbers or texts", node.range)
+        m.change(cell, tuple(sorted(known, reverse=descending)))
         return []
     run = _numbers(m, node)
     if run is None or isinstance(descending, Run):

@@ -238,6 +238,10 @@ def signature_of(
                 )
             if default is not REQUIRED:
                 default = default_value(default, type, size)
+                if not _may_be(default, type):
+                    raise CompileError(
+                        f'Expected a default value of type {type.annotation()} on parameter "{p.name}".', p.range
+                    )
         elif p.default is not None:
             default = literal_value(p.default)
         argument = Argument(p.name, type, default, p.kwarg_only, size)
@@ -246,6 +250,14 @@ def signature_of(
         arguments.append(argument)
     returns = [] if d.returns is None else [Argument("", parse_type(d.returns, resolver))]
     return Schema(d.name, "", arguments, returns)
+
+
+def _may_be(default: Any, type: T.Type) -> bool:
+    """Whether a default is of a simple type; other types are checked where the default is used."""
+    if type in (T.INT, T.BOOL, T.FLOAT, T.STR):
+        python = {T.INT: int, T.BOOL: bool, T.FLOAT: float, T.STR: str}[type]
+        return isinstance(default, python) or hasattr(default, "code")
+    return not (default is None and isinstance(type, T.ListType | T.DictType))
 
 
 def _is_mutable(default: Any) -> bool:
