@@ -478,9 +478,9 @@ class Tensor:
 
     def where(self, condition: Any, other: Any) -> Tensor:
         """The elements of this tensor where the condition holds, those of ``other`` elsewhere."""
-        import bridge
+        from bridge._dispatch import function
 
-        return bridge.where(condition, self, other)  # type: ignore[no-any-return]
+        return function("aten::where")(condition, self, other)  # type: ignore[no-any-return]
 
     def new_tensor(self, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         """A new tensor with a copy of the data, of this tensor's element type unless told otherwise."""
