@@ -50,6 +50,7 @@ def test_enums() -> None:
     assert others(Level.HIGH) == [1, 2]
     assert is_level(Level.MID)
     assert not is_level(2)
+    assert torch.jit.script(Level) is Level
 
 
 def test_enums_that_have_no_type() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import enum
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,6 +86,8 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
             raise RuntimeError(
                 f"Type '{obj}' cannot be compiled since it inherits from nn.Module, consider passing an instance instead"
             )
+        if issubclass(obj, enum.Enum):
+            return obj  # programs use enums as they are
         if interface_of(obj) is None:
             around[obj] = visible_names(_frames_up + 1)
             try:
