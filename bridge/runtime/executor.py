@@ -195,7 +195,7 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
         outs = plan.run(plan.outputs, feed, None)
     except Exception as error:  # noqa: BLE001 (onnxruntime's errors have no common base but this)
         return _run_again(plan, function, owner, args, error)
-    if plan.raises and outs[-1].size:
+    if plan.raises and outs[-1] is not None and outs[-1].size:  # None: a constant of no elements, in nested branches
         return _interpret(function, owner, args)  # it knows the message and the place; nothing has changed so far
     for held, name, index in plan.states:
         tensor = held[name]

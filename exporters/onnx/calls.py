@@ -102,7 +102,8 @@ def _inline(m: Machine, node: Node, function: Function, owner: ObjectRef | None,
     path = owner.path if owner is not None else f"{m.frame.path}/{function.name}".strip("/")
     frame = m.program.frame(Frame(function, owner.object if owner is not None else None, path, m.frame, node))
     graph = function.graph
-    actual = [owner, *args] if owner is not None else args
+    given = [m.env[v] for v in node.inputs[1:]]  # by identity: the callee may write to them
+    actual = [owner, *given] if owner is not None else given
     with m.frame_of(frame):
         for value, v in zip(graph.inputs, actual, strict=True):
             m.env[value] = v

@@ -64,7 +64,8 @@ def constant(m: Machine, node: Node) -> Abstract:
 
 @handles("prim::TupleConstruct")
 def tuple_construct(m: Machine, node: Node) -> Abstract:
-    return tuple(m.inputs(node))
+    m.inputs(node)  # what could not be computed makes no tuple
+    return tuple(m.env[v] for v in node.inputs)  # by identity: what is written to an element later shows in the tuple
 
 
 @handles("prim::TupleUnpack")

@@ -107,12 +107,12 @@ def no_error(m: Machine) -> Run:
     return made.seen_as(T.BOOL)
 
 
-def message_of(values: Sequence[int], table: Mapping[str, Any]) -> tuple[str, str] | None:
+def message_of(values: Sequence[int] | None, table: Mapping[str, Any]) -> tuple[str, str] | None:
     """(exception, message) that the error output of a run tells; None when nothing was raised.
 
     ``table`` is the metadata entry ``bridge.errors``, read as JSON.
     """
-    if not len(values):
+    if values is None or not len(values):  # onnxruntime gives None for a constant of no elements in nested branches
         return None
     row, rest = table[str(int(values[0]))], iter(values[1:])
 

@@ -83,7 +83,9 @@ def _same_order(args: list[Any]) -> Write:
     """Views that hold the same elements in the same order, in another shape."""
 
     def write(m: Machine, base: Run, new: Run) -> Run:
-        return m.emitter.op("Reshape", new, m.emitter.shape_of(base), dims=base.dims)  # type: ignore[no-any-return]
+        e = m.emitter
+        allow = 1 if e.opset >= 14 else None  # a 0 is a size, not "keep"
+        return e.op("Reshape", new, e.shape_of(base), dims=base.dims, allowzero=allow)  # type: ignore[no-any-return]
 
     return write
 
