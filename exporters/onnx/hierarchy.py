@@ -12,14 +12,11 @@ from bridge.exporters.onnx.inputs import array_of
 from bridge.ir.classes import ClassType, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.printer import type_text
-from bridge.ir.types import DictType, ListType, OptionalType, TupleType, unshaped
 
 if TYPE_CHECKING:
     from bridge.exporters.onnx.program import ProgramLowering
 
 __all__ = ["CLASSES", "describe", "state"]
-
-_HOLDERS = (TupleType, ListType, OptionalType, DictType)
 
 #: The metadata key of the class table.
 CLASSES = "bridge.classes"
@@ -79,22 +76,7 @@ def describe(
         table["tuples"] = program.tuples
     if silent.get(""):
         table["functions"] = silent[""]
-    tuples = _named_tuples(program)
-    if tuples:
-        table["tuples"] = tuples
     return json.dumps(table, separators=(",", ":"))
-
-
-def _named_tuples(program: ProgramLowering) -> dict[str, str]:
-    """The texts of the NamedTuple types that the program has, by name, those first that others hold: graph texts have no names."""
-    found: dict[str, str] = {}
-    for graph in {f.function.graph: None for f in program.frames}:
-        for v in (*graph.inputs, *(o for n in graph.all_nodes() for o in n.outputs)):
-            if isinstance(v.type, _HOLDERS):
-                for t in reversed(list(v.type.walk())):
-                    if isinstance(t, TupleType) and t.name and t.name not in found:
-                        found[t.name] = type_text(unshaped(t))
-    return found
 
 
 def _class(t: ClassType, methods: dict[str, list[str]]) -> dict[str, Any]:

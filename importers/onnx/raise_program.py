@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +26,6 @@ from bridge.ir.schema import REQUIRED, Argument, Schema
 __all__ = ["CLASSES", "Candidate", "Claims", "build_candidate", "read_claims"]
 
 CLASSES = "bridge.classes"
-
-_QUALIFIED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 #: (domain, name, overload) of a model-local function; None is the main graph.
 GraphKey = tuple[str, str, str] | None
@@ -102,13 +99,6 @@ class _Builder:
         self.taken: set[str] = set()
         self.statements: dict[tuple[GraphKey, int], list[StatementClaim]] = {}
 
-    def _name_tuples(self) -> None:
-        """Make the NamedTuple types that the program names known to the texts of its graphs."""
-        for name, text in self.table.get("tuples", {}).items():
-            t = parse_type(text, self.names)
-            if isinstance(t, T.TupleType) and t.fields and _QUALIFIED.fullmatch(name):
-                self.names[name] = T.TupleType(*t.elements, name=name, fields=t.fields, defaults=t.defaults)
-
     def build(self) -> Candidate:
         self._name_tuples()
         for key, graph in self.claims.graphs.items():
@@ -122,7 +112,6 @@ class _Builder:
             self.functions[name] = f = Function(name)
             self.names[name] = f
             self.names.setdefault(name.rpartition(".")[2], f)
-        self._name_tuples()
         owner = self.object("") if self.table["objects"] else None
         for name, frame in self.free.items():
             self._define(self.functions[name], frame, None)
