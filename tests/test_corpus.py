@@ -16,6 +16,15 @@ def test_program(name: str, corpus_rows: dict[str, dict[str, str]]) -> None:
     assert not worse, "see support.corpus_table"  # what is better than the page says shows in the printed table
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("name", corpus.names())
+def test_program_of_torch(name: str) -> None:
+    pytest.importorskip("torch")
+    found = corpus_table.live_rows()[name]
+    worse = {c: (v, DOCUMENTED[name][c]) for c, v in found.items() if v not in (DOCUMENTED[name][c], "yes")}
+    assert not worse, "see support.corpus_table"
+
+
 def test_page_lists_every_program() -> None:
     assert list(DOCUMENTED) == corpus.names()
 

@@ -4,9 +4,14 @@
 """
 
 import functools
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +110,35 @@ class Checks:
         model = bridge.onnx.export(self.traced, self.sets()[0]).model_proto
         return corpus.onnx_disagreement(model, self.sets(), self.expected["trace_runs"])
 
+    # -- real torch modules ------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def live(self) -> tuple[Any, Any]:
+        """PyTorch, and the program as PyTorch's modules and functions."""
+        torch = importlib.import_module("torch")
+        torch.set_num_threads(1)
+        return torch, corpus.load("torch")[self.program.name][1]
+
+    def live_script(self) -> str:
+        torch, program = self.live
+        scripted = bridge.jit.script(corpus.make(torch, program))
+        if "script" in self.expected and program.scripted is None:
+            if why := _same_codes(corpus.codes(scripted, self.path), self.expected["script"]):
+                return why
+        model = bridge.onnx.export(scripted, self.sets()[0]).model_proto
+        return corpus.onnx_disagreement(model, self.sets(), self.expected["eager"])
+
+    def live_trace(self) -> str:
+        if "trace" not in self.expected:
+            return "–"
+        torch, program = self.live
+        made, example = corpus.make(torch, program), corpus.inputs(torch, program)[0]
+        traced = bridge.jit.trace(made, example, check_trace=False)
+        if why := _same_codes(corpus.codes(traced, self.path), self.expected["trace"]):
+            return why
+        model = bridge.onnx.export(traced, self.sets()[0]).model_proto
+        return corpus.onnx_disagreement(model, self.sets(), self.expected["trace_runs"])
+
 
 def _same_codes(found: dict[str, str], expected: dict[str, str]) -> str:
     if list(found) != list(expected):
@@ -113,10 +147,33 @@ def _same_codes(found: dict[str, str], expected: dict[str, str]) -> str:
     return f"the code of {', '.join(wrong)} differs" if wrong else ""
 
 
-def row(name: str) -> dict[str, str]:
-    """The cells of a program, without those that need torch."""
+def row(name: str, columns: Iterable[str] = ()) -> dict[str, str]:
+    """The cells of a program; without ``columns`` those that do not need torch."""
     checks = Checks(name)
-    return {c: cell(getattr(checks, c.replace(" ", "_"))) for c in COLUMNS if c not in ORACLE}
+    wanted = columns or [c for c in COLUMNS if c not in ORACLE]
+    return {c: cell(getattr(checks, c.replace(" ", "_"))) for c in wanted}
+
+
+@functools.cache
+def live_rows() -> dict[str, dict[str, str]]:
+    """The cells of all programs that need torch, found in a process of its own: functions of one name in two libraries would
+    print under other names there."""
+    seen = importlib.util.find_spec("bridge")
+    assert seen is not None
+    assert seen.origin is not None
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(corpus.FOLDER.parent), str(Path(seen.origin).parents[1])]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "support.corpus_table", "--live"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
 
 
 # -- The page --------------------------------------------------------------------------------------------------------
@@ -182,9 +239,12 @@ def _notes(text: str) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
+    if "--live" in sys.argv:
+        print(json.dumps({name: row(name, ORACLE) for name in corpus.names()}))
+        return
     rows = {}
     for name in corpus.names():
-        rows[name] = row(name)
+        rows[name] = {**row(name), **live_rows()[name]}
         wrong = {c: v for c, v in rows[name].items() if v.startswith("no")}
         print(name, wrong or "")
     if "--update" in sys.argv:
