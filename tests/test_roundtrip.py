@@ -14,6 +14,7 @@ from support.onnx_runs import nodes_of, quiet, run_plain, same, variants
 import bridge as torch
 import bridge.onnx
 from bridge.importers.onnx.raise_own import raise_own
+from bridge.importers.onnx.reader import read_model
 from bridge.importers.onnx.source import Source
 from bridge.onnx import ExportError
 from bridge.onnx.loading import relower
@@ -99,7 +100,8 @@ def test_variants(program, form):
             made = bridge.onnx.export(model, variants.complete(model, inputs[0]), modules=form)
         except ExportError:
             continue
-        assert raise_own(made.model_proto, relower, Source("the model")) is not None
+        read, source = read_model(made.model_proto)
+        assert raise_own(read, relower, source) is not None
         back = bridge.onnx.load(made.model_proto)
         if not hasattr(model, "named_modules"):
             assert back.code == made.specialised.code

@@ -17,6 +17,7 @@ from bridge.exporters.onnx.program import MainRecord, ProgramLowering
 from bridge.exporters.onnx.report import ExportError, Report
 from bridge.exporters.onnx.sharing import shared_writes
 from bridge.exporters.onnx.specialise import specialised
+from bridge.exporters.onnx.unused import put_aside
 from bridge.exporters.onnx.values import Run, RunList
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import by_onnx
@@ -103,6 +104,8 @@ def export_program(
             report.note(entry.kind, entry.message, entry.range)
         arrays: Arrays = {}
         model = build_model(program, main, inputs, owner, output_names, producer_version, weights, arrays)
+        if weights:
+            put_aside(model)
         return Exported(model, owner, function, report, inputs, main, program, arrays)
 
     try:

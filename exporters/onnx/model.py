@@ -47,7 +47,7 @@ def build_model(
     outputs = program.outputs(main)
     _check(outputs, main, program.hosted)
     model = ModelProto(ir_version=IR_VERSION, producer_name="scriptbridge", producer_version=producer_version)
-    tensors = _tensors(main, owner, everything=weights or not program.hosted)
+    tensors = _tensors(main, owner, everything=program.provenance and (weights or not program.hosted))
     names = _output_names(outputs, main, output_names, {r.name for r in inputs.runs} | set(tensors))
     for o, name in zip(outputs_of(main.body), names, strict=True):
         o.hint = o.name = name

@@ -17,6 +17,8 @@ from bridge.importers.onnx.wire import without_large_tensors
 
 __all__ = ["read_model"]
 
+#: The function in which our exporter keeps tensors that nothing reads.
+UNUSED = ("bridge.state", "unused")
 #: Files below this many bytes are simply parsed; in others tensors of _LARGE bytes and more are left where they are.
 _BIG_FILE, _LARGE = 1 << 24, 1 << 16
 
@@ -41,8 +43,30 @@ def read_model(
         origin = Source(str(path), path.parent, follow_links=follow_links, checksums=checksums)
         model = _read(path, origin)
     _check(model, str(origin))
+    model = _with_unused(model)
     _external(model, origin)
     return model, origin
+
+
+def _with_unused(model: onnx.ModelProto) -> onnx.ModelProto:
+    """With the tensors that our exporter put aside, as nothing reads them, back among the initializers."""
+    index = next((i for i, f in enumerate(model.functions) if (f.domain, f.name) == UNUSED), None)
+    if index is None:
+        return model
+    whole = onnx.ModelProto()
+    whole.CopyFrom(model)
+    tensors = list(whole.graph.initializer)
+    for node in whole.functions[index].node:
+        if node.op_type != "Constant" or len(node.attribute) != 1 or not node.attribute[0].HasField("t"):
+            return model  # somebody else's
+        tensors.insert(int(node.name) if node.name.isdecimal() else len(tensors), node.attribute[0].t)
+    complete = [onnx.TensorProto.FromString(t.SerializeToString()) for t in tensors]
+    del whole.graph.initializer[:], whole.functions[index]
+    whole.graph.initializer.extend(complete)
+    kept = [o for o in whole.opset_import if o.domain != UNUSED[0]]
+    del whole.opset_import[:]
+    whole.opset_import.extend(kept)
+    return whole
 
 
 def _read(path: Path, origin: Source) -> onnx.ModelProto:
