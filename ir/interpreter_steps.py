@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -169,12 +169,7 @@ def _writing_out(p: Program, n: Node) -> Step | None:
 def _call_of(p: Program, n: Node, function: Callable[..., Any]) -> Step:
     ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
     if len(outs) == 1:
-        (out,) = outs
-
-        def one(f: Frame) -> None:
-            f[out] = function(*[f[i] for i in ins])
-
-        return one
+        return _one_result(function, ins, outs[0])
 
     def several(f: Frame) -> None:
         results = function(*[f[i] for i in ins])
@@ -183,6 +178,29 @@ def _call_of(p: Program, n: Node, function: Callable[..., Any]) -> Step:
                 f[out] = r
 
     return several
+
+
+def _one_result(function: Callable[..., Any], ins: Sequence[int], out: int) -> Step:
+    """A call with one result; arithmetic on Python numbers is most of what runs here, so calls of few arguments are quick."""
+    if len(ins) == 1:
+        (a,) = ins
+
+        def unary(f: Frame) -> None:
+            f[out] = function(f[a])
+
+        return unary
+    if len(ins) == 2:
+        a, b = ins
+
+        def binary(f: Frame) -> None:
+            f[out] = function(f[a], f[b])
+
+        return binary
+
+    def one(f: Frame) -> None:
+        f[out] = function(*[f[i] for i in ins])
+
+    return one
 
 
 def _missing(n: Node) -> Step:
@@ -201,17 +219,18 @@ def _missing(n: Node) -> Step:
 
 def _if(p: Program, n: Node) -> Step:
     condition = p.register(n.input)
+    outs = _registers(p, n.outputs)
     branches = []
     for b in n.blocks:
         steps = block_steps(p, b)
-        branches.append((steps, _registers(p, b.outputs)))
-    (then, then_outs), (otherwise, else_outs) = branches
-    outs = _registers(p, n.outputs)
+        branches.append((steps, list(zip(outs, _registers(p, b.outputs), strict=True))))
+    then, otherwise = branches
 
     def run(f: Frame) -> None:
-        steps, results = (then, then_outs) if f[condition] else (otherwise, else_outs)
-        p.execute(steps, f)
-        for out, r in zip(outs, results, strict=True):
+        steps, results = then if f[condition] else otherwise
+        if steps:
+            p.execute(steps, f)
+        for out, r in results:
             f[out] = f[r]
 
     return run

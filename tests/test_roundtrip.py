@@ -305,3 +305,44 @@ def test_a_text_file_is_no_model(tmp_path):
 def test_every_node_says_where_it_came_from(rnn):
     for node in nodes_of(exported(rnn, "inline")):
         assert [p.key for p in node.metadata_props] == ["bridge.ir"]
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = torch.nn.GRU(3, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rnn(x)[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lists_of_parameters_refer_to_them(form):
+    scripted = torch.jit.script(Recurrent())
+    model = bridge.onnx.export(scripted, (torch.rand(5, 2, 3),), modules=form).model_proto
+    table = next(p.value for p in model.metadata_props if p.key == "bridge.classes")
+    assert '["own","weight_ih_l0"]' in table
+    assert '"tensor"' not in table
+    back = bridge.onnx.load(model)
+    assert back.code == scripted.code
+    assert back.rnn._c.attributes["_flat_weights"][0] is back.rnn._c.attributes["weight_ih_l0"]
+
+
+class NormAfterCheck(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert bool(x.any()), "nothing there"
+        return self.norm(x)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_calls_after_a_check_are_read_back(form):
+    """A function with a loop is not entered after an exception; the graph of one that never runs is not in the model."""
+    scripted = torch.jit.script(NormAfterCheck().eval())
+    made = bridge.onnx.export(scripted, (torch.rand(2, 4),), modules=form)
+    back = bridge.onnx.load(made.model_proto)
+    assert back.code == made.specialised.code
+    assert back.norm.code == made.specialised.norm.code

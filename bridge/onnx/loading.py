@@ -73,29 +73,33 @@ def _tensors(held: ScriptObject, gradients: bool = True) -> None:
     from bridge.nn.parameter import Parameter
     from bridge.tensor import Tensor
 
+    made: dict[int, Tensor] = {}
     for name, v in held.attributes.items():
         if isinstance(v, ScriptObject):
             _tensors(v, gradients)
         elif isinstance(v, np.ndarray):
             a = held.type.attributes[name]
             t = Tensor._wrap(v)
-            held.attributes[name] = (
-                Parameter(t, requires_grad=gradients and v.dtype.kind == "f") if a.is_parameter else t
-            )
-        else:
-            held.attributes[name] = _inside(v)
+            if a.is_parameter:
+                t = Parameter(t, requires_grad=gradients and v.dtype.kind == "f")
+            held.attributes[name] = made[id(v)] = t
+    for name, v in held.attributes.items():
+        if not isinstance(v, ScriptObject | Tensor):
+            held.attributes[name] = _inside(v, made)
 
 
-def _inside(value: Any) -> Any:
-    """A list, tuple or dict with the arrays in it made tensors."""
+def _inside(value: Any, made: Mapping[int, Any]) -> Any:
+    """A list, tuple or dict with the arrays in it made tensors: those that ``made`` has, by the array's identity, or new ones."""
     import numpy as np
 
     from bridge.tensor import Tensor
 
+    if isinstance(value, np.ndarray):
+        return made.get(id(value)) if id(value) in made else Tensor._wrap(value)
     if isinstance(value, list | tuple):
-        return type(value)(Tensor._wrap(v) if isinstance(v, np.ndarray) else _inside(v) for v in value)
+        return type(value)(_inside(v, made) for v in value)
     if isinstance(value, dict):
-        return {k: Tensor._wrap(v) if isinstance(v, np.ndarray) else _inside(v) for k, v in value.items()}
+        return {k: _inside(v, made) for k, v in value.items()}
     return value
 
 

@@ -72,7 +72,7 @@ def _call(m: Machine, node: Node, function: Function, owner: ObjectRef | None, a
             program.inline
             or not is_module
             or any(isinstance(x, ObjectRef | Text) for a in args for x in leaves(a))
-            or (m.error in m.heap and _may_not_end(function))
+            or (m.error in m.heap and m.program.may_not_end(function, _may_not_end))
         ):
             return _inline(m, node, function, owner, args)
         return _as_function(m, node, function, owner, args)

@@ -156,7 +156,8 @@ def export_again(
     known = {i.name: _input_run(i) for i in model.graph.input if i.name not in held}
     inputs = inputs_from_description(function.graph, owner, table["arguments"], known, list(known))
     program = ProgramLowering(opset, table["modules"] == "inline")
-    program.raises, program.writes = table.get("raises", True), may_write(function, owner)
+    program.raises, program.writes = table.get("raises", True), table.get("writes", True)
+    program.endless_told = frozenset(table.get("endless", ()))
     main = program.lower(owner, function, inputs.arguments, inputs.heap)
     names = [o.name for o in model.graph.output]
     again = build_model(program, main, inputs, owner, names, "", weights=False)

@@ -60,7 +60,7 @@ def describe(
     classes: dict[str, Any] = {}
     objects: dict[str, Any] = {}
     for path, o in modules(root) if root is not None else ():
-        objects[path] = [o.type.name, {n: _describe_value(v) for n, v in o.attributes.items() if _is_plain(o, n, v)}]
+        objects[path] = [o.type.name, {n: _describe_value(v, o) for n, v in o.attributes.items() if _is_plain(o, n, v)}]
         if o.type.name not in classes:
             classes[o.type.name] = _class(o.type, silent.get(o.type.name, {}))
     form = "inline" if program.inline else "functions"
@@ -69,11 +69,14 @@ def describe(
         "modules": form,
         "arguments": arguments,
         "raises": program.raises,
+        "writes": program.writes,
         "classes": classes,
         "objects": objects,
     }
     if program.tuples:
         table["tuples"] = program.tuples
+    if endless := sorted(name for name, found in program.endless.items() if found):
+        table["endless"] = endless
     if silent.get(""):
         table["functions"] = silent[""]
     return json.dumps(table, separators=(",", ":"))
@@ -89,17 +92,21 @@ def _class(t: ClassType, methods: dict[str, list[str]]) -> dict[str, Any]:
     return made
 
 
-def _describe_value(v: Any) -> Any:
-    """A plain attribute's value as JSON: scalars as they are, the rest as ``[kind, …]``; None for what has no form."""
+def _describe_value(v: Any, owner: ScriptObject) -> Any:
+    """A plain attribute's value as JSON: scalars as they are, the rest as ``[kind, …]``; ``["own", name]``
+    is a tensor that is another attribute, too. None for what has no form."""
     if v is None or isinstance(v, bool | int | str):
         return v
     if isinstance(v, float):
         return v if math.isfinite(v) else ["float", str(v)]
     if isinstance(v, list | tuple):
-        return ["list" if isinstance(v, list) else "tuple", [_describe_value(x) for x in v]]
+        return ["list" if isinstance(v, list) else "tuple", [_describe_value(x, owner) for x in v]]
     if isinstance(v, dict):
-        return ["dict", [[_describe_value(k), _describe_value(x)] for k, x in v.items()]]
+        return ["dict", [[_describe_value(k, owner), _describe_value(x, owner)] for k, x in v.items()]]
     if hasattr(v, "__array__"):
+        own = next((n for n, x in owner.attributes.items() if x is v), None)
+        if own is not None:
+            return ["own", own]
         array = array_of(v)
         return ["tensor", by_numpy(array.dtype).name, list(array.shape), base64.b64encode(array.tobytes()).decode()]
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ class ProgramLowering:
         self.errors: dict[int, dict[str, Any]] = {}
         self.reads: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
         self.frozen: dict[str, tuple[Any, SourceRange | None]] = {}
+        self.endless: dict[str, bool] = {}
+        self.endless_told: frozenset[str] | None = None
         self.report = Report()
         self.tuples: dict[str, str] = {}  # the types of NamedTuples as text, by name
         self.obstacles: list[Entry] = []
@@ -128,6 +131,15 @@ class ProgramLowering:
             name,
             copy.copy(value) if isinstance(value, list | dict) else value,
         )
+
+    def may_not_end(self, function: Function, find: Callable[[Function], bool]) -> bool:
+        """Whether a function must not be entered after an exception; an import tells it, as it has no graph of what never runs."""
+        name = function.qualified_name
+        if self.endless_told is not None:
+            return name in self.endless_told
+        if name not in self.endless:
+            self.endless[name] = find(function)
+        return self.endless[name]
 
     def error_code(self, row: dict[str, Any]) -> int:
         """The number that stands for an exception with its message."""

@@ -163,11 +163,14 @@ class _Builder:
             elif full in self.tensors:
                 made.attributes[attribute] = self._tensor(self.tensors[full])
             elif attribute in values:
-                made.attributes[attribute] = _value(values[attribute])
+                made.attributes[attribute] = None  # below: it may have tensors of the object in it
             elif flag and type_text.endswith("Tensor"):
                 raise Disbelief(f"the model has no tensor '{full}'")
             else:
                 made.attributes[attribute] = None
+        for attribute in values.keys() & claimed["attributes"].keys():
+            if prefix + attribute not in self.tensors and prefix + attribute not in self.table["objects"]:
+                made.attributes[attribute] = _value(values[attribute], made.attributes)
         made.type = self._class(name, path, made)
         return made
 
@@ -218,19 +221,23 @@ class _Builder:
         f.schema = _schema(f, frame, graph, self.names)
 
 
-def _value(described: Any) -> Any:
-    """The value of a plain attribute as the class table describes it."""
+def _value(described: Any, own: Mapping[str, Any]) -> Any:
+    """The value of a plain attribute as the class table describes it; ``own`` are the object's attributes."""
     if not isinstance(described, list):
         return described
     kind, *rest = described
     if kind == "float":
         return float(rest[0])
     if kind == "list":
-        return [_value(v) for v in rest[0]]
+        return [_value(v, own) for v in rest[0]]
     if kind == "tuple":
-        return tuple(_value(v) for v in rest[0])
+        return tuple(_value(v, own) for v in rest[0])
     if kind == "dict":
-        return {_value(k): _value(v) for k, v in rest[0]}
+        return {_value(k, own): _value(v, own) for k, v in rest[0]}
+    if kind == "own":
+        if not isinstance(own.get(rest[0]), np.ndarray):
+            raise Disbelief(f"there is no tensor '{rest[0]}'")
+        return own[rest[0]]
     if kind == "tensor":
         data = base64.b64decode(rest[2], validate=True)
         return np.frombuffer(data, by_name(rest[0]).numpy).reshape(rest[1]).copy()

@@ -31,9 +31,11 @@ def wrap_int(v: int) -> int:
 
 
 def wrapped(f: Callable[..., Any]) -> Callable[..., Any]:
+    low, high = -(1 << 63), 1 << 63
+
     def kernel(*args: Any) -> Any:
         r = f(*args)
-        return wrap_int(r) if type(r) is int else r
+        return wrap_int(r) if type(r) is int and not low <= r < high else r
 
     return kernel
 
