@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.features import RECORDED, features, run_feature
-from support.scripts import comparable
+from support.features import RECORDED, features, load_feature, run_feature, shown
+from support.scripts import comparable, imported_as_torch
 
 EXPECTED: dict[str, dict[str, str]] = json.loads(RECORDED.read_text(encoding="utf-8"))
 CASES = [pytest.param(i, f, id=f.name) for i, f in enumerate(features()) if f.name in EXPECTED]
@@ -23,6 +23,29 @@ def test_feature(number, feature, tmp_path: Path) -> None:
     for kind in ("code", "graph", "value"):
         assert comparable(found.get(kind)) == comparable(expected.get(kind)), (kind, found.get("raises"))
     assert ("raises" in found) == ("raises" in expected)
+
+
+#: What torch refuses and so do we; everything else that it refuses does what Python does.
+REFUSED = {
+    "if with different types (error)", "aug-assign ops", "try/except", "recursion", "module: hooks", "yield", "Callable type",
+    "Sequence / Literal type", "TypeVar generics", "bytes", "tuple of slices / index tuple var",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "feature"), [pytest.param(i, f, id=f.name) for i, f in enumerate(features()) if f.name not in EXPECTED]
+)
+def test_feature_beyond_torch(number, feature, tmp_path: Path) -> None:
+    found = run_feature(feature, number, tmp_path, "bridge")
+    if "error" in found:
+        assert feature.name in REFUSED, found["error"]
+        assert "^" in found["error"] or "missing a return annotation" in found["error"]
+        return
+    assert "raises" not in found, found
+    with imported_as_torch("bridge") as torch:
+        module = load_feature(feature, number, tmp_path)
+        torch.manual_seed(0)
+        assert found["value"] == shown(eval(feature.call, vars(module)))
 
 
 @pytest.mark.oracle
