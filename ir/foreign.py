@@ -98,20 +98,24 @@ class GraphInfo:
 
 @dataclass(slots=True, frozen=True)
 class Subgraph:
-    """Attribute value of a node whose graph is the node's block number ``index``."""
+    """Attribute value of a node whose graph is the node's block number ``index``; what its attribute says besides."""
 
     index: int
     info: GraphInfo
+    doc: str = ""
+    reference: str = ""
 
 
 @dataclass(slots=True)
 class NodeInfo:
-    """Doc string, metadata and, for a node whose graphs are its blocks, their attribute names in order."""
+    """Doc string, metadata and, for a node whose graphs are its blocks, their attribute names in order; serialised in ``rest``
+    what else there is."""
 
     doc: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     graphs: dict[str, Subgraph] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
+    rest: bytes = b""
 
 
 @dataclass(slots=True)

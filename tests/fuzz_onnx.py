@@ -56,6 +56,8 @@ def check(data: bytes) -> str:
         return "other"
     original = onnx.ModelProto.FromString(data)
     original.DiscardUnknownFields()
+    _name_metadata(original)
+    _name_metadata(written)
     if written == original or str(written) == str(original):  # unknown fields deep inside stay out of the text
         return "same"
     try:
@@ -63,6 +65,16 @@ def check(data: bytes) -> str:
     except Exception:
         return "repaired"  # it was no model
     raise AssertionError("came out other than it went in")
+
+
+def _name_metadata(message: Any) -> None:
+    """Write out the keys and values of metadata that are not: an entry without a key has the key ""."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for m in [value] if hasattr(value, "ListFields") else value:
+                if m.DESCRIPTOR.name == "StringStringEntryProto" and type(m.key) is type(m.value) is str:
+                    m.key, m.value = m.key, m.value
+                _name_metadata(m)
 
 
 class TooLong(BaseException):

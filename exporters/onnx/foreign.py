@@ -185,6 +185,8 @@ class _Writer:
         for name, value in attributes.items():
             self._attribute_proto(proto.attribute.add(), name, value, n)
         if info is not None:
+            if info.rest:
+                proto.MergeFromString(info.rest)
             _write_empty(proto, tuple(name for name in info.empty if not getattr(proto, name)))
             if info.doc:
                 proto.doc_string = info.doc
@@ -193,6 +195,10 @@ class _Writer:
     def _attribute_proto(self, proto: AttributeProto, name: str, value: Any, n: Node) -> None:
         if isinstance(value, Subgraph):
             proto.name, proto.type = name, AttributeProto.GRAPH
+            if value.doc:
+                proto.doc_string = value.doc
+            if value.reference:
+                proto.ref_attr_name = value.reference
             self.graph(proto.g, n.blocks[value.index], value.info, n.blocks[value.index].outputs)
         elif isinstance(value, list) and value and isinstance(value[0], Subgraph):
             proto.name, proto.type = name, AttributeProto.GRAPHS

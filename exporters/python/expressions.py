@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -243,7 +244,7 @@ def _operator_name(out: TaggedText, n: Node) -> None:
         return
     # What a file calls its operators and attributes must not become code.
     for word in (*namespace.split("."), name, *n.attributes):
-        if not word.isidentifier():
+        if not word.isidentifier() or (keyword.iskeyword(word) and namespace != "aten"):
             raise UnsupportedError(f"{kind}: {word!r} is no name in Python", n.range)
     if namespace == "aten":
         out.raw("torch.").add(name)

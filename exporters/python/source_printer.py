@@ -95,7 +95,7 @@ class SourcePrinter:
             self.indent().raw("def ").add(function.name).raw("(")
             for i, (a, v) in enumerate(zip(schema.arguments, graph.inputs, strict=True)):
                 self.depend_on_types(a.type)
-                name = self.unique_name(a.name)
+                name = self.unique_name(a.name if a.name.isidentifier() else _identifier(a.name))
                 if i == 0:
                     self.body.add(name)
                     if first_type:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -128,6 +129,8 @@ class GraphBuilder:
             v.set_debug_name(name)
 
     def _initializer(self, block: Block, name: str, array: ForeignArray) -> Value:
+        if type(name) is not str:
+            raise OnnxImportError(f"{self.where}: an initializer has the name {name!r}, which is no text")
         path = self.module.add(name, array)
         v = self.self_value
         at = self.module.root
@@ -159,7 +162,9 @@ class GraphBuilder:
                     f"{self.where}: node '{proto.name}': the attribute {a.name!r} has a name that is no text"
                 )
             if a.type == AttributeProto.GRAPH:
-                node.attributes[a.name] = self._subgraph(node, a.g, scope)
+                node.attributes[a.name] = replace(
+                    self._subgraph(node, a.g, scope), doc=a.doc_string, reference=a.ref_attr_name
+                )
             elif a.type == AttributeProto.GRAPHS:
                 node.attributes[a.name] = [self._subgraph(node, g, scope) for g in a.graphs]
             else:
@@ -191,7 +196,9 @@ class GraphBuilder:
         node = self.graph.create("prim::If", [cast.output], 0)
         info = self._info(proto) or NodeInfo()
         made = {name: self._subgraph(node, graphs[name], scope) for name in ("then_branch", "else_branch")}
-        info.graphs = {a.name: made[a.name] for a in proto.attribute}
+        info.graphs = {
+            a.name: replace(made[a.name], doc=a.doc_string, reference=a.ref_attr_name) for a in proto.attribute
+        }
         self._finish(block, node, proto, info, scope)
         for branch in node.blocks:
             if len(branch.outputs) != len(node.outputs):
@@ -202,11 +209,19 @@ class GraphBuilder:
     def _info(self, proto: onnx.NodeProto) -> NodeInfo | None:
         """What the node says beside its operator; None, as for most nodes, when that is nothing."""
         empty = written_empty(proto, "name", "domain", "doc_string", "overload")
-        if not (empty or proto.doc_string or proto.metadata_props):
+        devices = proto.device_configurations
+        if not (empty or proto.doc_string or proto.metadata_props or devices):
             return None
-        return NodeInfo(proto.doc_string, metadata(proto.metadata_props), empty=empty)
+        said = metadata(proto.metadata_props)
+        rest = onnx.NodeProto(device_configurations=devices)
+        if len(said) != len(proto.metadata_props):  # a key twice
+            said = {}
+            rest.metadata_props.extend(proto.metadata_props)
+        return NodeInfo(proto.doc_string, said, empty=empty, rest=rest.SerializeToString())
 
     def _finish(self, block: Block, node: Node, proto: onnx.NodeProto, info: NodeInfo | None, scope: Scope) -> None:
+        if not (type(proto.name) is type(proto.doc_string) is type(proto.overload) is str):
+            raise OnnxImportError(f"{self.where}: the node named {proto.name!r} has a name or a text that is none")
         node.export_name, node.foreign, node.overload = proto.name, info, proto.overload or node.overload
         block.append(node)
         for name in proto.output:
@@ -314,7 +329,10 @@ class ModuleBuilder:
 
 
 def graph_info(proto: onnx.GraphProto) -> GraphInfo:
-    """The records of a graph that the IR has no place for."""
+    """The records of a graph that the IR has no place for. Raises OnnxImportError for names that are no text."""
+    names = [v.name for values in (proto.input, proto.output, proto.value_info) for v in values]
+    if not all(type(t) is str for t in (proto.name, proto.doc_string, *names)):
+        raise OnnxImportError(f"the graph named {proto.name!r} has a name that is no text")
     return GraphInfo(
         name=proto.name,
         doc=proto.doc_string,

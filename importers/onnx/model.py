@@ -42,6 +42,7 @@ def model_info(proto: onnx.ModelProto) -> ModelInfo:
     """The header of a model."""
     rest = onnx.ModelProto()
     rest.training_info.extend(proto.training_info)
+    rest.configuration.extend(proto.configuration)
     return ModelInfo(
         ir_version=proto.ir_version,
         opsets=[(o.domain if o.HasField("domain") else None, o.version) for o in proto.opset_import],

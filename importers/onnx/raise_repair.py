@@ -16,6 +16,7 @@ from bridge.importers.onnx.raise_check import Difference, GraphDifferences, Relo
 from bridge.importers.onnx.raise_claims import RETURN, ClaimedGraph, Disbelief, FrameClaim, StatementClaim, walk
 from bridge.importers.onnx.raise_program import Claims, GraphKey
 from bridge.importers.onnx.raise_raw import Names, RawStatements, opsets_of
+from bridge.importers.onnx.source import is_external
 from bridge.ir.literals import literal
 from bridge.ir.types import FLOAT, TENSOR, Type
 
@@ -312,7 +313,7 @@ class _Repair:
 def _number(node: NodeProto) -> Any:
     """The number that a Constant node holds; None for anything else."""
     value = next((a.t for a in node.attribute if a.name == "value"), None)
-    if node.op_type != "Constant" or value is None:
+    if node.op_type != "Constant" or value is None or is_external(value):
         return None
     array = numpy_helper.to_array(value)
     return array.item() if array.size == 1 and array.dtype.kind in "fiu" and np.isfinite(array).all() else None

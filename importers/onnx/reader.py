@@ -130,12 +130,23 @@ def _tensors(a: AttributeProto) -> Iterator[onnx.TensorProto]:
 def _check(model: Any, name: str) -> None:
     if not model.HasField("graph") or not model.ir_version or not model.opset_import:
         raise OnnxImportError(f"{name}: not an ONNX model: it has no graph, IR version or opset")
-    texts = [model.graph.name, *(o.domain for o in model.opset_import)]
+    header = (
+        model.producer_name,
+        model.producer_version,
+        model.domain,
+        model.doc_string,
+        model.graph.name,
+        model.graph.doc_string,
+    )
+    texts = [*header, *(o.domain for o in model.opset_import)]
     texts += [t for f in model.functions for t in (f.name, f.domain, f.overload, *f.input, *f.output, *f.attribute)]
     if not all(type(t) is str for t in texts):  # protobuf gives bytes for what is no UTF-8
-        raise OnnxImportError(f"{name}: not an ONNX model: the name of its graph, a function or a domain is no text")
+        raise OnnxImportError(
+            f"{name}: not an ONNX model: the header, or the name of a function or a domain, is no text"
+        )
     _check_functions(model, name)
-    if not all(0 <= o.version < 1 << 31 for o in model.opset_import):
+    domains = [o.domain for o in model.opset_import]
+    if len(set(domains)) != len(domains) or not all(0 < o.version < 1 << 31 for o in model.opset_import):
         raise OnnxImportError(f"{name}: it asks for opset versions that cannot be")
     newest = onnx.IR_VERSION
     if model.ir_version > newest:

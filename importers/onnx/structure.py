@@ -258,7 +258,7 @@ def _empty(graph: Graph, info: Subgraph, inner: Value, outer: Value, axis: int =
         return graph.constant(None, NONE)
     t = next((t for t in known if t.dims is not None), known[0])
     assert t.dtype is not None
-    sizes = [0] if t.dims is None else [0, *(d if isinstance(d, int) else 0 for d in t.dims)]
+    sizes = [0] if t.dims is None else [0, *(max(d, 0) if isinstance(d, int) else 0 for d in t.dims)]
     return graph.constant(np.empty(sizes, t.dtype.numpy), TENSOR)
 
 
@@ -294,7 +294,8 @@ def _loop(graph: Graph, node: Node) -> None:
             declared = declared_type(info.info, first.export_name or "")
             rank = declared.rank if isinstance(declared, TensorType) and declared.rank else 0
             first.replace_all_uses_with(build.index_tensor(rank))
-        unchanged = _drop_identities(old, condition)
+    unchanged = _drop_identities(old, condition)
+    with graph.inserting(next(build.body.nodes, build.body.return_node)):
         if condition.use_count > int(unchanged):  # it was true, or the body would not run
             condition.replace_all_uses_with(graph.constant(np.array(True), TENSOR))
     with graph.inserting(build.body):
@@ -377,6 +378,8 @@ def _scan(graph: Graph, node: Node) -> None:
             element = graph.add("onnx::Gather", x, at, axis=axis)
             _replace(inner, element)
     scans = list(old.outputs[len(states) :])
+    if len(scans) < len(node.outputs) - len(states):
+        raise _no_form(node, f"it gives {len(node.outputs)} values, its body {len(old.outputs)}")
     with graph.inserting(build.body):
         proceed = graph.constant(True, BOOL)
     outputs = build.finish(proceed, old.outputs[: len(states)], list(zip(made, scans, strict=True)))
