@@ -197,6 +197,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     wanted = None if dtype is None else dtype_of(dtype)
     if isinstance(data, Tensor):
         if _dispatch.tracer is not None:
+            _dispatch.tracer.frozen("torch.as_tensor")
             return data.to("cpu", wanted or data.dtype)
         return data if wanted is None or data.dtype is wanted else data.to(wanted)
     if isinstance(data, np.ndarray):

@@ -54,7 +54,7 @@ def _key(self: Array, indices: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def index(self: Array, indices: Sequence[Any]) -> Any:
-    return np.array(self[_key(self, indices)])
+    return np.array(self[_key(self, indices)], order="C")
 
 
 def index_put(self: Array, indices: Sequence[Any], values: Array, accumulate: bool = False) -> Array:

@@ -21,6 +21,9 @@ FUNCTIONS = [
     "return x[x.size(0) - 1]", "return x[:x.size(0) - 1]", "return x[0, :, None]", "x = x + 0\nx[0] = 1.\nreturn x",
     "x = x + 0\nx[0] = y[1]\nreturn x", "x = x + 0\nx[:, 1] += 2\nreturn x", "x = x + 0\nx[x > 0.5] = 0.\nreturn x",
     "return x[torch.tensor([0, 1])]", "return x[torch.tensor(1)]",
+    "x = x * 1\nx[x.size(0) - 1] = y[0]\nreturn x", "x = x * 1\nx[:, y.argmax() % 4] = 0\nreturn x", "return x[:, [0, 2]]",
+    "return x.std()", "return x.std(1)", "return x.var(unbiased=False)", "return torch.as_tensor(x)",
+    "return torch.as_tensor(x, dtype=torch.float64)",
     # sizes
     "return x.view(x.size(0), -1)", "return x.view(x.shape)", "return x.reshape(x.shape[0] * x.shape[1])",
     "a, b = x.shape\nreturn x.view(b, a)", "return x.numel() * x", "return torch.zeros(x.size(0), 4) + x",
@@ -507,6 +510,20 @@ subject = torch.jit.trace(M().helper, x)
 """,
         "not a module": """
 subject = torch.jit.trace_module(3, {"forward": x})
+""",
+        "recurrent cells": """
+class M(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.LSTMCell(4, 3), nn.GRUCell(4, 3)
+        self.c, self.d = nn.RNNCell(4, 3), nn.RNNCell(4, 3, nonlinearity="relu", bias=False)
+    def forward(self, x):
+        h, c = self.a(x)
+        return c, self.d(x, self.c(x, self.b(x, h)))
+subject = torch.jit.trace(M(), x)
+""",
+        "convolutions without a batch": """
+subject = torch.jit.trace(nn.Sequential(nn.Conv1d(3, 2, 2), nn.ConvTranspose1d(2, 3, 2)), x)
 """,
         "nested trace": """
 def f(x):
