@@ -63,6 +63,7 @@ _LAZY = {
         ("Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"),
         "bridge.random",
     ),
+    **dict.fromkeys(("cdist", "norm", "stft", "tensordot", "unique", "unique_consecutive"), "bridge.functional"),
     **dict.fromkeys(("set_printoptions", "get_printoptions"), "bridge._printing"),
     "load_weights": "bridge.weights",
     "convert": "bridge.formats",
@@ -76,7 +77,7 @@ _LAZY = {
 }  # fmt: skip
 
 _SUBMODULES = frozenset(
-    ("autograd", "cli", "exporters", "futures", "importers", "ir", "jit", "nn", "onnx", "ops", "random", "runtime",
+    ("fft", "functional", "linalg", "special", "autograd", "cli", "exporters", "futures", "importers", "ir", "jit", "nn", "onnx", "ops", "random", "runtime",
      "tensor", "types", "formats", "version")
 )  # fmt: skip
 
@@ -93,11 +94,13 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"bridge.{name}")
     else:
         from bridge import _dispatch
+        from bridge._namespaces import alias
         from bridge.ir.registry import overloads
 
-        if name.startswith("__") or not overloads(f"aten::{name}"):
+        operator = alias(name)
+        if name.startswith("__") or not overloads(f"aten::{operator}"):
             raise AttributeError(f"module 'bridge' has no attribute '{name}'")
-        found = _dispatch.function(f"aten::{name}")
+        found = _dispatch.function(f"aten::{operator}", f"aten::{name}")
     globals()[name] = found
     return found
 

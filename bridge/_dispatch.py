@@ -374,8 +374,9 @@ def _ops(name: str, *args: Any) -> Any:
     return call_overload(name, args)
 
 
-def function(name: str) -> Callable[..., Any]:
-    """The Python function of ``"aten::add"``, as found at ``bridge.add``. Its ``__operator__`` is that name."""
+def function(name: str, known_as: str | None = None) -> Callable[..., Any]:
+    """The Python function of ``"aten::add"``, as found at ``bridge.add``. Its ``__operator__`` is that name, or the name that
+    programs know it by."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -386,7 +387,7 @@ def function(name: str) -> Callable[..., Any]:
 
     run.__name__ = run.__qualname__ = name.split("::")[1]
     run.__module__ = "bridge"
-    run.__operator__ = name  # type: ignore[attr-defined]
+    run.__operator__ = known_as or name  # type: ignore[attr-defined]
     return run
 
 

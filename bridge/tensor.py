@@ -547,9 +547,10 @@ def _frozen(what: str, tensor: Tensor) -> None:
 
 def _method(name: str) -> Any:
     """The method for ``aten::name``, or None."""
+    from bridge._namespaces import alias
     from bridge._resolve import method_names
 
-    full = f"aten::{name}"
+    full = f"aten::{alias(name)}"
     if not method_names(full):
         return None
     call, resolve, with_keywords = _dispatch.call, _dispatch.resolve, _dispatch.invoke_function
@@ -562,7 +563,7 @@ def _method(name: str) -> Any:
         return tuple(result) if type(result) is list else result
 
     method.__name__, method.__qualname__, method.__module__ = name, f"Tensor.{name}", "bridge"
-    method.__operator__ = full  # type: ignore[attr-defined]
+    method.__operator__ = f"aten::{name}"  # type: ignore[attr-defined]
     return method
 
 

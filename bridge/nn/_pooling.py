@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import bridge as torch
+from bridge._choices import choose
 from bridge.nn.modules.utils import BroadcastingList1, BroadcastingList2, BroadcastingList3, _list_with_default
 from bridge.tensor import Tensor
 
@@ -120,6 +118,18 @@ def _adaptive_max_pool2d(input: Tensor, output_size: BroadcastingList2[int], ret
     return adaptive_max_pool2d_with_indices(input, output_size)[0]
 
 
+def adaptive_max_pool3d_with_indices(
+    input: Tensor, output_size: BroadcastingList3[int], return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The largest element of each of ``output_size`` windows, and where it stood."""
+    output_size = _list_with_default(output_size, input.size())
+    return torch.adaptive_max_pool3d(input, output_size)
+
+
+def _adaptive_max_pool3d(input: Tensor, output_size: BroadcastingList3[int], return_indices: bool = False) -> Tensor:
+    return adaptive_max_pool3d_with_indices(input, output_size)[0]
+
+
 def adaptive_avg_pool2d(input: Tensor, output_size: BroadcastingList2[int]) -> Tensor:
     """The mean of each of ``output_size`` windows."""
     _output_size = _list_with_default(output_size, input.size())
@@ -132,24 +142,10 @@ def adaptive_avg_pool3d(input: Tensor, output_size: BroadcastingList3[int]) -> T
     return torch.adaptive_avg_pool3d(input, _output_size)
 
 
-def _choose(name: str, index: int, if_true: Callable[..., Any], if_false: Callable[..., Any]) -> Callable[..., Any]:
-    """One of two functions, by ``return_indices``; a compiler decides when it compiles."""
-
-    def pool(*args: Any, **kwargs: Any) -> Any:
-        flag = kwargs.get("return_indices", args[index] if index < len(args) else False)
-        return (if_true if flag else if_false)(*args, **kwargs)
-
-    if_false.__doc__ = if_true.__doc__
-    pool.__name__ = pool.__qualname__ = name
-    pool.__doc__ = if_true.__doc__
-    pool.__boolean_dispatch__ = {  # type: ignore[attr-defined]
-        "if_true": if_true, "if_false": if_false, "index": index, "default": False, "arg_name": "return_indices",
-    }  # fmt: skip
-    return pool
-
-
-max_pool1d = _choose("max_pool1d", 6, max_pool1d_with_indices, _max_pool1d)
-max_pool2d = _choose("max_pool2d", 6, max_pool2d_with_indices, _max_pool2d)
-max_pool3d = _choose("max_pool3d", 6, max_pool3d_with_indices, _max_pool3d)
-adaptive_max_pool1d = _choose("adaptive_max_pool1d", 2, adaptive_max_pool1d_with_indices, _adaptive_max_pool1d)
-adaptive_max_pool2d = _choose("adaptive_max_pool2d", 2, adaptive_max_pool2d_with_indices, _adaptive_max_pool2d)
+_FLAG = "return_indices"
+max_pool1d = choose("max_pool1d", _FLAG, 6, max_pool1d_with_indices, _max_pool1d)
+max_pool2d = choose("max_pool2d", _FLAG, 6, max_pool2d_with_indices, _max_pool2d)
+max_pool3d = choose("max_pool3d", _FLAG, 6, max_pool3d_with_indices, _max_pool3d)
+adaptive_max_pool1d = choose("adaptive_max_pool1d", _FLAG, 2, adaptive_max_pool1d_with_indices, _adaptive_max_pool1d)
+adaptive_max_pool3d = choose("adaptive_max_pool3d", _FLAG, 2, adaptive_max_pool3d_with_indices, _adaptive_max_pool3d)
+adaptive_max_pool2d = choose("adaptive_max_pool2d", _FLAG, 2, adaptive_max_pool2d_with_indices, _adaptive_max_pool2d)

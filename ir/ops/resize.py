@@ -484,11 +484,11 @@ for _kind in _KINDS:
     _n, _align = _kind.n, ", bool align_corners" if _kind.aligns else ""
     _scales = ", ".join(f"float? scales{s}=None" for s in {1: [""], 2: ["_h", "_w"], 3: ["_d", "_h", "_w"]}[_n])
     for _vector, _schema in (
+        (False, f"aten::{_kind.name}(Tensor self, SymInt[{_n}] output_size{_align}, {_scales}) -> Tensor"),
         (
             True,
             f"aten::{_kind.name}.vec(Tensor input, SymInt[]? output_size{_align}, float[]? scale_factors) -> Tensor",
         ),
-        (False, f"aten::{_kind.name}(Tensor self, SymInt[{_n}] output_size{_align}, {_scales}) -> Tensor"),
     ):
         declare(
             _schema,
