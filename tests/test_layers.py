@@ -26,6 +26,12 @@ LAYERS: list[tuple[str, list[Any], list[Any]]] = [
     ("Packed(nn.GRU(3, 4, 2, batch_first=True))", [(2, 5, 3), [5, 2]], [(3, 4, 3), [2, 2, 3]]),
     ("Packed(nn.RNN(3, 4, batch_first=True))", [(2, 5, 3), [5, 2]], [(3, 4, 3), [2, 2, 3]]),
     ("nn.Upsample(size=(3, 7), mode='bilinear')", [(1, 2, 5, 4)], [(2, 1, 3, 3)]),
+    ("nn.Upsample(scale_factor=2)", [(1, 2, 3, 4)], [(2, 1, 5, 2)]),
+    ("nn.UpsamplingBilinear2d(scale_factor=1.5)", [(1, 2, 3, 4)], [(2, 1, 5, 2)]),
+    ("nn.LocalResponseNorm(2)", [(1, 4, 3, 3)], [(2, 3, 2, 5)]),
+    ("nn.Unfold(2, padding=1)", [(1, 2, 3, 4)], [(2, 2, 5, 3)]),
+    ("nn.Fold((4, 5), 2)", [(1, 8, 12)], [(3, 4, 12)]),
+    ("nn.PixelShuffle(2)", [(1, 8, 3, 2)], [(2, 4, 2, 5)]),
 ]  # fmt: skip
 
 _SOURCE = """

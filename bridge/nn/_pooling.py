@@ -142,10 +142,11 @@ def adaptive_avg_pool3d(input: Tensor, output_size: BroadcastingList3[int]) -> T
     return torch.adaptive_avg_pool3d(input, _output_size)
 
 
+#: What decides: whether the places of the maxima are wanted.
 _FLAG = "return_indices"
 max_pool1d = choose("max_pool1d", _FLAG, 6, max_pool1d_with_indices, _max_pool1d)
 max_pool2d = choose("max_pool2d", _FLAG, 6, max_pool2d_with_indices, _max_pool2d)
 max_pool3d = choose("max_pool3d", _FLAG, 6, max_pool3d_with_indices, _max_pool3d)
 adaptive_max_pool1d = choose("adaptive_max_pool1d", _FLAG, 2, adaptive_max_pool1d_with_indices, _adaptive_max_pool1d)
-adaptive_max_pool3d = choose("adaptive_max_pool3d", _FLAG, 2, adaptive_max_pool3d_with_indices, _adaptive_max_pool3d)
 adaptive_max_pool2d = choose("adaptive_max_pool2d", _FLAG, 2, adaptive_max_pool2d_with_indices, _adaptive_max_pool2d)
+adaptive_max_pool3d = choose("adaptive_max_pool3d", _FLAG, 2, adaptive_max_pool3d_with_indices, _adaptive_max_pool3d)

@@ -20,6 +20,7 @@ from bridge.exporters.onnx.merge import as_maybe, finish_outputs
 from bridge.exporters.onnx.raising import no_error
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.scans import Scan
+from bridge.exporters.onnx.static_loops import run_static
 from bridge.exporters.onnx.values import (
     BOOL,
     INT64,
@@ -247,4 +248,7 @@ def lower_loop(m: Machine, node: Node) -> Abstract:
         m.frame.decisions[node] = -1
         values = [m.get(v) for v in node.inputs[2:]]
         return values[0] if len(node.outputs) == 1 else values
+    known = run_static(m, node, trip, proceed)
+    if known is not None:
+        return known[0] if len(node.outputs) == 1 else known
     return LoopLowering(m, node, trip, proceed).run()

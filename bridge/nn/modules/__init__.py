@@ -20,6 +20,7 @@ from bridge.nn.modules.activation import (
     Sigmoid,
     SiLU,
     Softmax,
+    Softmax2d,
     Softmin,
     Softplus,
     Softshrink,
@@ -30,6 +31,7 @@ from bridge.nn.modules.activation import (
 )
 from bridge.nn.modules.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
 from bridge.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from bridge.nn.modules.channelshuffle import ChannelShuffle
 from bridge.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from bridge.nn.modules.conv import (
     Conv1d,
@@ -39,23 +41,35 @@ from bridge.nn.modules.conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from bridge.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d
+from bridge.nn.modules.distance import CosineSimilarity, PairwiseDistance
+from bridge.nn.modules.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from bridge.nn.modules.flatten import Flatten, Unflatten
+from bridge.nn.modules.fold import Fold, Unfold
 from bridge.nn.modules.instancenorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from bridge.nn.modules.linear import Bilinear, Identity, Linear
 from bridge.nn.modules.loss import (
     BCELoss,
     BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
     CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
     HuberLoss,
     KLDivLoss,
     L1Loss,
+    MarginRankingLoss,
     MSELoss,
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
     NLLLoss,
+    PoissonNLLLoss,
     SmoothL1Loss,
+    SoftMarginLoss,
+    TripletMarginLoss,
 )
 from bridge.nn.modules.module import Module
-from bridge.nn.modules.normalization import GroupNorm, LayerNorm, RMSNorm
+from bridge.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from bridge.nn.modules.padding import (
     ConstantPad1d,
     ConstantPad2d,
@@ -68,6 +82,7 @@ from bridge.nn.modules.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from bridge.nn.modules.pixelshuffle import PixelShuffle, PixelUnshuffle
 from bridge.nn.modules.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -77,13 +92,15 @@ from bridge.nn.modules.pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
+    LPPool1d,
+    LPPool2d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
 )
 from bridge.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from bridge.nn.modules.sparse import Embedding
-from bridge.nn.modules.upsampling import Upsample
+from bridge.nn.modules.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
     "CELU",
@@ -109,6 +126,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "ChannelShuffle",
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
@@ -118,18 +136,25 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "GRUCell",
+    "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
     "InstanceNorm1d",
@@ -137,13 +162,17 @@ __all__ = [
     "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
+    "LPPool1d",
+    "LPPool2d",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
@@ -151,11 +180,18 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "ParameterDict",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "PoissonNLLLoss",
     "RMSNorm",
     "RNNBase",
     "RNNCell",
@@ -170,7 +206,9 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
@@ -180,8 +218,12 @@ __all__ = [
     "Threshold",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "TripletMarginLoss",
     "Unflatten",
+    "Unfold",
     "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

@@ -6,7 +6,14 @@ from bridge.nn import functional as F
 from bridge.nn.modules.module import Module
 from bridge.tensor import Tensor
 
-__all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d"]
+__all__ = [
+    "AlphaDropout",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "FeatureAlphaDropout",
+]
 
 
 class _DropoutNd(Module):
@@ -55,3 +62,19 @@ class AlphaDropout(_DropoutNd):
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
         return F.alpha_dropout(input, self.p, self.training)
+
+
+class Dropout3d(_DropoutNd):
+    """Zeroes whole channels of (N, C, D, H, W) with probability ``p`` in training."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer."""
+        return F.dropout3d(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(_DropoutNd):
+    """Dropout of whole channels for self-normalising networks."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer."""
+        return F.feature_alpha_dropout(input, self.p, self.training)

@@ -8,7 +8,11 @@ from bridge.nn import functional as F
 from bridge.nn.modules.module import Module
 from bridge.tensor import Tensor
 
-__all__ = ["Upsample"]
+__all__ = [
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+]
 
 
 class Upsample(Module):
@@ -51,3 +55,17 @@ class Upsample(Module):
     def extra_repr(self) -> str:
         chosen = f"size={self.size!r}" if self.scale_factor is None else f"scale_factor={self.scale_factor!r}"
         return f"{chosen}, mode={self.mode!r}"
+
+
+class UpsamplingNearest2d(Upsample):
+    """Images larger, by their nearest elements."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Upsample):
+    """Images larger, by lines between their elements, corners aligned."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
+        super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
