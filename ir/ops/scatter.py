@@ -241,6 +241,8 @@ in_place(
 
 def _index_add(self: Array, dim: int, index: Array, source: Array, alpha: Any = 1) -> Any:
     d = dim_of(dim, self.ndim)
+    if not self.ndim:
+        return _index_add(self.reshape(1), 0, index.reshape(-1), source.reshape(-1), alpha).reshape(())
     out = self.copy()
     i = _checked(index, self.shape[d] if self.ndim else 1, str(d))
     where_: Any = (slice(None),) * d + (i,)
@@ -253,6 +255,8 @@ def _spread_index(e: Emitter, call: LoweredCall, source: Any) -> tuple[Any, int]
     x = call["self"]
     axis = axis_of(e, x, call["dim"])
     rank = known_rank(e, x, "indexing along a dimension")
+    if rank == 0:
+        e.unsupported("indexing a 0-d tensor is not exported")
     i = e.op("Reshape", e.cast(call["index"], INT64), ints(*[-1 if k == axis else 1 for k in range(rank)]))
     return e.op("Expand", i, e.shape_of(source)), axis
 
@@ -287,6 +291,8 @@ in_place(
 
 def _index_copy(self: Array, dim: int, index: Array, source: Array) -> Any:
     d = dim_of(dim, self.ndim)
+    if not self.ndim:
+        return _index_copy(self.reshape(1), 0, index.reshape(-1), source.reshape(-1)).reshape(())
     out = self.copy()
     out[(slice(None),) * d + (_checked(index, self.shape[d], str(d)),)] = source
     return out
@@ -315,6 +321,8 @@ in_place(
 
 def _index_fill(self: Array, dim: int, index: Array, value: Any) -> Any:
     d = dim_of(dim, self.ndim)
+    if not self.ndim:
+        return _index_fill(self.reshape(1), 0, index.reshape(-1), value).reshape(())
     out = self.copy()
     out[(slice(None),) * d + (index.astype(np.int64),)] = to_dtype(np.asarray(value), self.dtype)
     return out
@@ -324,6 +332,8 @@ def _lower_index_fill(e: Emitter, call: LoweredCall) -> Any:
     x = call["self"]
     axis = axis_of(e, x, call["dim"])
     rank = known_rank(e, x, "index_fill")
+    if rank == 0:
+        e.unsupported("indexing a 0-d tensor is not exported")
     n = e.op("Size", call["index"], dtype=INT64, dims=())
     shape = e.op("ScatterElements", e.shape_of(x), ints(axis), e.op("Reshape", n, ints(1)), axis=0)
     values = e.op("Expand", e.cast(call["value"], x.dtype), shape)

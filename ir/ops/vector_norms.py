@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.dtypes import DType, by_code
-from bridge.ir.errors import BridgeError
+from bridge.ir.errors import BridgeError, UnsupportedError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._composite import composite
 from bridge.ir.ops._declare import Array, declare, dims_of
@@ -73,6 +73,8 @@ def _lower_norm(e: Emitter, call: LoweredCall) -> Any:
         x.dtype,
     )
     axes_of(e, x, dims)
+    if x.rank == 0 and p != 0:
+        return typed(e, "Abs", t, x, dims=())
     if p in (1, 2):
         return reduce_node(e, f"ReduceL{int(p)}", x, dims, keepdim, t)
     size = typed(e, "Abs", t, x, dims=x.dims)
@@ -193,6 +195,11 @@ def _cosine(ops: Any, a: Any, b: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 def _lower_cosine(e: Emitter, call: LoweredCall) -> Any:
     a, b, dim = call["x1"], call["x2"], call["dim"]
     t = a.dtype
+    if a.rank == 0 and b.rank == 0:
+        e.unsupported("cosine_similarity of 0-d tensors is not exported")
+    if a.dims is None or a.dims != b.dims or None in a.dims:  # the norms are those of the broadcast operands
+        wide = broadcast_dims([a.dims, b.dims])
+        a, b = e.op("Expand", a, e.shape_of(b), dims=wide), e.op("Expand", b, e.shape_of(a), dims=wide)
     units = []
     for x in (a, b):
         n = reduce_node(e, "ReduceL2", x, [dim], True, t)
@@ -214,9 +221,24 @@ declare(
     onnx=_lower_cosine,
     samples=of((f4(3, 4), f4(3, 4, seed=1)), (f4(3, 4), f4(3, 4, seed=1), 0)),
 )
+
+
+def _matrix_norm(ops: Any, x: Any, kind: str, dim: Any, keepdim: bool, dtype: Any) -> Any:
+    if kind == "fro":
+        return ops("aten::linalg_vector_norm", x, 2, dim, keepdim, dtype)
+    if kind != "nuc":
+        raise BridgeError(f"linalg.matrix_norm: Order {kind} not supported.")
+    if not isinstance(x, np.ndarray):
+        if x.requires_grad:
+            raise UnsupportedError("the nuclear norm has no gradient here yet")
+        return type(x)._wrap(_matrix_norm(ops, x._array, kind, dim, keepdim, dtype))
+    wide = x if dtype is None else x.astype(by_code(dtype).numpy)
+    return np.asarray(np.linalg.norm(wide, "nuc", axis=tuple(dim), keepdims=keepdim), wide.dtype)
+
+
 declare(
     'aten::linalg_matrix_norm.str_ord(Tensor self, str ord="fro", int[] dim=[-2, -1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor',
-    lambda ops, x, ord, dim, k, dtype: ops("aten::linalg_vector_norm", x, 2, dim, k, dtype),
+    _matrix_norm,
     composite=True,
     types=_norm_types,
     onnx=lambda e, call: (
