@@ -44,7 +44,7 @@ def function_name(function: Function, owner: ObjectRef | None) -> tuple[str, str
 @handles("prim::CallMethod")
 def call_method(m: Machine, node: Node) -> Abstract:
     """``module.method(…)``: the module's parameters are passed along."""
-    owner, *args = m.inputs(node)
+    owner, *args = _arguments(m, node)
     if not isinstance(owner, ObjectRef):
         raise LoweringError("a method of something that is no module", node.range)
     function = owner.object.type.find_method(node["name"])
@@ -56,8 +56,16 @@ def call_method(m: Machine, node: Node) -> Abstract:
 @handles("prim::CallFunction")
 def call_function(m: Machine, node: Node) -> Abstract:
     """``function(…)``."""
-    function, *args = m.inputs(node)
+    function, *args = _arguments(m, node)
     return _call(m, node, function, None, args)
+
+
+def _arguments(m: Machine, node: Node) -> list[Abstract]:
+    """What a call passes. Tensors as the names they go by, not as they are now: what the callee writes is written to those."""
+    found = [m.env[v] for v in node.inputs]
+    if any(isinstance(v, Poison) for v in found):
+        raise Skip
+    return found
 
 
 def _call(m: Machine, node: Node, function: Function, owner: ObjectRef | None, args: list[Abstract]) -> Abstract:

@@ -39,6 +39,11 @@ def _is_empty(e: X.Expr) -> bool:
     return (isinstance(e, X.ListLit) and not e.elements) or (isinstance(e, X.DictLit) and not e.keys)
 
 
+def _is_new_empty_dict(v: Value) -> bool:
+    """Whether it is a ``{}`` that nothing uses yet."""
+    return v.node.kind == "prim::DictConstruct" and not v.node.inputs and not v.uses
+
+
 class AssignMixin(EmitterCore):
     """The part of the emitter for assignments."""
 
@@ -217,6 +222,8 @@ class AssignMixin(EmitterCore):
             and isinstance(inside, T.ListType)
         ):
             value = Named(matching.convert(self.graph, range, inside, value.value, True), "", value.range)
+        if value.value is not None and isinstance(inside, T.DictType) and _is_new_empty_dict(value.value):
+            value.value.type = inside
         args = [Named(base, "self", target.value.range), Named(index, "idx", target.indices_range), value]
         try:
             MagicMethod("__setitem__", BuiltinFunction("aten::_set_item")).call(range, self, args, (), 0)
