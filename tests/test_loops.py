@@ -12,13 +12,13 @@ import types
 import numpy as np
 import onnxruntime
 import pytest
-from loops.table import PROGRAMS
+from loops.table import PROGRAMS, REFUSED
 
 import bridge
 import bridge.onnx
 from bridge import Tensor, nn
 
-FILES = ("decoding", "lists", "state", "tensors")
+FILES = ("decoding", "lists", "sharing", "state", "tensors")
 for _name in FILES:
     importlib.import_module(f"loops.{_name}")
 
@@ -97,6 +97,10 @@ def test_right_on_every_path(name):
     program, inputs = PROGRAMS[name]
     eager = made(program)
     scripted = bridge.jit.script(eager)
+    if name in REFUSED:
+        with pytest.raises(bridge.onnx.ExportError, match=REFUSED[name]):
+            bridge.onnx.export(scripted, inputs()[0])
+        return
     exported = bridge.onnx.export(scripted, inputs()[0])
     assert bridge.onnx.load(exported.model_proto).code == exported.specialised.code
     options = onnxruntime.SessionOptions()
@@ -116,7 +120,7 @@ def test_right_on_every_path(name):
 TORCH = """
 import torch
 PROGRAMS = {}
-def cases(program, inputs):
+def cases(program, inputs, refused=None):
     PROGRAMS[program.__name__] = program, inputs
 def ramp(*size):
     return torch.sin(torch.arange(int(torch.tensor(size).prod()), dtype=torch.float32) * 1.7 + 0.3).reshape(size)

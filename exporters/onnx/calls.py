@@ -314,13 +314,13 @@ def _emit_call(m: Machine, node: Node, made: Lowered, owner: ObjectRef | None, a
         assert owner is not None
         inputs.append(e.materialise(m.current(m.program.parameter(m, prefix + path, owner.object.resolve(path)))))
     new: dict[Run, Run] = {}
+    outs: list[Run] = []
     for o in made.outputs:
-        new[o.root] = type(o)(o.dtype, o.dims, f"{e.hint}/{made.record.name}")
-    if new:
+        outs.append(type(o)(o.dtype, o.dims, f"{e.hint}/{made.record.name}"))
+        new[o.root] = outs[-1]
+    if outs:
         path = owner.path if owner is not None else made.record.name
-        record = Record(
-            made.record.name, made.record.domain, inputs, list(new.values()), {}, e.origin, path, made.record
-        )
+        record = Record(made.record.name, made.record.domain, inputs, list(outs), {}, e.origin, path, made.record)
         e.append(record)
     results = [_returned(m, made, r, new) for r in made.results]
     return results[0] if len(node.outputs) == 1 else results

@@ -204,7 +204,7 @@ def _element(m: Machine, x: Abstract, form: Run) -> Run:
     """An element as a tensor: a list of numbers is one."""
     if isinstance(x, Cell):
         content = m.read(x)
-        x.frozen = "it was put into another list, whose length is not known"
+        m.frozen[x] = "it was put into another list, whose length is not known"
         made: Run = _numbers(m, content, form.dtype) if isinstance(content, tuple) else content
         if not isinstance(made, Run):
             raise LoweringError("a list of lists of tensors, whose length is not known, cannot be an ONNX value")
@@ -242,17 +242,22 @@ def length(m: Machine, content: Any) -> Any:
     if isinstance(content, Columns):
         return length(m, content.parts[0])
     if isinstance(content, RunList):
-        return e.op("SequenceLength", content, dtype=INT64, dims=()).seen_as(T.INT)
+        return _size(e.op("SequenceLength", content, dtype=INT64, dims=()))
     run = content.run if isinstance(content, Stacked) else content
     if run.dims and isinstance(run.dims[0], int):
         return run.dims[0]
     if len(run.dims or (0, 0)) == 1:
-        return e.op("Size", run, dtype=INT64, dims=()).seen_as(T.INT)
+        return _size(e.op("Size", run, dtype=INT64, dims=()))
     if e.opset < 15:
         sizes = e.op("Shape", run, dtype=INT64, dims=(None,))
-        return e.op("Gather", sizes, np.array(0, np.int64), axis=0, dims=()).seen_as(T.INT)
+        return _size(e.op("Gather", sizes, np.array(0, np.int64), axis=0, dims=()))
     first = e.op("Shape", run, dtype=INT64, dims=(1,), start=0, end=1)
-    return e.op("Squeeze", first, np.array([0], np.int64), dims=()).seen_as(T.INT)
+    return _size(e.op("Squeeze", first, np.array([0], np.int64), dims=()))
+
+
+def _size(run: Run) -> Run:
+    run.least = 0
+    return run.seen_as(T.INT)
 
 
 def item(m: Machine, t: T.Type, content: Any, i: Abstract) -> Abstract:

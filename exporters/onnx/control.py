@@ -6,6 +6,7 @@ from typing import Any
 
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair
+from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Poison, Run
 from bridge.ir.graph import Node
@@ -63,7 +64,9 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
     def value(a: Abstract, b: Abstract) -> Abstract:
         if isinstance(a, Cell) and isinstance(b, Cell) and a is not b:
             joined = merge_content(m, a, then.heap[a], other.heap[b], test, (then.body, other.body), pair)
-            return m.new_cell(a.type, joined)
+            made = m.new_cell(a.type, joined)
+            freeze_if_shared(m, made, [c for c in (a, b) if c in m.heap], node)
+            return made
         return merge_pair(m, a, b, pair)
 
     results = [value(a, b) for a, b in zip(then.values, other.values, strict=True)]

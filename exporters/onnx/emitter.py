@@ -151,10 +151,11 @@ class OnnxEmitter:
         if value.constant is None:
             return value
         array = value.constant
-        key = (id(self.body), array.dtype.str, array.shape, array.tobytes())
+        key = (id(self.body), array.dtype.str, array.shape, array.tobytes(), value.blank)
         made = self._constants.get(key)
         if made is None:
             made = self._constants[key] = Run(value.dtype, array.shape, value.hint, number=value.number)
+            made.blank = value.blank
             self.append(Record("Constant", "", [], [made], {"value": array}, self.origin))
         return made
 

@@ -60,7 +60,7 @@ def _one_size(v: Run, axis: int, m: Machine) -> Any:
         shape = e.op("Slice", e.op("Shape", v, dtype=INT64, dims=(len(dims),)),
                      np.array([axis], np.int64), np.array([axis + 1], np.int64), dims=(1,))  # fmt: skip
     number: Run = e.op("Squeeze", shape, np.array([0], np.int64), dims=())
-    number.number, number.symbol = T.INT, size
+    number.number, number.symbol, number.least = T.INT, size, 0
     return number
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from bridge.exporters.onnx import columns
+from bridge.exporters.onnx import columns, ints
 from bridge.exporters.onnx.columns import as_sequence, element_of, form_of, samples_of, to_form
+from bridge.exporters.onnx.ints import is_int
 from bridge.exporters.onnx.machine import Machine, handles
 from bridge.exporters.onnx.merge import finish_outputs, merge_content
 from bridge.exporters.onnx.operators import lower_operator
@@ -104,15 +105,14 @@ def get_item(m: Machine, node: Node) -> Abstract:
             raise LoweringError("list index out of range", node.range)
         return content[i]
     held = [x for x in content if isinstance(x, Cell)] if isinstance(content, tuple) else []
-    frozen = [x.frozen for x in held]
+    frozen = dict(m.frozen)
     found = columns.item(m, element_of(cell), _at_run_time(m, cell), i)
-    for x, why in zip(held, frozen, strict=True):
-        x.frozen = why  # reading puts them nowhere
+    m.frozen = frozen  # reading puts them nowhere
     if isinstance(found, Cell) and held:
         found.home = _home_in_known(m, held, i)
     for x in leaves(found):
         if isinstance(x, Cell) and x.home is None:
-            x.frozen = "it was taken out of a list whose length is not known"
+            m.frozen[x] = "it was taken out of a list whose length is not known"
     return found
 
 
@@ -234,6 +234,8 @@ def add(m: Machine, node: Node) -> Abstract:
     b = m.get(node.inputs[1])
     if isinstance(a, Text) or isinstance(b, Text):
         return Text([x for v in (a, b) for x in (v.pieces if isinstance(v, Text) else [v])])
+    if len(node.inputs) == 2 and is_int(a) and is_int(b):
+        return ints.add(m, a, b)
     if not (isinstance(a, Cell) and isinstance(b, Cell)):
         return lower_operator(m, node)
     return m.new_cell(a.type, _joined(m, a, b))
@@ -376,7 +378,7 @@ def stack(m: Machine, node: Node) -> Abstract:
 
 def _not_empty(m: Machine, run: Run) -> Run:
     """The tensor, by a way that fails when the list is empty: 0 / 0 does."""
-    if run.dims is None or isinstance(run.dims[0], int):
+    if run.dims is None or isinstance(run.dims[0], int) or run.root.least is not None:
         return run
     e, rank = m.emitter, len(run.dims)
     if e.opset < 15:

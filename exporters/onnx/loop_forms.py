@@ -92,7 +92,7 @@ class Forms:
 
     def __init__(self, heap: Mapping[Any, Any], initial: Sequence[Abstract], place: SourceRange | None) -> None:
         self.heap0, self.place = heap, place
-        self.values: list[Any] = list(initial)
+        self.initial, self.values = initial, list[Any](initial)
         self.contents: dict[Any, Any] = {}
         self.listed: set[Any] = set()  # lists that were found to be read while they grow
 
@@ -207,13 +207,19 @@ class Forms:
         if isinstance(form, Cell):
             if form is out:
                 return form
-            if out in self.heap0:
+            if out in self.heap0 and not self._trades(a):
                 raise LoweringError("which list the loop carries depends on data; carry a copy of it", self.place)
             return NewCell(form.type, self._join(out, self.heap0[form], a.heap[out], a))
         if isinstance(form, NewCell):
             content = self._join(out, form.content, a.heap[out], a)
             return form if content is form.content else NewCell(form.type, content)
         raise LoweringError("which list the loop carries depends on data", self.place)
+
+    def _trades(self, a: Attempt) -> bool:
+        """Whether the carried lists are handed on in another order, each once."""
+        lists = [v for v in self.initial if isinstance(v, Cell)]
+        outs = [v for v in a.results if isinstance(v, Cell)]
+        return len(set(outs)) == len(outs) and all(o in lists for o in outs if o in self.heap0)
 
     # -- contents ----------------------------------------------------------------------------------------------------------
 

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from bridge.exporters.onnx.columns import element_of, to_form
+from bridge.exporters.onnx.ints import loop_index
 from bridge.exporters.onnx.loop_forms import Attempt, Forms, Grows, NewCell, written_cells
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import as_maybe, finish_outputs
+from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.raising import no_error
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.scans import Scan
@@ -62,13 +64,14 @@ class LoopLowering:
         """Lower until the assumed forms fit; then make the node."""
         program, m = self.m.program, self.m
         for _ in range(_ATTEMPTS):
-            mark = program.mark(), dict(m.frame.decisions)
+            mark, frozen = (program.mark(), dict(m.frame.decisions)), dict(m.frozen)
             try:
                 attempt = self.attempt()
             finally:
                 m.heap = self.heap0
             if attempt is not None and self.forms.widen(attempt):
                 return self.finish(attempt)
+            m.frozen = frozen
             program.reset(mark[0])
             m.frame.decisions = mark[1]
         raise LoweringError("what this loop carries changes its form with every iteration", self.node.range)
@@ -80,6 +83,7 @@ class LoopLowering:
         a = Attempt(body)
         m.heap = dict(self.heap0)
         i = Run(INT64, (), number=T.INT)
+        loop_index(i, self.trip)
         cond = Run(BOOL, (), f"{m.emitter.hint}/cond", number=T.BOOL)
         cond.named = True
         body.params += [i, cond]
@@ -161,6 +165,9 @@ class LoopLowering:
             trip = None if forever else e.materialise(e.scalar(self.trip, INT64))
             first = None if self.proceed is True else e.materialise(e.scalar(self.proceed, BOOL))
             e.append(Record("Loop", "", [trip, first, *starts], made, {"body": a.body}, e.origin))
+        if self.proceed is True and isinstance(self.trip, int):  # it runs once at least
+            for _, r in scanned:
+                r.least = 1
         for s in scans:
             m.heap[s.cell] = s.after(self.heap0[s.cell], self._counted(a))
         return results[0] if len(self.node.outputs) == 1 else results
@@ -176,7 +183,10 @@ class LoopLowering:
         """Whether the loop runs as often in every iteration of a loop around it."""
         if a.proceed is not True or self.proceed is not True:
             return False
-        return isinstance(self.trip, int) or self.trip.symbol is not None
+        if isinstance(self.trip, int):
+            return True
+        trip: Run = self.trip.root
+        return trip.symbol is not None or (trip.sum_of is not None and trip.sum_of[0].symbol is not None)
 
     def _result(self, form: Any, entered: Any, start: Any, out: Any, a: Attempt, rows: list[Any]) -> Abstract:
         """What a carried value is after the loop; its ONNX values are added to ``rows``."""
@@ -203,7 +213,10 @@ class LoopLowering:
             start = start if isinstance(start, Cell) else None
             before = self.heap0[start] if start is not None else ()
             content = self._content(entered, form.content, a.entered_cells[entered], before, a.heap[out], a, rows)
-            return self.m.new_cell(form.type, content)
+            made = self.m.new_cell(form.type, content)
+            if start is not None:  # a loop that does not run leaves it what it was
+                freeze_if_shared(self.m, made, [start], self.node)
+            return made
         return form
 
     def _content(self, key: Any, form: Any, entered: Any, start: Any, out: Any, a: Attempt, rows: list[Any]) -> Any:

@@ -74,6 +74,8 @@ class Machine:
         self.emitter.body = body
         self.env: dict[Value, Abstract] = frame.env
         self.heap: dict[Any, Any] = {}
+        #: Lists that must not be changed any more, because something else would have to change with them; and why.
+        self.frozen: dict[Cell, str] = {}
         self.parameters: dict[str, Run] = {}
         #: What was raised: nothing at first, written to by every raise.
         self.error = Run(INT64, (None,), "error")
@@ -130,8 +132,8 @@ class Machine:
 
     def change(self, cell: Cell, content: Any) -> None:
         """Give a list or dict another content. Raises LoweringError where something else would have to change with it."""
-        if cell.frozen:
-            raise LoweringError(f"this list is changed after {cell.frozen}; change a copy of it instead")
+        if cell in self.frozen:
+            raise LoweringError(f"this list is changed after {self.frozen[cell]}; change a copy of it instead")
         self.heap[cell] = content
         if cell.home is not None:
             home = cell.home

@@ -187,7 +187,7 @@ def _on_one_side(m: Machine, x: Appended | None, y: Appended | None, test: Run, 
     """What one branch appends and the other does not; None where its sizes, which a blank must have, are not known."""
     there = x or y
     assert there is not None
-    blank = _blank(there.value)
+    blank = _blank(m, there.value)
     if blank is None:
         return None
     when = test if there is x else m.emitter.op("Not", test).seen_as(T.BOOL)
@@ -199,20 +199,22 @@ def _on_one_side(m: Machine, x: Appended | None, y: Appended | None, test: Run, 
 class _Blank:
     """A value that nobody looks at, of the type of another one."""
 
-    def __init__(self, value: Abstract) -> None:
+    def __init__(self, value: Run) -> None:
         self.value = value
 
 
-def _blank(v: Abstract) -> Any:
+def _blank(m: Machine, v: Abstract) -> Any:
     """A blank for a value; None where its sizes are not known."""
     if isinstance(v, tuple):
-        parts = tuple(map(_blank, v))
+        parts = tuple(_blank(m, x) for x in v)
         return None if None in parts else parts
     found = runtime_type(v)
     if found is None or found[1] is None or not all(isinstance(d, int) for d in found[1]):
         return None
     dtype, dims, number = found
-    return _Blank(np.zeros(dims, dtype.numpy) if number is None else np.zeros((), dtype.numpy).item())
+    made = m.emitter.constant(np.zeros(dims, dtype.numpy), dtype)
+    made.number, made.blank = number, True
+    return _Blank(made)
 
 
 def _merge_blank(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
@@ -243,7 +245,9 @@ def _as_value(m: Machine, v: Abstract, t: Run) -> Run:
     e = m.emitter
     if isinstance(v, Unset):
         rank = 0 if t.dims is None else len(t.dims)
-        return e.materialise(e.constant(np.zeros((0,) * rank if rank else (), t.dtype.numpy), t.dtype))
+        made = e.constant(np.zeros((0,) * rank if rank else (), t.dtype.numpy), t.dtype)
+        made.blank = True
+        return e.materialise(made)
     if isinstance(v, Run):
         return e.materialise(v)
     return e.materialise(e.constant(v, t.dtype))

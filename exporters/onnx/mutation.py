@@ -77,7 +77,7 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     write = writer_of(o.schema.name, values) if single else None
     for r in _runs(m, result):
         if r is not base and r.view is None:
-            r.view = View(base, o.schema.name, reapply, write, _written(m, base))
+            r.view = View(base, o.schema.name, reapply, write, _written(m, base), _row(o, base, values))
 
 
 def _is_new(o: Operator, values: Sequence[Any], base: Run, result: Abstract) -> bool:
@@ -86,6 +86,13 @@ def _is_new(o: Operator, values: Sequence[Any], base: Run, result: Abstract) -> 
         return True
     given = dict(zip((a.name for a in o.schema.arguments), values, strict=False))
     return given.get("copy") is True
+
+
+def _row(o: Operator, base: Run, values: Sequence[Any]) -> Any:
+    """The position of a part of the first dimension; None for other views."""
+    if o.schema.name != "aten::select" or not base.dims or not isinstance(values[1], int):
+        return None
+    return values[2] if values[1] % len(base.dims) == 0 else None
 
 
 def _runs(m: Machine, v: Abstract) -> Iterator[Run]:
@@ -133,8 +140,18 @@ def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:
             f"(it comes from {target.view.operator}); make it a tensor of its own with .clone() first",
             node.range,
         )
-    base = target.view.base
-    _write(m, node, base, target.view.write(m, present(m, base), new), name)
+    base, at = target, list[Any]()
+    while base.view is not None and base.view.row is not None:
+        at.insert(0, base.view.row)
+        base = base.view.base
+    if at:  # x[i][j] = new: one write into the tensor itself
+        e = m.emitter
+        now = present(m, base)
+        written = e.op("ScatterND", now, e.ints(at), e.cast(new, now.dtype), dims=now.dims)
+    else:
+        base = target.view.base
+        written = target.view.write(m, present(m, base), new)
+    _write(m, node, base, written, name)
 
 
 def _note_state(m: Machine, node: Node, path: str) -> None:

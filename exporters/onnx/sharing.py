@@ -70,7 +70,7 @@ class _Sharing:
         mine, base = self.origins[written], self.bases[written]
         for v in self.order:
             if self.bases[v] != base and not mine.isdisjoint(self._when(w, v)) and _is_older(v, w):
-                if any(_follows(use.user, w, v) for use in v.uses):
+                if any(follows(use.user, w, v) for use in v.uses):
                     return v
         return None
 
@@ -79,7 +79,7 @@ class _Sharing:
         puts = self.puts.get(v)
         if puts is None:
             return self.origins[v]
-        return self.first.get(v, frozenset()).union(*(held for put, held in puts.items() if _follows(w, put, v)))
+        return self.first.get(v, frozenset()).union(*(held for put, held in puts.items() if follows(w, put, v)))
 
     def outside(self, written: Value, hosted: bool) -> str | None:
         """The attribute (or argument, for a host) that is written to as what it is not known to be, whatever is used later."""
@@ -169,7 +169,7 @@ class _Sharing:
 def _earlier(origins: Origins, body: Block | None = None) -> Origins:
     """The origins as a later round of the loop sees them: what the body makes is another tensor in every round."""
     return frozenset(
-        ("earlier", o) if isinstance(o, Value) and (body is None or _inside(o.node, body)) else o for o in origins
+        ("earlier", o) if isinstance(o, Value) and (body is None or inside(o.node, body)) else o for o in origins
     )
 
 
@@ -213,11 +213,12 @@ def _is_older(v: Value, w: Node) -> bool:
     """Whether the value exists when ``w`` runs."""
     n = v.node
     if n.kind == "prim::Param":
-        return n.block is not None and (n.block.owner is None or _inside(w, n.block))
-    return n.is_before(w) and not any(_inside(w, b) for b in n.blocks)
+        return n.block is not None and (n.block.owner is None or inside(w, n.block))
+    return n.is_before(w) and not any(inside(w, b) for b in n.blocks)
 
 
-def _inside(n: Node, block: Block) -> bool:
+def inside(n: Node, block: Block) -> bool:
+    """Whether a node is in a block, however deep."""
     b = n.block
     while b is not None:
         if b is block:
@@ -226,12 +227,12 @@ def _inside(n: Node, block: Block) -> bool:
     return False
 
 
-def _follows(user: Node, w: Node, v: Value) -> bool:
+def follows(user: Node, w: Node, v: Value) -> bool:
     """Whether ``user`` may run after ``w`` with the same ``v``: later in the text, or in a loop that ``v`` is outside of."""
     block = w.block
     while block is not None and block.owner is not None:
         loop = block.owner
-        if loop.kind == "prim::Loop" and _inside(user, block) and not _inside(v.node, block):
+        if loop.kind == "prim::Loop" and inside(user, block) and not inside(v.node, block):
             return True
         block = loop.block
     if user is w or not w.is_before(user):
@@ -239,7 +240,7 @@ def _follows(user: Node, w: Node, v: Value) -> bool:
     block = w.block
     while block is not None and block.owner is not None:
         owner = block.owner
-        if owner.kind == "prim::If" and not _inside(user, block) and any(_inside(user, b) for b in owner.blocks):
+        if owner.kind == "prim::If" and not inside(user, block) and any(inside(user, b) for b in owner.blocks):
             return False  # the other branch
         block = owner.block
     return True

@@ -27,7 +27,7 @@ def specialised(
     A method that runs with different decisions in different places keeps the statements that were decided.
     """
     choices = _choices(frames)
-    if not any(choices.values()):
+    if not any(made for (of, f), made in choices.items() if _is_copied(of, f, owner, function)):
         return None
     for (_, f), made in choices.items():
         for node, taken in made.items():
@@ -39,6 +39,11 @@ def specialised(
     method = copy.type.find_method(function.name)
     assert method is not None
     return copy, method
+
+
+def _is_copied(of: int, f: Function, owner: ScriptObject | None, entry: Function) -> bool:
+    """Whether statements of a function go: those of methods do, and of a free entry; functions that are called stay."""
+    return of != 0 if owner is not None else f is entry
 
 
 def _choices(frames: Iterable[Frame]) -> dict[tuple[int, Function], _Choices]:

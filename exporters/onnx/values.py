@@ -36,6 +36,7 @@ class View:
     """How a tensor shares memory with another: ``reapply(new base)`` makes it anew from the base's present value.
 
     ``seen`` is what had been written to that memory when the view was made: until more is, the view is up to date.
+    ``row`` is the position in the first dimension that it is, where it is one.
     """
 
     base: Run
@@ -43,6 +44,7 @@ class View:
     reapply: Callable[[Any], Any]
     write: Callable[[Any, Any, Any], Any] | None
     seen: Run | None
+    row: Any = None
 
 
 class Run:
@@ -53,10 +55,14 @@ class Run:
     written: ``hint`` is what it is called if that is free. ``fixed`` names are inputs and initializers.
     ``same_as`` is the value that this one is another view of (a number seen as a tensor): they share the ONNX value.
     ``joined``: it comes out of a branch, a loop or a list, so that it may be the same tensor as another value.
+    ``blank`` values are constants at which nobody looks. Of the root of an int (``ints``): ``sum_of`` is another int and a constant
+    whose sum it is, ``least`` the least value it may have (of what a loop stacked: the least length), ``below`` a free size (or None) and a constant whose sum it is less than,
+    ``count_of`` what it is where that is not negative.
     """
 
     __slots__ = (
-        "constant", "dims", "dtype", "fixed", "hint", "joined", "name", "named", "number", "same_as", "symbol", "view",
+        "below", "blank", "constant", "count_of", "dims", "dtype", "fixed", "hint", "joined", "least", "name", "named", "number",
+        "same_as", "sum_of", "symbol", "view",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +82,11 @@ class Run:
         self.same_as: Run | None = None
         self.constant: np.ndarray[Any, Any] | None = None
         self.view: View | None = None
+        self.blank = False
+        self.sum_of: tuple[Run, int] | None = None
+        self.least: int | None = None
+        self.below: tuple[str | None, int] | None = None
+        self.count_of: Run | None = None
 
     @property
     def rank(self) -> int | None:
@@ -136,11 +147,10 @@ class Cell:
     a :class:`Run` of rank 1 (a list of numbers whose length is not known), :class:`Stacked`, :class:`Columns` or :class:`Growing`.
     """
 
-    __slots__ = ("frozen", "home", "type")
+    __slots__ = ("home", "type")
 
     def __init__(self, type: Type) -> None:
         self.type = type
-        self.frozen = ""  # why it must not be changed any more: something else would have to change with it
         self.home: Home | None = None
 
     def __repr__(self) -> str:

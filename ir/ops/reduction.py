@@ -186,13 +186,12 @@ def nan_aware(e: Emitter, op_type: str, x: Any, dims: Any, keepdim: bool, dtype:
     r = reduce_node(e, op_type, x, dims, keepdim, dtype)
     if dtype.kind != "f" or x.rank == 0:
         return r
-    nans = e.cast(typed(e, "IsNaN", dtype, x, result=BOOL), by_name("int32"))
-    found = e.op(
-        "Greater",
-        reduce_node(e, "ReduceMax", nans, dims, keepdim, by_name("int32")),
-        e.scalar(0, by_name("int32")),
-        dtype=BOOL,
-    )
+    nans, int32 = typed(e, "IsNaN", dtype, x, result=BOOL), by_name("int32")
+    if e.opset >= 20:
+        found = reduce_axes(e, "ReduceMax", nans, axes_of(e, x, dims), keepdim)
+    else:
+        count = reduce_node(e, "ReduceMax", e.cast(nans, int32), dims, keepdim, int32)
+        found = e.op("Greater", count, e.scalar(0, int32), dtype=BOOL)
     return where(e, found, e.scalar(math.nan, dtype), r, dtype)
 
 
@@ -208,10 +207,12 @@ def _arg_node(e: Emitter, op_type: str, x: Any, axis: int, keepdim: bool) -> Any
     """ArgMax or ArgMin: the first of equals, and nan before everything, as in torch."""
     dtype = x.dtype
     if dtype.kind == "f":  # nans as a mask first: where there is one, it is the answer
-        nans = e.cast(typed(e, "IsNaN", dtype, x, result=BOOL), by_name("int32"))
-        has = e.op(
-            "Greater", reduce_axes(e, "ReduceMax", nans, [axis], keepdim), e.scalar(0, by_name("int32")), dtype=BOOL
-        )
+        flags, int32 = typed(e, "IsNaN", dtype, x, result=BOOL), by_name("int32")
+        nans = e.cast(flags, int32)
+        if e.opset >= 20:
+            has = reduce_axes(e, "ReduceMax", flags, [axis], keepdim)
+        else:
+            has = e.op("Greater", reduce_axes(e, "ReduceMax", nans, [axis], keepdim), e.scalar(0, int32), dtype=BOOL)
         at_nan = e.op("ArgMax", nans, dtype=INT64, axis=axis, keepdims=int(keepdim))
     compute = compute_dtype(op_type, dtype)
     if compute is None:

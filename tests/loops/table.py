@@ -14,7 +14,13 @@ def ramp(*size):
     return torch.sin(x * 1.7 + 0.3).reshape(size)
 
 
-def cases(program, inputs):
-    """Add a program; ``inputs()`` gives the tuples of its arguments."""
+#: What cannot be exported, by program: what the error says.
+REFUSED = {}
+
+
+def cases(program, inputs, refused=None):
+    """Add a program; ``inputs()`` gives the tuples of its arguments, ``refused`` is what its export says that it cannot do."""
+    if refused is not None:
+        REFUSED[program.__name__] = refused
     PROGRAMS[program.__name__] = program, inputs
     return program

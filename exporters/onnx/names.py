@@ -1,0 +1,44 @@
+"""Which names stand for a list: where that depends on data, the list is not changed any more as long as several are used."""
+
+from __future__ import annotations
+
+from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.sharing import follows, inside
+from bridge.exporters.onnx.values import Abstract, Cell, Maybe, leaves
+from bridge.ir.graph import Node
+
+__all__ = ["freeze_if_shared", "still_used"]
+
+_WHY = "it became unknown which names stand for it"
+
+
+def still_used(m: Machine, cell: Cell, node: Node) -> bool:
+    """Whether a name for the list, other than results of ``node``, may be read after ``node``."""
+    frame = m.frame.parent
+    while frame is not None:
+        if any(_holds(v, cell) for v in frame.env.values()):
+            return True
+        frame = frame.parent
+    if any(isinstance(c, tuple | dict) and any(x is cell for x in c) for c in m.heap.values()):
+        return True
+    for value, v in m.env.items():
+        if _holds(v, cell):
+            for use in value.uses:
+                user = use.user
+                if user is not node and not any(inside(user, b) for b in node.blocks) and follows(user, node, value):
+                    return True
+    return False
+
+
+def _holds(v: Abstract, cell: Cell) -> bool:
+    if isinstance(v, Maybe):
+        v = v.value
+    return v is cell or (isinstance(v, tuple) and any(x is cell for x in leaves(v)))
+
+
+def freeze_if_shared(m: Machine, made: Cell, origins: list[Cell], node: Node) -> None:
+    """``made`` is one of ``origins``, data decides which: none of them changes any more if another name for one is still used."""
+    shared = [c for c in origins if still_used(m, c, node)]
+    if shared:
+        for c in (made, *shared):
+            m.frozen[c] = _WHY
