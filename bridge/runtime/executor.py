@@ -14,6 +14,7 @@ from bridge.autograd.grad_mode import state
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.passes.inline import inlined_graph
+from bridge.runtime.host import host_program
 from bridge.runtime.plans import Plan, build_plan, tensors_of
 from bridge.runtime.sessions import ProviderError, chosen
 from bridge.tensor import Tensor
@@ -28,13 +29,14 @@ class InterpreterWarning(UserWarning):
 class _Entry:
     """The plans of one function (of one object) by signature; False where the interpreter must run it."""
 
-    __slots__ = ("arity", "lengths", "live", "plans", "state", "warned")
+    __slots__ = ("arity", "host", "lengths", "live", "plans", "state", "warned")
 
     def __init__(self, function: Function, owner: ScriptObject | None) -> None:
         self.plans: dict[Any, Plan | bool] = {}
         self.arity = len(function.schema.arguments) - (owner is not None)
         self.lengths = self.live = self.warned = False
         self.state: list[Any] = []
+        self.host = host_program(function) if owner is None else None
 
 
 def call_method(owner: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -59,9 +61,16 @@ def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any],
         entry = owner.runtime.get(function)
         if entry is None:
             entry = owner.runtime[function] = _Entry(function, owner)
+    if entry.host is not None and not kwargs and len(args) == entry.arity:
+        given = entry.host.arguments(args)
+        if given is not None:
+            try:
+                return entry.host.call(*given)
+            except Exception:  # noqa: BLE001, S110 (the interpreter says what is wrong)
+                pass
     key = chosen(), *map(_kind, args)
     plan = entry.plans.get(key) if not kwargs and len(args) == entry.arity else None
-    if type(plan) is Plan and plan.simple:
+    if type(plan) is Plan and (plan.simple or plan.direct):
         if not plan.is_stale():
             return _run(plan, function, owner, args)
         plan = None
@@ -124,12 +133,21 @@ def _slow(
             entry.lengths = True  # from now on, lists of other lengths are other arguments
             entry.plans.clear()
             key = (*key, *_lengths(own))
+        if isinstance(plan, Plan) and direct:
+            plan.direct = not any(map(_has_list, own))
         entry.plans[key] = plan
         if plan is False:
             entry.state = _plain_state(owner)
     if not isinstance(plan, Plan):
         return interpret(function, complete)
     return _run(plan, function, owner, own)
+
+
+def _has_list(v: Any) -> bool:
+    """Whether there is a value of which its kind does not tell that it needs no conversion."""
+    if isinstance(v, tuple):
+        return hasattr(v, "_fields") or any(map(_has_list, v))
+    return not isinstance(v, Tensor | bool | int | float | None)
 
 
 def _plain_state(owner: ScriptObject | None) -> list[Any]:

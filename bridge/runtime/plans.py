@@ -83,7 +83,7 @@ class Plan:
     """
 
     __slots__ = (
-        "build", "distinct", "inputs", "lengths", "live", "outputs", "parameters", "raises", "reads", "run", "shapes", "simple", "states", "tracked", "types",
+        "build", "direct", "distinct", "inputs", "lengths", "live", "outputs", "parameters", "raises", "reads", "run", "shapes", "simple", "states", "tracked", "types",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +101,7 @@ class Plan:
         self.run, self.inputs, self.outputs, self.build = run, inputs, outputs, build
         self.tracked, self.live, self.simple, self.types = tracked, live, simple, types
         self.lengths = lengths
+        self.direct = False  # whether arguments of the kinds of the plan need no conversion
         self.shapes = [(held, n, held[n]._array.shape, held[n]._array.dtype) for _, held, n in live]
         self.reads: list[tuple[dict[str, Any], str, Any]] = []
         self.raises = self.distinct = False

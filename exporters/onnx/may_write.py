@@ -12,6 +12,7 @@ from typing import Any
 
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.errors import IRError
 from bridge.ir.graph import Block, Node, Value
 from bridge.ir.node_schema import schema_of
 
@@ -49,7 +50,10 @@ class _Walk:
         if key in self.seen:
             return False
         self.seen.add(key)
-        graph = function.graph
+        try:
+            graph = function.graph
+        except IRError:  # read from a model: it is called in a branch only that was never taken
+            return False
         outer, self.known = self.known, dict(zip(graph.inputs, arguments, strict=True))
         try:
             return self.block(graph.block)

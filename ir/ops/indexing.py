@@ -11,7 +11,7 @@ from bridge.ir.dtypes import by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import BOOL, INT64, ints, is_lowered, known_rank, typed
+from bridge.ir.ops._onnx import BOOL, INT64, ints, is_lowered, known_rank, typed, where
 from bridge.ir.ops._samples import b1, f4, i8, of
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.rules import Call, Results, broadcast_dims, like_self, result
@@ -175,7 +175,19 @@ def _lower_index(e: Emitter, call: LoweredCall) -> Any:
     return e.op("Transpose", out, perm=perm)
 
 
+def _is_choice(call: LoweredCall) -> bool:
+    """``x[mask] = number`` with a mask of just the shape of ``x``: a choice, element by element."""
+    x, indices, values = call["self"], call["indices"], call["values"]
+    if call["accumulate"] or len(indices) != 1 or indices[0] is None or values.rank != 0:
+        return False
+    mask = indices[0]
+    return is_lowered(x) and bool(mask.dtype is BOOL and x.dims and mask.dims == x.dims and None not in x.dims)
+
+
 def _lower_index_put(e: Emitter, call: LoweredCall) -> Any:
+    if _is_choice(call):
+        x = call["self"]
+        return where(e, call["indices"][0], e.cast(call["values"], x.dtype), x, x.dtype)
     x, parts, order, adjacent = _transposed_index(e, call)
     values = e.cast(call["values"], x.dtype)
     if not parts:

@@ -1,0 +1,225 @@
+"""Programs of numbers alone, as Python functions: a session of onnxruntime costs more than all that they do.
+
+A graph whose values are ints, floats, bools and lists and tuples of these becomes Python source, statement by statement, with
+Python's own operators where these are what the operator does, and the operator's kernel otherwise. What fails in it is run again by
+the interpreter, which has the words for it: nothing outside has changed by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bridge.ir import types as T
+from bridge.ir.classes import Function
+from bridge.ir.graph import Block, Node, Value
+from bridge.ir.node_schema import operator_of
+from bridge.ir.passes.inline import inlined_graph
+
+__all__ = ["HostProgram", "host_program"]
+
+_NUMBERS: dict[T.Type, type] = {T.INT: int, T.FLOAT: float, T.BOOL: bool}
+_FOREVER = 2**63 - 1
+_BINARY = {
+    "aten::add": "+", "aten::sub": "-", "aten::mul": "*", "aten::floordiv": "//", "aten::remainder": "%", "aten::eq": "==",
+    "aten::ne": "!=", "aten::lt": "<", "aten::le": "<=", "aten::gt": ">", "aten::ge": ">=",
+    "aten::__and__": "&", "aten::__or__": "|", "aten::__xor__": "^", "aten::div": "/",
+}  # fmt: skip
+#: Statements with a text of their own, in terms of their inputs.
+_TEXTS = {
+    "aten::__getitem__": "{0}[{1}]", "prim::max": "({1} if {0} < {1} else {0})", "prim::min": "({1} if {1} < {0} else {0})",
+    "aten::__derive_index": "{1} + {0} * {2}", "aten::__range_length": "len(range({0}, {1}, {2}))",
+}  # fmt: skip
+_CALLS = {
+    "aten::Int": "int",
+    "aten::Float": "float",
+    "aten::Bool": "bool",
+    "aten::__not__": "not ",
+    "aten::neg": "-",
+    "aten::len": "len",
+}
+
+
+class _No(Exception):
+    """The program is not one of numbers alone."""
+
+
+class HostProgram:
+    """A program as a Python function; ``takes`` are the types of its arguments."""
+
+    __slots__ = ("call", "takes")
+
+    def __init__(self, call: Callable[..., Any], takes: Sequence[T.Type]) -> None:
+        self.call, self.takes = call, takes
+
+    def arguments(self, given: Sequence[Any]) -> list[Any] | None:
+        """The arguments as the function takes them (lists are copied); None when they are of other types."""
+        found = []
+        for v, t in zip(given, self.takes, strict=True):
+            kind = _NUMBERS.get(t)
+            if kind is not None:
+                if type(v) is not kind:
+                    return None
+                found.append(v)
+            else:
+                inner = _NUMBERS[t.contained()[0]]
+                if type(v) is not list or not all(type(x) is inner for x in v):
+                    return None
+                found.append(v.copy())
+        return found
+
+
+def host_program(function: Function) -> HostProgram | None:
+    """The Python function for a free function of numbers; None for other programs."""
+    graph = inlined_graph(function)
+    takes = [v.type for v in graph.inputs]
+    if (
+        not takes
+        or len(graph.outputs) != 1
+        or not all(_is_argument(t) for t in takes)
+        or not _is_plain(graph.outputs[0].type)
+    ):
+        return None
+    writer = _Writer()
+    try:
+        names = [writer.name(v) for v in graph.inputs]
+        writer.block(graph.block, 1)
+        writer.line(1, f"return {writer.name(graph.outputs[0])}")
+        source = "\n".join([f"def program({', '.join(names)}):", *writer.lines])
+        exec(compile(source, f"<{function.qualified_name}>", "exec"), writer.names)  # noqa: S102 (written here, from a graph)
+    except (_No, SyntaxError, RecursionError):  # (Python nests only so many blocks)
+        return None
+    return HostProgram(writer.names["program"], takes)
+
+
+def _is_argument(t: T.Type) -> bool:
+    return t in _NUMBERS or (isinstance(t, T.ListType) and t.element in _NUMBERS)
+
+
+def _is_plain(t: T.Type) -> bool:
+    if isinstance(t, T.TupleType):
+        return not t.name and all(map(_is_plain, t.elements))
+    return _is_argument(t)
+
+
+class _Writer:
+    """Writes the statements of blocks; ``names`` are the kernels and constants that they read."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {}
+        self.values: dict[Value, str] = {}
+
+    def line(self, depth: int, text: str) -> None:
+        self.lines.append(" " * depth + text)
+
+    def name(self, v: Value) -> str:
+        found = self.values.get(v)
+        if found is None:
+            found = self.values[v] = f"v{len(self.values)}"
+        return found
+
+    def block(self, block: Block, depth: int) -> None:
+        for n in block.nodes:
+            self.statement(n, depth)
+
+    def statement(self, n: Node, depth: int) -> None:
+        kind = n.kind
+        if kind == "prim::If":
+            self.choice(n, depth)
+        elif kind == "prim::Loop":
+            self.loop(n, depth)
+        elif kind == "prim::Constant":
+            self.constant(n)
+        elif kind == "prim::RaiseException":
+            self.line(depth, "raise RuntimeError")
+        elif kind == "prim::Uninitialized":
+            self.values[n.output] = "None"
+        else:
+            if not all(_is_plain(v.type) for v in (*n.inputs, *n.outputs)):
+                raise _No
+            self.operator(n, [self.name(v) for v in n.inputs], depth)
+
+    def constant(self, n: Node) -> None:
+        value = n.attributes.get("value")
+        if not isinstance(value, bool | int | float | str | None):
+            raise _No
+        name = f"c{len(self.names)}"
+        self.values[n.output], self.names[name] = name, value
+        if type(value) is int or type(value) is bool:
+            self.values[n.output] = f"({value})"
+
+    def operator(self, n: Node, a: list[str], depth: int) -> None:
+        kind, outputs = n.kind, [self.name(o) for o in n.outputs]
+        numbers = all(v.type in _NUMBERS for v in n.inputs)
+        if kind in _BINARY and len(a) == 2 and numbers:
+            text = f"{a[0]} {_BINARY[kind]} {a[1]}"
+        elif kind in _CALLS and len(a) == 1 and (numbers or kind == "aten::len"):
+            text = f"{_CALLS[kind]}({a[0]})"
+        elif kind in _TEXTS and ((numbers and len(a) > 1) or kind == "aten::__getitem__"):
+            text = _TEXTS[kind].format(*a)
+        elif kind in ("aten::add", "aten::mul") and len(a) == 2:  # of lists
+            text = f"{a[0]} {_BINARY[kind]} {a[1]}"
+        elif kind == "aten::_set_item":
+            self.line(depth, f"{a[0]}[{a[1]}] = {a[2]}")
+            text = a[0]
+        elif kind == "aten::append":
+            self.line(depth, f"{a[0]}.append({a[1]})")
+            text = a[0]
+        elif kind == "prim::ListConstruct":
+            text = f"[{', '.join(a)}]"
+        elif kind == "prim::TupleConstruct":
+            text = f"({', '.join(a)},)"
+        elif kind == "prim::TupleUnpack":
+            self.line(depth, f"{', '.join(outputs)}, = {a[0]}")
+            return
+        else:
+            text = self.kernel(n, a)
+        if outputs or text not in a:
+            self.line(depth, f"{outputs[0]} = {text}" if outputs else text)
+
+    def kernel(self, n: Node, a: list[str]) -> str:
+        o = operator_of(n)
+        if o is None or o.kernel is None or o.side_effect or len(n.outputs) > 1:
+            raise _No
+        name = f"k{len(self.names)}"
+        run = o.run
+        exact = len(a) == len(o.schema.arguments)
+        self.names[name] = run if exact else lambda *values: run(*o.complete(list(values)))
+        return f"{name}({', '.join(a)})"
+
+    def choice(self, n: Node, depth: int) -> None:
+        self.line(depth, f"if {self.name(n.inputs[0])}:")
+        for i, b in enumerate(n.blocks):
+            if i:
+                self.line(depth, "else:")
+            self.block(b, depth + 1)
+            self.assign([self.name(o) for o in n.outputs], [self.name(v) for v in b.outputs], depth + 1)
+
+    def loop(self, n: Node, depth: int) -> None:
+        body = n.blocks[0]
+        index, *carried = [self.name(v) for v in body.inputs]
+        self.assign(carried, [self.name(v) for v in n.inputs[2:]], depth)
+        trips, going = n.inputs[0], f"go{len(self.lines)}"
+        always = all(_is_true(v) for v in (n.inputs[1], body.outputs[0]))
+        forever = trips.node.kind == "prim::Constant" and trips.node["value"] >= _FOREVER
+        if always and not forever:
+            self.line(depth, f"for {index} in range({self.name(trips)}):")
+        else:
+            self.line(depth, f"{going} = {self.name(n.inputs[1])}")
+            self.line(depth, f"{index} = -1")
+            limit = "" if forever else f" and {index} < {self.name(trips)} - 1"
+            self.line(depth, f"while {going}{limit}:")
+            self.line(depth + 1, f"{index} += 1")
+        self.block(body, depth + 1)
+        outs = [self.name(v) for v in body.outputs]
+        self.assign([going, *carried] if not (always and not forever) else carried,
+                    outs if not (always and not forever) else outs[1:], depth + 1)  # fmt: skip
+        self.assign([self.name(o) for o in n.outputs], carried, depth)
+
+    def assign(self, to: list[str], values: list[str], depth: int) -> None:
+        self.line(depth, f"{', '.join(to)} = {', '.join(values)}" if to else "pass")
+
+
+def _is_true(v: Value) -> bool:
+    return v.node.kind == "prim::Constant" and v.node.attributes.get("value") in (True, 1)
