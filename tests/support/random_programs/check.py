@@ -288,6 +288,8 @@ def _matches(values: list[Any], outputs: list[Any]) -> str | None:
     if isinstance(v, dict | tuple):
         return _matches([*(v.values() if isinstance(v, dict) else v), *rest], outputs)
     if isinstance(v, list):
+        if not v and outputs and isinstance(outputs[0], list) and not outputs[0]:
+            return _matches(rest, outputs[1:])
         one = _matches([*v, *rest], outputs)
         if one is None or not outputs:
             return one

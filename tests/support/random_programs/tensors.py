@@ -150,7 +150,12 @@ class Tensors(Numbers):
                 found.append(lambda v=v: self._expanded(v, shape))  # type: ignore[misc]
             if t.shape == shape and self.chance(0.3):
                 form = self.r.choice(
-                    ["detach()", "view_as({0})", "contiguous()", "squeeze(0)" if shape == () else "detach()"]
+                    [
+                        "detach()",
+                        "view_as({0})",
+                        "contiguous()" if self.chance(0.1) else "detach()",
+                        "squeeze(0)" if shape == () else "detach()",
+                    ]
                 )
                 found.append(lambda v=v, form=form: self._viewed(v, form.format(v.name), shape))  # type: ignore[misc]
             if len(t.shape) == len(shape) and self.chance(0.2) and len(shape) > 0:
@@ -290,8 +295,8 @@ class Tensors(Numbers):
                 return None
             forms = ["({0} * {1})"] + (["torch.mul({0}, {1})", "{0}.mul({1})"] if isinstance(x.kind, Ten) else [])
             return Expr(self.r.choice(forms).format(x.text, y.text), kind, min(x.bound * y.bound, limit))
-        if op == "-" and _is_bool(x.kind) | _is_bool(y.kind):
-            return None
+        if op == "-" and (_is_bool(x.kind) | _is_bool(y.kind) or (isinstance(x.kind, Num) and dtype_of(y) == "uint8")):
+            return None  # TorchScript negates the bytes first
         return self._summed(x, y, kind, "+" if op == "+" else "-", limit)
 
     def _summed(self, x: Expr, y: Expr, kind: Ten, op: str, limit: float) -> Expr:
@@ -476,6 +481,10 @@ class Tensors(Numbers):
 
 def _multiplies(t: Ten) -> bool:
     return len(t.shape) == 2 and t.exact and t.dtype in ("float32", "float64")
+
+
+def dtype_of(e: Expr) -> str:
+    return e.kind.dtype if isinstance(e.kind, Ten) else ""
 
 
 def _is_bool(k: Kind) -> bool:
