@@ -33,7 +33,7 @@ from bridge.importers.script import (
     SugaredValue,
     matching,
 )
-from bridge.importers.script.library import functools_member
+from bridge.importers.script.library import OrBuiltin, functools_member, norm_function
 from bridge.importers.script.statics import CapturedDict
 from bridge.importers.script.sugared import ClassValue
 from bridge.ir import types as T
@@ -244,7 +244,8 @@ class PythonModuleValue(SugaredValue):
             callable_member = callable(member) and not isinstance(member, types.ModuleType)
             special = name in _PYTHON_IN_TORCH and inspect.isfunction(member) and builtin_name(member) is None
             if member is _MISSING or (callable_member and not special and not inspect.isclass(member)):
-                return BuiltinFunction(f"aten::{prefix}{name}")
+                found = BuiltinFunction(f"aten::{prefix}{name}")
+                return OrBuiltin(found, norm_function) if found.name == "aten::norm" else found
         if member is _MISSING:
             raise CompileError(f"object has no attribute {name}: module '{public_module(self.module.__name__)}'", range)
         return python_to_sugared(member, m, range, is_constant=True)

@@ -483,6 +483,16 @@ def norm_method(this: Named) -> Extra:
     return extra
 
 
+def norm_function(
+    range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]
+) -> SugaredValue | None:
+    """``torch.norm``, which in PyTorch is a Python function: as the method of its first argument."""
+    if args:
+        return norm_method(args[0])(range, m, args[1:], keywords)
+    rest = {name: value for name, value in keywords.items() if name != "input"}
+    return norm_method(keywords["input"])(range, m, (), rest) if "input" in keywords else None
+
+
 def _map(range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: dict[str, Named]) -> SugaredValue | None:
     from bridge.importers.script.values import IterableTree
 
