@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import bridge
 from bridge.ir.classes import CompilationUnit
+from bridge.jit.functions import ScriptMethod
 from bridge.jit.names import python_cu
 
 torch = pytest.importorskip("torch")
@@ -17,6 +23,10 @@ pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore::Deprecatio
 from support.scripts import comparable
 
 from bridge.pytorch.tensors import from_torch, to_torch
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from support.torch_programs import LAYERS, PROGRAMS
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,6 +39,7 @@ def own_names() -> Iterator[None]:
         setattr(python_cu, name, value)
 
 
+README = Path(__file__).resolve().parent.parent / "README.md"
 DTYPES = "uint8 int8 int16 int32 int64 float16 float32 float64 complex64 bool bfloat16 float8_e4m3fn float8_e5m2 uint16 uint64"
 
 
@@ -109,3 +120,52 @@ def test_exporting_takes_the_module_and_its_tensors(tmp_path: Any) -> None:
     for x in (torch.randn(5, 3), -torch.rand(1, 3)):
         with torch.no_grad():
             assert torch.allclose(torch.from_numpy(session.run(None, {"x": x.numpy()})[0]), module(x), atol=1e-6)
+
+
+def codes(program: Any, ours: bool) -> dict[str, str]:
+    """The code of every method of every submodule, or of a function."""
+    if not hasattr(program, "named_modules"):
+        return {"": comparable(program.code) or ""}
+    found = {}
+    for path, module in program.named_modules():
+        names = module._c.type.methods if ours else module._c._method_names()
+        for name in names:
+            if not name.startswith("__"):
+                method = ScriptMethod(module._c, module._c.type.methods[name]) if ours else module._c._get_method(name)
+                found[f"{path}.{name}"] = comparable(method.code) or ""
+    return found
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+    if isinstance(a, list | tuple):
+        return isinstance(b, list | tuple) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return isinstance(b, dict) and list(a) == list(b) and all(same(a[k], b[k]) for k in a)
+    return bool(type(a) is type(b) and a == b)
+
+
+@pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
+@pytest.mark.parametrize("name", [*PROGRAMS, *LAYERS])
+def test_scripted_as_torch_scripts_it(name: str) -> None:
+    torch.manual_seed(0)
+    make, args = {**PROGRAMS, **LAYERS}[name]
+    subject = make()
+    theirs, ours = torch.jit.script(subject), bridge.jit.script(subject)
+    assert codes(ours, True) == codes(theirs, False)
+    with torch.no_grad():
+        expected = subject(*args) if hasattr(theirs, "forward__0") else theirs(*args)  # torch cannot call those
+        assert same(expected, ours(*args))
+
+
+def test_the_example_in_readme(tmp_path: Path) -> None:
+    (example,) = re.findall(
+        r"^```py\n(.*?)^```\n\n```text\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    program = tmp_path / "example.py"
+    program.write_text(example[0], encoding="utf-8")
+    command = [sys.executable, "-W", "ignore", str(program)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.returncode) == (example[1], 0), done.stderr
+    assert (tmp_path / "model.onnx").exists()

@@ -12,11 +12,12 @@ from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Graph
 from bridge.ir.schema import Schema
 from bridge.jit import running
+from bridge.jit.values import match_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["ConstMap", "ScriptFunction", "ScriptMethod"]
+__all__ = ["ConstMap", "OverloadedMethod", "ScriptFunction", "ScriptMethod"]
 
 
 class ConstMap:
@@ -113,6 +114,29 @@ class ScriptFunction(_Callable):
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
         raise pickle.PickleError("ScriptFunction cannot be pickled")
+
+
+class OverloadedMethod:
+    """A method that was declared with several signatures: the first that takes the arguments runs."""
+
+    def __init__(self, methods: Sequence[ScriptMethod]) -> None:
+        self.methods = list(methods)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises RuntimeError, with the reason of each, when no signature takes the arguments."""
+        return self.taking(args, kwargs)(*args, **kwargs)
+
+    def taking(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ScriptMethod:
+        """The method whose signature takes the arguments. Raises RuntimeError."""
+        reasons = []
+        for m in self.methods:
+            try:
+                match_arguments(m._function.schema, args, kwargs, m.owner)
+            except RuntimeError as e:
+                reasons.append(str(e))
+            else:
+                return m
+        raise RuntimeError("no signature takes these arguments:\n" + "\n".join(reasons))
 
 
 class ScriptMethod(_Callable):

@@ -16,12 +16,12 @@ from bridge.ir.classes import ClassType, InterfaceType, ScriptObject
 from bridge.ir.graph import Graph
 from bridge.jit.concrete import ConcreteType, from_class_type
 from bridge.jit.decorators import is_ignored
-from bridge.jit.functions import ConstMap, ScriptFunction, ScriptMethod
+from bridge.jit.functions import ConstMap, OverloadedMethod, ScriptFunction, ScriptMethod
 from bridge.jit.hooks import attach_hooks, check_names
 from bridge.jit.names import python_cu
 from bridge.jit.values import CastError, into, out_of
 from bridge.nn import Module
-from bridge.pytorch.programs import is_program, taken_over
+from bridge.pytorch.programs import is_program, note_origin, taken_over
 
 __all__ = [
     "RecursiveScriptModule", "ScriptFunction", "ScriptMethod", "ScriptModule", "create_script_module", "instantiate", "wrap",
@@ -253,6 +253,9 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
             return ScriptMethod(held, held.type.properties[name][0])()
         if name in held.type.constants:
             return held.type.constants[name]
+        overloads = d["_concrete_type"].overloads.get(name)
+        if overloads:
+            return OverloadedMethod([ScriptMethod(held, held.type.methods[n]) for n in overloads])
         raise AttributeError(f"'RecursiveScriptModule' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -360,6 +363,8 @@ def instantiate(
 ) -> RecursiveScriptModule:
     """A script module with the attribute values of ``module``; ``make_sub`` gives those of its submodules."""
     held = ScriptObject(concrete.jit_type)
+    if not isinstance(module, Module):
+        note_origin(held, module)
 
     def fill(made: RecursiveScriptModule) -> None:
         for name, (t, _, _) in concrete.attributes.items():

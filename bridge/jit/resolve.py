@@ -48,7 +48,7 @@ from bridge.jit.functions import ScriptFunction
 from bridge.jit.live_functions import live_function, template_of
 from bridge.jit.names import public_module, python_cu
 from bridge.jit.values import CastError, into, out_of
-from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form
+from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form, written_for_torch
 from bridge.pytorch.programs import is_program, taken_over
 from bridge.pytorch.tensors import is_torch_tensor, plain
 
@@ -101,7 +101,7 @@ def builtin_name(value: Any) -> str | None:
     if isinstance(operator, str):
         return operator
     theirs = operator_name(value)
-    if theirs is not None:
+    if theirs is not None and not (inspect.isclass(value) and not schemas_of(theirs)):
         return theirs
     module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
     if not isinstance(module, str) or not isinstance(name, str) or not module.startswith("bridge"):
@@ -326,8 +326,12 @@ class _Held:
         self.function, self.arguments, self.result = function, arguments, result
 
     def __call__(self, *args: Any) -> Any:
-        given = [out_of(a, t) for a, t in zip(args, self.arguments, strict=True)]
-        result = self.function(*given)
+        if written_for_torch(self.function):
+            from bridge.pytorch.calls import call_back
+
+            result = call_back(self.function, args, self.arguments)
+        else:
+            result = self.function(*(out_of(a, t) for a, t in zip(args, self.arguments, strict=True)))
         try:
             return into(result, self.result)
         except (CastError, TypeError, ValueError) as e:

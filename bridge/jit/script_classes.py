@@ -41,7 +41,8 @@ def interface_of(cls: type) -> InterfaceType | None:
 
 def _stand_in(cls: type) -> type:
     """The class that is compiled in place of one of the library's context managers."""
-    if cls.__module__ in ("bridge.autograd.grad_mode", "bridge.autograd.profiler"):
+    library, _, rest = cls.__module__.partition(".")
+    if library in ("bridge", "torch") and rest in ("autograd.grad_mode", "autograd.profiler"):
         from bridge.jit import context_managers
 
         return getattr(context_managers, cls.__name__, cls)
@@ -140,13 +141,23 @@ def compile_class(cls: type, range: SourceRange | None = None) -> ClassType:
 _NOT_SCRIPT = (object, abc.ABC, typing.Generic, typing.Protocol)
 
 
+def _is_machinery(cls: type, owner: type | None) -> bool:
+    """Whether a method comes to a class of PyTorch's library from one of its bases, which its own compiler leaves out."""
+    return cls.__module__.startswith("torch.") and owner is not cls
+
+
 def _methods(cls: type) -> list[tuple[str, Any]]:
     """Methods of the class, inherited ones included, by name; static ones are functions, not methods."""
     found = []
     for name, member in inspect.getmembers(cls, lambda f: inspect.ismethod(f) or inspect.isfunction(f)):
         static = isinstance(inspect.getattr_static(cls, name, None), staticmethod)
         owner = next((c for c in cls.__mro__ if name in vars(c)), None)
-        if static or owner in _NOT_SCRIPT or decorators.get_modifier(member) == decorators.Modifier.DROP:
+        if (
+            static
+            or owner in _NOT_SCRIPT
+            or _is_machinery(cls, owner)
+            or decorators.get_modifier(member) == decorators.Modifier.DROP
+        ):
             continue
         if not getattr(member, "__isabstractmethod__", False):
             found.append((name, member))

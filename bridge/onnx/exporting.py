@@ -59,6 +59,7 @@ def export(
     """
     from bridge.exporters.onnx.export import export_program
 
+    model = _overload_for(model, args)
     owner, function = entry_of(model)
     examples, left_out = _examples(owner, function, args)
     written = None
@@ -105,6 +106,28 @@ def export(
 def report_path(model: str | os.PathLike[str]) -> Path:
     """Where the report of a model file is written."""
     return Path(model).with_suffix(".report.md")
+
+
+def _overload_for(model: Any, args: Any) -> Any:
+    """The method of a module with several signatures of ``forward`` (``nn.LSTM``) that takes the arguments; else the model."""
+    from bridge.jit.bases import is_module
+    from bridge.jit.functions import OverloadedMethod
+    from bridge.jit.modules import ScriptModule
+    from bridge.jit.script import script
+
+    if not is_module(model):
+        return model
+    made = model if isinstance(model, ScriptModule) else script(model)
+    forward = getattr(made, "forward", None)
+    if not isinstance(forward, OverloadedMethod):
+        return made
+    for m in forward.methods:
+        try:
+            _examples(m.owner, m._function, args)
+        except RuntimeError:
+            continue
+        return m
+    return forward.methods[0]
 
 
 def entry_of(model: Any) -> tuple[ScriptObject | None, Function]:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bridge import autograd
-from bridge.autograd.grad_mode import enable_grad, no_grad
+from bridge.autograd.grad_mode import enable_grad, no_grad, state
 from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.types import Type
+from bridge.jit.values import out_of
 from bridge.pytorch import library
+from bridge.pytorch.programs import origin_of
 from bridge.pytorch.tensors import from_torch, mark_written, nested, to_torch
 from bridge.tensor import Tensor
 
-__all__ = ["call"]
+__all__ = ["call", "call_back"]
 
 Run = Callable[[Function, "ScriptObject | None", Sequence[Any], Mapping[str, Any]], Any]
 
@@ -49,6 +52,36 @@ def _tensors(value: Any) -> list[Tensor]:
     if isinstance(value, dict):
         value = list(value.values())
     return [t for v in value for t in _tensors(v)] if isinstance(value, list | tuple) else []
+
+
+def call_back(function: Callable[..., Any], args: Sequence[Any], types: Sequence[Type]) -> Any:
+    """Call a Python function of a program (one marked ``ignore``) that expects PyTorch's tensors and modules.
+
+    ``types`` are those that the program gives to the arguments.
+
+    Raises RuntimeError while gradients are recorded: they would not go through it.
+    """
+    if state.enabled and any(t.requires_grad for t in _tensors([_values(a) for a in args])):
+        raise RuntimeError(
+            f"gradients do not go through '{getattr(function, '__name__', function)}', which is marked ignore: call the program "
+            "under torch.no_grad()"
+        )
+    given = [
+        origin_of(a) if isinstance(a, ScriptObject) and a.type.is_module else to_torch(out_of(a, t))
+        for a, t in zip(args, types, strict=True)
+    ]
+    before = [(a, t, t._version) for a, t in zip(args, given, strict=True) if isinstance(a, Tensor)]
+    with library().no_grad():
+        result = nested(function(*given))
+    for ours, theirs, version in before:
+        if theirs._version != version:
+            ours._share_counter()[0] += 1
+    return result
+
+
+def _values(a: Any) -> Any:
+    """What of an argument a gradient may be wanted for."""
+    return [_values(v) for v in a.attributes.values()] if isinstance(a, ScriptObject) else a
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from bridge.pytorch import library
 
 __all__ = [
     "boolean_dispatch", "compiled_overloads", "function_overloads", "legacy_constructor", "method_overloads",
-    "operator_name", "special_form", "tensor_class", "value_kind",
+    "operator_name", "special_form", "tensor_class", "value_kind", "written_for_torch",
 ]  # fmt: skip
 
 
@@ -94,6 +94,28 @@ def method_overloads(cls: type, name: str) -> list[Any] | None:
         return None
     found: list[Any] | None = _part("_jit_internal")._get_overloaded_methods(method, cls)
     return found
+
+
+def written_for_torch(fn: Any) -> bool:
+    """Whether a Python function expects PyTorch's tensors: by the names that it uses, else by those of its file."""
+    torch = library()
+    fn = getattr(fn, "__func__", fn)
+    if torch is None or not inspect.isfunction(fn):
+        return False
+    seen = fn.__globals__
+    used = [seen[n] for n in fn.__code__.co_names if n in seen]
+    used += [a for a in fn.__annotations__.values() if not isinstance(a, str)]
+    for values in (used, seen.values()):
+        roots = {_root(v) for v in values}
+        if roots & {"torch", "bridge"}:
+            return "bridge" not in roots
+    return False
+
+
+def _root(value: Any) -> str:
+    """The package that a module, function or class comes from."""
+    name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+    return name.partition(".")[0] if isinstance(name, str) else ""
 
 
 def tensor_class(cls: Any) -> bool:

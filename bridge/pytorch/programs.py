@@ -14,9 +14,11 @@ from bridge.pytorch import library
 from bridge.pytorch.tensors import from_torch
 from bridge.tensor import Tensor
 
-__all__ = ["bound_method", "is_program", "taken_over"]
+__all__ = ["bound_method", "is_program", "note_origin", "origin_of", "taken_over"]
 
-_known: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+_origins: weakref.WeakKeyDictionary[ScriptObject, Any] = weakref.WeakKeyDictionary()
+#: What was made of a program, by its id, as long as the program lives.
+_known: dict[int, Any] = {}
 #: Our object for the native part of each of PyTorch's modules that was taken over.
 _objects: dict[Any, weakref.ref[ScriptObject]] = {}
 
@@ -33,7 +35,7 @@ def taken_over(program: Any) -> Any:
     Raises what :func:`bridge.jit.load` raises for an archive that it cannot read.
     """
     found = _known.get(id(program))
-    if found is not None and found.__dict__["_origin"] is program:
+    if found is not None:
         return found
     source = getattr(program, "_torchdynamo_inline", None)  # the Python function of a scripted one
     if inspect.isfunction(source):
@@ -45,9 +47,22 @@ def taken_over(program: Any) -> Any:
         made = _free_function(made, program.qualified_name)
     else:
         _share(made._c, program)
-    made.__dict__["_origin"] = program
     _known[id(program)] = made
+    weakref.finalize(program, _known.pop, id(program), None)
     return made
+
+
+def note_origin(held: ScriptObject, module: Any) -> None:
+    """Remember which live module an object was made from."""
+    _origins[held] = module
+
+
+def origin_of(held: ScriptObject) -> Any:
+    """The live module that an object was made from; for one without, the module of ours around it."""
+    from bridge.jit.modules import wrap
+
+    found = _origins.get(held)
+    return wrap(held) if found is None else found
 
 
 def _loaded(program: Any) -> Any:

@@ -12,6 +12,7 @@ from bridge.ir.graph import Block, Graph, Node
 from bridge.ir.passes.aliases import AliasAnalysis, is_mutable_type
 from bridge.ir.passes.base import graph_pass
 from bridge.ir.passes.constants import node_key
+from bridge.ir.types import EnumValue
 
 __all__ = ["pool_constants"]
 
@@ -36,7 +37,8 @@ class _Pool:
                 self.constant(n)
 
     def constant(self, n: Node) -> None:
-        first = self.known.setdefault(node_key(n), n)
+        one_of_its_own = isinstance(n.attributes.get("value"), EnumValue)  # torch does not see that these are equal
+        first = self.known.setdefault((n,) if one_of_its_own else node_key(n), n)
         if first is not n:
             if self.may_merge(n, first):
                 n.output.replace_all_uses_with(first.output)
