@@ -508,6 +508,8 @@ def _lower_prelu(e: Emitter, call: LoweredCall) -> Any:
     rank = known_rank(e, x, "prelu")
     if w.rank == 1 and rank >= 2 and w.dims != (1,):
         w = e.op("Reshape", w, ints(1, -1, *[1] * (rank - 2)))
+    if w.rank == 1 and rank == 0:
+        w = e.op("Reshape", w, np.asarray([], np.int64), dims=())
     return _pick(e, "Greater", x, 0, x, apply(e, "Mul", x, w))
 
 

@@ -224,5 +224,6 @@ LAYERS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "SmoothL1Loss": (lambda: nn.SmoothL1Loss(), (_steps, _steps.flip(0))),
     "Softmax": (lambda: nn.Softmax(dim=-1), (_steps,)),
     "PReLU": (lambda: nn.PReLU(4), (_image,)),
+    "PReLU of a number": (lambda: nn.PReLU(), (torch.tensor(-2.0),)),
     "Dropout": (lambda: nn.Dropout(0.3).eval(), (_steps,)),
 }  # fmt: skip
