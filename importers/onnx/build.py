@@ -210,10 +210,11 @@ class GraphBuilder:
         """What the node says beside its operator; None, as for most nodes, when that is nothing."""
         empty = written_empty(proto, "name", "domain", "doc_string", "overload")
         devices = proto.device_configurations
-        if not (empty or proto.doc_string or proto.metadata_props or devices):
+        named = proto.overload if proto.op_type == "If" else ""  # means nothing there
+        if not (empty or proto.doc_string or proto.metadata_props or devices or named):
             return None
         said = metadata(proto.metadata_props)
-        rest = onnx.NodeProto(device_configurations=devices)
+        rest = onnx.NodeProto(device_configurations=devices, overload=named or None)
         if len(said) != len(proto.metadata_props):  # a key twice
             said = {}
             rest.metadata_props.extend(proto.metadata_props)

@@ -155,7 +155,8 @@ def attribute_value(attribute: AttributeProto, where: Source | str) -> Any:
         return RawAttribute(attribute.SerializeToString(), value=_documented(attribute, where))
     scalar = _SCALARS.get(attribute.type)
     if scalar is not None:
-        return scalar(attribute)
+        # One that does not write its value out means 0, and stays unwritten.
+        return scalar(attribute) if len(attribute.ListFields()) == 3 else RawAttribute(attribute.SerializeToString())
     if attribute.type in _LISTS:
         kind, read = _LISTS[attribute.type]
         return read(attribute) or TypedList(kind)
