@@ -45,9 +45,11 @@ def _without_choice(r: Record, a: Run, b: Run, front: list[Record], opposite: li
     if x is not None and y is not None:
         u, v = x.attributes["value"], y.attributes["value"]
         if u.dtype == v.dtype and u.shape == v.shape and u.tobytes() == v.tobytes():
-            then.nodes.remove(x)
-            front.append(x)
-            return a
+            # Of the two the one that is looked at: what stands for both must not count as a blank.
+            body, kept, value = (other, y, b) if a.blank else (then, x, a)
+            body.nodes.remove(kept)
+            front.append(kept)
+            return value
         if u.dtype == np.bool_ and u.shape == v.shape == () and r.inputs[0] is not None and r.inputs[0].dims == ():
             return r.inputs[0] if u else _negated(r, front, opposite)
     if a.blank and b not in _made(other):

@@ -84,6 +84,8 @@ _ORDER = {
     "aten::median": "- dim",
     "aten::nanmedian": "- dim",
     "aten::dict": "-",
+    "aten::Complex": "Tensor_Tensor int_bool bool_int float_bool bool_float float_int int_float int_int bool_bool float_float "
+    "Tensor_float float_Tensor Tensor_int int_Tensor Tensor_bool bool_Tensor",
     "aten::count": "- int float bool Tensor str",
 }
 for _name, _order in _ORDER.items():

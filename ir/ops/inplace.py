@@ -30,7 +30,7 @@ def _declare() -> None:
             o.composite, o.kernel = composite, kernel
         if composite:
             new.grad = unsupported(f"the gradient of {o.name[6:]} in place is not written; use {o.name[6:]}")
-        elif name[:2] in _COMPARISONS:
+        elif name.partition(".")[0] in _COMPARISONS:
             both = name.endswith("Tensor")
             new.grad = lambda c, g, n=1 + both: (c.op("aten::zeros_like", g), None)[:n]
             new.grad_name = f"{name[:2].capitalize()}Backward{int(both)}"
