@@ -45,6 +45,14 @@ _SPREAD_TENSORS = {
 }  # fmt: skip
 #: Overloads that Python tries in another order than a program: the one that takes no argument but the tensor comes first.
 _PYTHON_ORDER = {f"aten::{n}": ("dim", "correction", "") for n in ("std", "var", "std_mean", "var_mean")}
+_PYTHON_ORDER |= {
+    f"aten::{n}": ("vec", "")
+    for n in """
+        upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d upsample_bilinear2d upsample_trilinear3d
+        upsample_bicubic2d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _upsample_bilinear2d_aa
+        _upsample_bicubic2d_aa
+    """.split()
+}
 _KEYWORDS = {"input": "self", "axis": "dim", "keepdims": "keepdim", "x1": "self", "x2": "other"}
 _NO = object()
 
