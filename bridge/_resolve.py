@@ -44,7 +44,9 @@ _SPREAD_TENSORS = {
     "aten::broadcast_tensors": 0, "aten::meshgrid": 0, "aten::cartesian_prod": 0, "aten::block_diag": 0, "aten::einsum": 1,
 }  # fmt: skip
 #: Overloads that Python tries in another order than a program: the one that takes no argument but the tensor comes first.
-_PYTHON_ORDER = {f"aten::{n}": ("dim", "correction", "") for n in ("std", "var", "std_mean", "var_mean")}
+_PYTHON_ORDER: dict[str, tuple[str, ...]] = {
+    f"aten::{n}": ("dim", "correction", "") for n in ("std", "var", "std_mean", "var_mean")
+}
 _PYTHON_ORDER |= {
     f"aten::{n}": ("vec", "")
     for n in """
