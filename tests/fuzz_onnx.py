@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import ast
 import collections
+import json
 import os
 import random
 import resource
 import signal
+import subprocess
 import sys
 import time
 import traceback
 import warnings
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,15 @@ def run_case(seed: int, index: int, sound: dict[str, bytes]) -> tuple[str, str]:
         signal.alarm(0)
 
 
-def _worker(seed: int, start: int, stop: int, out: Any) -> None:
+def _worker(seed: int, start: int, stop: int) -> None:
+    """Run cases and print what came of each, a line of JSON before it and one after."""
     from support.model_mutations import seeds
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sound = seeds()
     for index in range(start, stop):
-        out.send((index, None))  # said before, so that a crash has a name
-        out.send((index, run_case(seed, index, sound)))
-    out.close()
+        print(json.dumps([index, None]), flush=True)  # said before, so that a crash has a name
+        print(json.dumps([index, run_case(seed, index, sound)]), flush=True)
 
 
 def fuzz(
@@ -125,16 +126,13 @@ def fuzz(
     """Run the cases; returns the outcomes, and the numbers of failed cases by what went wrong."""
     outcomes: collections.Counter[str] = collections.Counter()
     failures: dict[str, list[int]] = {}
-    context = get_context("spawn")
     at, end, began = first, first + cases, time.monotonic()
     while at < end:
-        receive, send = context.Pipe(duplex=False)
-        process = context.Process(target=_worker, args=(seed, at, end, send))
-        process.start()
-        send.close()
-        try:
-            while True:
-                index, result = receive.recv()
+        command = [sys.executable, __file__, "--worker", str(at), str(end), "--seed", str(seed)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                index, result = json.loads(line)
                 at = index
                 if result is None:
                     continue
@@ -144,11 +142,9 @@ def fuzz(
                     failures.setdefault(detail, []).append(index)
                 if say and at % 1000 == 0:
                     print(f"{at - first} cases, {time.monotonic() - began:.0f} s, {dict(outcomes)}", flush=True)
-        except EOFError:
-            process.join()
         if at < end:
             outcomes["FAILED"] += 1
-            failures.setdefault(f"the process ended with {process.exitcode}", []).append(at)
+            failures.setdefault(f"the process ended with {process.returncode}", []).append(at)
             at += 1
     return outcomes, failures
 
@@ -158,7 +154,11 @@ def main() -> int:
     parse.add_argument("--cases", type=int, default=20_000)
     parse.add_argument("--seed", type=int, default=0)
     parse.add_argument("--only", type=int, help="run this case alone, and show its error")
+    parse.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
     options = parse.parse_args()
+    if options.worker:
+        _worker(options.seed, *options.worker)
+        return 0
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if options.only is not None:
         from support.model_mutations import damaged, seeds
