@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and which paths a file may name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-__all__ = ["replacing"]
+__all__ = ["goes_up", "is_relative", "replacing"]
+
+
+def is_relative(location: str) -> bool:
+    """Whether a path that a file names is relative, read the POSIX way and the Windows way."""
+    windows = PureWindowsPath(location)
+    absolute = PurePosixPath(location).is_absolute() or windows.is_absolute() or bool(windows.drive)
+    return bool(location) and "\0" not in location and not absolute
+
+
+def goes_up(location: str) -> bool:
+    """Whether a path leads upwards somewhere, read either way."""
+    return ".." in PurePosixPath(location).parts or ".." in PureWindowsPath(location).parts
 
 
 @contextmanager

@@ -240,13 +240,13 @@ def providers() -> None:
 
 
 def _submodule(module: Any, path: str) -> Any:
-    for part in path.split(".") if path else ():
-        child = dict(module.named_children()).get(part)
-        if child is None:
-            has = ", ".join(dict(module.named_children())) or "none"
-            raise click.BadParameter(f"no submodule '{part}' in '{path}' (there are: {has})", param_hint="--module")
-        module = child
-    return module
+    from bridge.ir.errors import BridgeError
+    from bridge.tools.extraction import submodule
+
+    try:
+        return submodule(module, path)
+    except BridgeError as e:
+        raise click.BadParameter(str(e), param_hint="--module") from e
 
 
 def _with_code(module: Any, path: str) -> list[tuple[str, Any]]:

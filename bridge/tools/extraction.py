@@ -45,9 +45,7 @@ def extract(
 
     model, origin = read_model(source)
     part = part_of(model, inputs, outputs)
-    arrays = {
-        t.name: a for t in part.graph.initializer if is_external(t) and not isinstance(a := origin.array(t), bytes)
-    }
+    arrays = origin.arrays(part.graph.initializer)
     for t in part.graph.initializer:
         if is_external(t) and not origin.record(t):
             _host(t)

@@ -106,14 +106,10 @@ class OnnxRun:
     def values(self) -> Iterator[Recorded]:
         """Inputs, weights, then what the nodes of the top level compute, in order."""
         from bridge.exporters.onnx.large import embedded
-        from bridge.importers.onnx.source import is_external
 
         graph = self.model.graph
         makers = {name: n for n in graph.node for name in n.output if name}
-        arrays = {
-            t.name: a for t in graph.initializer if is_external(t) and not isinstance(a := self.origin.array(t), bytes)
-        }
-        whole = embedded(self.model, arrays)
+        whole = embedded(self.model, self.origin.arrays(graph.initializer))
         known = {o.name for o in graph.output}
         whole.graph.output.extend(type(graph.output[0])(name=n) for n in makers if n not in known)
         for t in whole.graph.initializer:
@@ -139,17 +135,12 @@ class OnnxRun:
     def reproduce(self, at: Recorded, expected: Any, folder: Path) -> list[Path]:
         """Write the node that computes a value as a model, the values that it gets, what it gives, and what is expected."""
         from bridge.exporters.onnx.large import embedded, save_model
-        from bridge.importers.onnx.source import is_external
         from bridge.tools.extraction import outer_names, part_of
 
         node = next((n for n in self.model.graph.node if at.name in n.output), None)
         if node is None or not isinstance(expected, np.ndarray | np.generic | int | float):
             return []
-        arrays = {
-            t.name: a
-            for t in self.model.graph.initializer
-            if is_external(t) and not isinstance(a := self.origin.array(t), bytes)
-        }
+        arrays = self.origin.arrays(self.model.graph.initializer)
         folder.mkdir(parents=True, exist_ok=True)
         values = {r.name: r.value for r in self.values()} | self.feed
         initial = {t.name for t in self.model.graph.initializer}

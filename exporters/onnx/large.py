@@ -10,14 +10,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto
 
 from bridge.ir.errors import LoweringError
-from bridge.ir.files import replacing
+from bridge.ir.files import goes_up, is_relative, replacing
 
 __all__ = ["HOST", "Arrays", "embedded", "is_large", "outside", "save_model"]
 
@@ -167,11 +167,9 @@ def _checksum(array: np.ndarray[Any, Any]) -> str:
 
 def _contained(model: Path, location: str) -> Path:
     """The path of a data file, which must be in the model's folder. Its folder is made when it is not there."""
-    path = PurePosixPath(location)
-    windows = PureWindowsPath(location)
-    if not location or "\0" in location or path.is_absolute() or windows.is_absolute() or windows.drive:
+    if not is_relative(location):
         raise LoweringError(f"external data goes to a path relative to the model, not to {location!r}")
-    if ".." in path.parts or ".." in windows.parts:
+    if goes_up(location):
         raise LoweringError(f"external data at {location!r} would be outside the model's folder")
     folder = Path(os.path.realpath(model.parent))
     target = folder / location

@@ -12,15 +12,17 @@ import math
 import mmap
 import os
 import stat
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from bridge.importers.onnx.errors import OnnxImportError
+from bridge.ir.files import goes_up, is_relative
 
-__all__ = ["OWN_FILE", "Source", "is_external", "map_file"]
+__all__ = ["OWN_FILE", "PACKED_BITS", "Source", "is_external", "map_file"]
 
 #: The location that stands for the model's own file. No file of a model has this name: it holds a NUL.
 OWN_FILE = "\0own"
@@ -71,6 +73,11 @@ class Source:
         array = np.frombuffer(data, dtype, length // dtype.itemsize, offset).reshape(tuple(proto.dims))
         return array if array.flags.aligned else array.copy()  # what computes on it expects aligned memory
 
+    def arrays(self, protos: Iterable[TensorProto]) -> dict[str, np.ndarray[Any, Any]]:
+        """The values of those tensors that are external, by name; what numpy has no element type for is not among them."""
+        found = {t.name: self.array(t) for t in protos if is_external(t)}
+        return {name: a for name, a in found.items() if not isinstance(a, bytes)}
+
     def _place(self, proto: TensorProto) -> tuple[Any, int, int]:
         """(file, offset, length) of a tensor's data, checked."""
         entries: dict[str, str] = {}
@@ -102,7 +109,7 @@ class Source:
         """The length that a tensor's shape and element type ask for, which the data must have."""
         if min(proto.dims, default=0) < 0 or math.prod(proto.dims) > _LARGEST:
             raise self._error(proto, f"has the shape {list(proto.dims)}")
-        bits = _BITS.get(proto.data_type)
+        bits = PACKED_BITS.get(proto.data_type)
         if bits is None:
             dtype = _dtype(proto)
             if dtype is None:
@@ -124,11 +131,9 @@ class Source:
     def _open(self, proto: TensorProto, location: str) -> Any:
         if self.folder is None:
             raise self._error(proto, "is in another file, and the model was not read from a folder")
-        windows = PureWindowsPath(location)
-        path = PurePosixPath(location)
-        if not location or "\0" in location or path.is_absolute() or windows.is_absolute() or windows.drive:
+        if not is_relative(location):
             raise self._error(proto, f"is at {location[:200]!r}, which is no relative path")
-        if ".." in path.parts or ".." in windows.parts:
+        if goes_up(location):
             raise self._error(proto, f"is at {location[:200]!r}, outside the model's folder")
         try:
             return self._map(proto, location, self.folder / location)
@@ -166,18 +171,19 @@ def map_file(file: Any) -> Any:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) if size else b""
 
 
-_BITS = {
+#: Bits of an element, for the element types of which several share a byte.
+PACKED_BITS = {
     getattr(TensorProto, f"{sign}INT{n}"): n
     for sign in ("", "U")
     for n in (2, 4)
     if hasattr(TensorProto, f"{sign}INT{n}")
 }
-_BITS |= {getattr(TensorProto, n): b for n, b in (("FLOAT4E2M1", 4), ("FLOAT6E2M3", 6), ("FLOAT6E3M2", 6)) if hasattr(TensorProto, n)}  # fmt: skip
+PACKED_BITS |= {getattr(TensorProto, n): b for n, b in (("FLOAT4E2M1", 4), ("FLOAT6E2M3", 6), ("FLOAT6E3M2", 6)) if hasattr(TensorProto, n)}  # fmt: skip
 
 
 def _dtype(proto: TensorProto) -> np.dtype[Any] | None:
     """The element type of whole bytes; None where several elements share one."""
-    if proto.data_type in _BITS or proto.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
+    if proto.data_type in PACKED_BITS or proto.data_type in (TensorProto.STRING, TensorProto.UNDEFINED):
         return None
     try:
         return np.dtype(helper.tensor_dtype_to_np_dtype(proto.data_type)).newbyteorder("<")

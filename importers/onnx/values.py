@@ -10,7 +10,7 @@ import numpy as np
 from onnx import AttributeProto, SparseTensorProto, TensorProto, TypeProto, ValueInfoProto, numpy_helper
 
 from bridge.importers.onnx.errors import OnnxImportError
-from bridge.importers.onnx.source import Source, is_external
+from bridge.importers.onnx.source import PACKED_BITS, Source, is_external
 from bridge.ir import dtypes
 from bridge.ir.foreign import ForeignArray, GraphInfo, RawAttribute, TypedList
 from bridge.ir.types import ANY, TENSOR, DictType, ListType, TensorType, Type, optional
@@ -46,11 +46,6 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
 
 
 _TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
-_BITS = {
-    getattr(TensorProto, name): bits
-    for name, bits in (("INT4", 4), ("UINT4", 4), ("INT2", 2), ("UINT2", 2), ("FLOAT4E2M1", 4), ("FLOAT6E2M3", 6), ("FLOAT6E3M2", 6))
-    if hasattr(TensorProto, name)
-}  # fmt: skip
 
 
 def _check(proto: TensorProto, where: Source | str) -> None:
@@ -58,7 +53,7 @@ def _check(proto: TensorProto, where: Source | str) -> None:
     if proto.HasField("raw_data"):
         if any(getattr(proto, field) for field in _TYPED):
             raise OnnxImportError(f"{where}: tensor '{proto.name}' has its data both as raw and as typed data")
-        bits = _BITS.get(proto.data_type)
+        bits = PACKED_BITS.get(proto.data_type)
         if bits is not None and len(proto.raw_data) != (math.prod(proto.dims) * bits + 7) // 8:
             raise OnnxImportError(
                 f"{where}: tensor '{proto.name}' cannot be read: its data does not fit {list(proto.dims)}"
