@@ -182,7 +182,9 @@ def pick(a, n: int = 2):
 subject = torch.jit.trace(lambda x: pick(x) + pick(x + 1, 3), (x,))
 """,
         "traced function in a trace": """
-inner = torch.jit.trace(lambda q: q + 1, (x,))
+def increment(q):
+    return q + 1
+inner = torch.jit.trace(increment, (x,))
 subject = torch.jit.trace(lambda x, y: inner(x) + inner(y), (x, h))
 """,
         "scripted containers": """

@@ -5,12 +5,14 @@ the captured thing in ``subject``. Mangling depends on what a process captured b
 compares it, a process for each program); library places become ``<library>``.
 """
 
+import contextlib
 import importlib
 import linecache
 import re
 import sys
 import types
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def run_source(source: str, module: str) -> str:
         sys.modules["torch.nn"] = importlib.import_module(f"{module}.nn")
         sys.modules["torch.nn.functional"] = importlib.import_module(f"{module}.nn.functional")
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with _names_free(library), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             try:
@@ -80,6 +82,23 @@ def run_source(source: str, module: str) -> str:
     # Places are call stacks there, the user's line with a caret here.
     text = re.sub(r"(?i)(source location:\n)(\t\t.*\n)+", r"\1", text)
     return _unmangled(re.sub(r"(?<=\nTensor:\n).*", "", text, flags=re.DOTALL))  # printed in C++ there
+
+
+@contextlib.contextmanager
+def _names_free(library: types.ModuleType) -> Iterator[None]:
+    """No name is taken, as in a new process: how long a mangled name is decides where printed code breaks its lines."""
+    if library.__name__ == "torch":  # keeps the names of traced functions: the programs give theirs names of their own
+        yield
+        return
+    unit = importlib.import_module("bridge.jit.names").python_cu
+    before = {slot: getattr(unit, slot) for slot in unit.__slots__}
+    for slot, value in before.items():
+        setattr(unit, slot, type(value)())
+    try:
+        yield
+    finally:
+        for slot, value in before.items():
+            setattr(unit, slot, value)
 
 
 def describe(subject: Any) -> str:
