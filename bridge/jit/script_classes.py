@@ -13,6 +13,7 @@ from typing import Any
 
 from bridge.importers.script import CompileError, SimpleSelf, compile_function, signature_of
 from bridge.importers.script import tree as X
+from bridge.importers.script.calls import compiling
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.source import SourceRange
@@ -127,7 +128,8 @@ def compile_class(cls: type, range: SourceRange | None = None) -> ClassType:
     t = declare_class(cls, is_module=False)
     _classes[cls] = t
     try:
-        _compile_methods(cls, t)
+        with compiling(cls.__name__, called_only=True):
+            _compile_methods(cls, t)
     except BaseException as e:
         del _classes[cls]
         python_cu.types.pop(t.name, None)

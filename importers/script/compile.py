@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bridge.importers.script.calls import compiling
 from bridge.importers.script.captures import refuse_writes
 from bridge.importers.script.closures import inline_forked_closures, lift_closures
 from bridge.importers.script.errors import CompileError, LoopVariable, StartsAsNone, StartsEmpty
@@ -146,11 +147,13 @@ def compile_function(
             return emitter, emitter.run(d, self, defaults)
 
         _compiling.add(f)
+        name = ".".join(f.qualified_name.split(".")[-2:]) if self is not None else f.name
         try:
-            emitter, schema = _attempted(emit)
+            with compiling(name, d.range):
+                emitter, schema = _attempted(emit)
+                _finish(f, emitter, schema)
         finally:
             _compiling.discard(f)
-        _finish(f, emitter, schema)
         if ranges is not None:
             _map_ranges(f.graph, ranges)
 
@@ -197,8 +200,9 @@ def compile_template(
         emitter.late = attempts.late
         return emitter, emitter.run_template(template, caller, given)
 
-    emitter, schema = _attempted(emit)
-    _finish(f, emitter, schema)
+    with compiling(template.definition.name, template.definition.range):
+        emitter, schema = _attempted(emit)
+        _finish(f, emitter, schema)
     return f, emitter.captured_variables()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bridge.importers.script.calls import trail
 from bridge.ir.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -16,7 +17,16 @@ VARIADIC = "Compiled functions can't take a variable number of keyword arguments
 
 
 class CompileError(BridgeError):
-    """A program is not valid script: wrong types, unknown names, values undefined on a path."""
+    """A program is not valid script: wrong types, unknown names, values undefined on a path.
+
+    Behind the place, the text says which definitions are being compiled, and from where.
+    """
+
+    def __init__(self, message: str, range: SourceRange | None = None) -> None:
+        super().__init__(message, range)
+        called = trail()
+        if called:
+            self.args = (f"{self}\n{called}",)
 
 
 class StartsAsNone(CompileError):

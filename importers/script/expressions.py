@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.calls import looking_at
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError
@@ -40,6 +41,7 @@ class ExpressionMixin(EmitterCore):
 
     def expr(self, e: X.Expr, hint: T.Type | None = None) -> Value:
         """The value of an expression. ``hint`` is the type that is expected, for literals without one of their own."""
+        looking_at(e.range)
         value = self.sugared(e, 1, hint).as_value(e.range, self)
         if hint is T.ANY and value.type is not T.ANY:
             value = self.unchecked_cast(value, T.ANY)
@@ -52,6 +54,7 @@ class ExpressionMixin(EmitterCore):
         if isinstance(e, X.Select):
             return self.sugared(e.value, 1).attr(e.range, self, e.name)
         if isinstance(e, X.Apply):
+            looking_at(e.range)
             return self.apply(e, binders, hint)
         if isinstance(e, X.Subscript):
             return self.subscript(e, hint)
