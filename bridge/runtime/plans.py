@@ -23,6 +23,7 @@ def flatten(values: Sequence[Any], types: Sequence[Type], leaves: list[Any]) -> 
 
 
 def _leaf(v: Any, t: Type, leaves: list[Any]) -> None:
+    t = t.element if isinstance(t, OptionalType) else t
     if isinstance(v, Tensor):
         leaves.append(v._array)
     elif isinstance(v, bool):

@@ -37,6 +37,9 @@ for _name, _py, _dtype in (("Bool", bool, BOOL), ("Int", to_int, INT64), ("Float
     _r = _name.lower()
 
     def _item(a: np.ndarray[Any, Any], py: Any = _py) -> Any:
+        if a.size != 1 and py is bool:
+            count = "more than one value" if a.size else "no values"
+            raise BridgeError(f"Boolean value of Tensor with {count} is ambiguous")
         if a.size != 1:
             raise BridgeError(f"a Tensor with {a.size} elements cannot be converted to Scalar")
         return py(a.reshape(()).item())

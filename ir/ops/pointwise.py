@@ -287,17 +287,32 @@ def _acos(e: Emitter, x: Any) -> Any:
     return _one(e, "Sub", _c(e, PI_2), _asin(e, x))
 
 
+def _large(e: Emitter, a: Any, formula: Callable[[Emitter, Any], Any]) -> Any:
+    """``formula`` of ``a``; where its squares could overflow, log(2a), to which it tends."""
+    big = _one(e, "Greater", a, _c(e, 1e9))
+    at_large = _one(e, "Add", _one(e, "Log", a), _c(e, math.log(2)))
+    return _one(e, "Where", big, at_large, formula(e, _one(e, "Where", big, _c(e, 1), a)))
+
+
 def _asinh(e: Emitter, x: Any) -> Any:
-    a = _one(e, "Abs", x)
+    return _one(e, "Mul", _one(e, "Sign", x), _large(e, _one(e, "Abs", x), _asinh_small))
+
+
+def _asinh_small(e: Emitter, a: Any) -> Any:
     square = _one(e, "Mul", a, a)
     root = _one(e, "Sqrt", _one(e, "Add", square, _c(e, 1)))
     inner = _one(e, "Add", a, _one(e, "Div", square, _one(e, "Add", _c(e, 1), root)))
-    return _one(e, "Mul", _one(e, "Sign", x), log1p_node(e, inner))
+    return log1p_node(e, inner)
 
 
 def _acosh(e: Emitter, x: Any) -> Any:
+    return _large(e, x, _acosh_small)
+
+
+def _acosh_small(e: Emitter, x: Any) -> Any:
     t = _one(e, "Sub", x, _c(e, 1))
-    return log1p_node(e, _one(e, "Add", t, _one(e, "Sqrt", _one(e, "Mul", t, _one(e, "Add", t, _c(e, 2))))))
+    root = _one(e, "Mul", _one(e, "Sqrt", t), _one(e, "Sqrt", _one(e, "Add", t, _c(e, 2))))
+    return log1p_node(e, _one(e, "Add", t, root))
 
 
 def _atanh(e: Emitter, x: Any) -> Any:

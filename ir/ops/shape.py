@@ -368,7 +368,10 @@ def _reversed_types(call: Call) -> Results:
 
 def _lower_t(e: Emitter, call: LoweredCall) -> Any:
     x = call["self"]
-    return permuted(e, x, list(range(known_rank(e, x, "t()")))[::-1])
+    rank = known_rank(e, x, "t()")
+    if rank > 2:
+        e.unsupported(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D")
+    return permuted(e, x, list(range(rank))[::-1])
 
 
 def _t(self: Array) -> Array:
