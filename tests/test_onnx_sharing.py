@@ -238,6 +238,44 @@ def written_a_round_later_in_a_list(x, n: int):
     return held[-1], held[0]
 
 
+def written_before_it_is_listed(x, n: int):
+    held = [x * 2]
+    for i in range(n):
+        new = torch.zeros(3)
+        new[0] = x[0, 1] + i
+        held.append(new.expand(2, 3))
+    return held[-1], held[0]
+
+
+def written_before_it_is_listed_in_a_loop_in_a_loop(x, n: int):
+    held = [x * 2]
+    for i in range(n):
+        new = torch.zeros(2, 3)
+        for j in range(i):
+            new[0, j] = x[0, 1] + i
+        held.append(new)
+    return held[-1], held[0]
+
+
+def listed_and_written_in_a_loop_in_a_loop(x, n: int):
+    held = [x * 2]
+    for i in range(n):
+        new = torch.zeros(2, 3)
+        for j in range(i):
+            new[0, j] = x[0, 1] + i
+            held.append(new)
+    return held[-1], held[0]
+
+
+def one_tensor_listed_in_every_round(x, n: int):
+    held = [x * 2]
+    new = torch.zeros(2, 3)
+    for i in range(n):
+        new[0, 0] = x[0, 1] + i
+        held.append(new)
+    return held[-1], held[0]
+
+
 REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (taken_by_a_branch, ESCAPES),
     (written_through_the_branch, ESCAPES),
@@ -251,6 +289,8 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (swapped_by_a_loop, TRIPS),
     (both_names_are_used, TRIPS),
     (written_a_round_later_in_a_list, TRIPS),
+    (listed_and_written_in_a_loop_in_a_loop, TRIPS),
+    (one_tensor_listed_in_every_round, TRIPS),
 ]
 EXPORTED = [
     (two_fresh_values, ESCAPES),
@@ -263,6 +303,8 @@ EXPORTED = [
     (both_names_are_the_last, TRIPS),
     (written_a_round_later, TRIPS),
     (reshaped_when_the_writing_is_over, TRIPS),
+    (written_before_it_is_listed, TRIPS),
+    (written_before_it_is_listed_in_a_loop_in_a_loop, TRIPS),
 ]
 
 

@@ -79,7 +79,13 @@ class _Sharing:
         puts = self.puts.get(v)
         if puts is None:
             return self.origins[v]
-        return self.first.get(v, frozenset()).union(*(held for put, held in puts.items() if follows(w, put, v)))
+        held: list[Origins] = []
+        for put, origins in puts.items():
+            if _comes_after(w, put):
+                held.append(origins)
+            elif (body := _repeated(w, put, v)) is not None:
+                held.append(_earlier(origins, body) | _earlier(origins))
+        return self.first.get(v, frozenset()).union(*held)
 
     def outside(self, written: Value, hosted: bool) -> str | None:
         """The attribute (or argument, for a host) that is written to as what it is not known to be, whatever is used later."""
@@ -229,12 +235,22 @@ def inside(n: Node, block: Block) -> bool:
 
 def follows(user: Node, w: Node, v: Value) -> bool:
     """Whether ``user`` may run after ``w`` with the same ``v``: later in the text, or in a loop that ``v`` is outside of."""
+    return _repeated(user, w, v) is not None or _comes_after(user, w)
+
+
+def _repeated(user: Node, w: Node, v: Value) -> Block | None:
+    """The innermost body, not that of ``v``, in which ``user`` may run in a round after the one of ``w``."""
     block = w.block
     while block is not None and block.owner is not None:
         loop = block.owner
         if loop.kind == "prim::Loop" and inside(user, block) and not inside(v.node, block):
-            return True
+            return block
         block = loop.block
+    return None
+
+
+def _comes_after(user: Node, w: Node) -> bool:
+    """Whether ``user`` may run after ``w`` in one round of every loop around both."""
     if user is w or not w.is_before(user):
         return False
     block = w.block

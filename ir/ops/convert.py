@@ -11,6 +11,7 @@ from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, given
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.ops.expand import expand, lower_expand
+from bridge.ir.promotion import promote
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, like_self, result
 from bridge.ir.types import TensorType
@@ -346,10 +347,36 @@ def _equal(a: Array, b: Array) -> bool:
 
 def _lower_equal(e: Emitter, call: LoweredCall) -> Any:
     a, b = call["self"], call["other"]
-    if a.dims is None or b.dims is None or a.dims != b.dims or any(d is None for d in a.dims):
-        e.unsupported("torch.equal needs two tensors whose sizes are known to agree")
-    same = e.cast(e.op("Equal", a, b, dtype=by_name("bool")), by_name("int32"))
-    return e.cast(e.op("ReduceMin", same, keepdims=0, dims=()), by_name("bool"))
+    if a.rank is not None and b.rank is not None:
+        if a.rank != b.rank or any(isinstance(x, int) and isinstance(y, int) and x != y for x, y in zip(a.dims, b.dims, strict=True)):  # fmt: skip
+            return False
+    common = promote(a.dtype, b.dtype)
+    if common.name in ("bfloat16", "float16") or common.name.startswith("uint"):  # what onnxruntime has no Equal for
+        common = by_name("float32" if common.kind == "f" else "int64")
+    a, b = e.cast(a, common), e.cast(b, common)
+    if a.dims is not None and a.dims == b.dims and None not in a.dims:
+        return _no_difference(e, a, b)
+    flat = [e.op("Reshape", x, np.array([-1], np.int64), dims=(None,)) for x in (a, b)]
+    return e.op("And", _same_rows(e, e.shape_of(a), e.shape_of(b)), _same_rows(e, *flat), dims=())
+
+
+def _no_difference(e: Emitter, a: Any, b: Any) -> Any:
+    """Whether two tensors of one shape are equal: none of nothing differs."""
+    differ = e.op("Not", e.op("Equal", a, b, dtype=by_name("bool"), dims=a.dims), dims=a.dims)
+    count = e.op("ReduceSum", e.cast(differ, by_name("int64")), keepdims=0, dims=())
+    return e.op("Equal", count, np.array(0, np.int64), dtype=by_name("bool"), dims=())
+
+
+def _same_rows(e: Emitter, a: Any, b: Any) -> Any:
+    """Whether two 1-D tensors, perhaps of two lengths, are equal."""
+    if a.dims == b.dims and None not in a.dims:
+        return _no_difference(e, a, b)
+    sizes = [e.op("Size", x, dtype=by_name("int64"), dims=()) for x in (a, b)]
+    shorter = e.op("Reshape", e.op("Min", *sizes, dims=()), np.array([1], np.int64), dims=(1,))
+    zero = np.array([0], np.int64)
+    parts = [e.op("Slice", x, zero, shorter, dims=(None,)) for x in (a, b)]
+    together = e.op("Equal", *sizes, dtype=by_name("bool"), dims=())
+    return e.op("And", together, _no_difference(e, *parts), dims=())
 
 
 declare(
