@@ -3,8 +3,9 @@
 Each program of ``tests/script_beyond/`` runs on inputs that take every path; the expected results are those of the plain
 Python function, with eager tensors. The printed code is plain TorchScript: with torch installed, its loader compiles what
 is saved and agrees. A block of a file is ``=== name``, the source, and ``>>> arguments, arguments…``; where ``[onnx]`` is
-behind the name the program runs without the interpreter, and where ``[text]`` is, torch loads it and refuses to run it,
-because it formats text as only Python does.
+behind the name the program runs without the interpreter, where ``[model]`` is its exported model gives the same in plain
+onnxruntime on all inputs, and where ``[text]`` is, torch loads it and refuses to run it, because it formats text as only
+Python does.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from support.onnx_runs import run_plain
 
 import bridge
 
@@ -41,7 +43,7 @@ NAME = "a"
 """
 
 
-MARKS = ("onnx", "text")
+MARKS = ("onnx", "text", "model")
 
 
 class Program(NamedTuple):
@@ -49,6 +51,7 @@ class Program(NamedTuple):
     inputs: str
     onnx: bool
     text: bool
+    model: bool
 
 
 def programs() -> Iterator[tuple[str, Program]]:
@@ -160,3 +163,24 @@ def test_runs_on_onnx(name: str, tmp_path: Path) -> None:
     for args in inputs:  # the interpreter's warning would be an error here
         agree(run(scripted, args)[0], run(f, args)[0])
     assert bridge.onnx.export(scripted, copy.deepcopy(inputs[0]), str(tmp_path / "f.onnx")) is not None
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What an exported model shows of a result."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for v in value:
+            yield from leaves(v)
+    else:
+        yield value
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, id=n) for n, p in PROGRAMS.items() if p.model])
+def test_runs_as_a_model(name: str, tmp_path: Path) -> None:
+    f, inputs = load(name, tmp_path)
+    exported = bridge.onnx.export(bridge.jit.script(f), copy.deepcopy(inputs[0]))
+    for args in inputs:
+        expected = list(leaves(run(f, args)[0]))
+        for found, value in zip(run_plain(exported.model_proto, args), expected, strict=True):
+            np.testing.assert_allclose(found, value, rtol=1e-5)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs
+from bridge.exporters.onnx.objects import is_object
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin, Record
 from bridge.exporters.onnx.values import (
     Abstract,
@@ -29,7 +30,7 @@ from bridge.ir.graph import Node
 if TYPE_CHECKING:
     from bridge.exporters.onnx.program import ProgramLowering
 
-__all__ = ["function_name"]
+__all__ = ["function_name", "inlined"]
 
 
 def function_name(function: Function, owner: ObjectRef | None) -> tuple[str, str]:
@@ -45,6 +46,11 @@ def function_name(function: Function, owner: ObjectRef | None) -> tuple[str, str
 def call_method(m: Machine, node: Node) -> Abstract:
     """``module.method(…)``: the module's parameters are passed along."""
     owner, *args = _arguments(m, node)
+    if is_object(owner):
+        method = owner.type.find_method(node["name"])
+        if method is None:
+            raise LoweringError(f"{owner.type.name} has no method '{node['name']}'", node.range)
+        return _call(m, node, method, None, [owner, *args])
     if not isinstance(owner, ObjectRef):
         raise LoweringError("a method of something that is no module", node.range)
     function = owner.object.type.find_method(node["name"])
@@ -79,10 +85,10 @@ def _call(m: Machine, node: Node, function: Function, owner: ObjectRef | None, a
         if (
             program.inline
             or not is_module
-            or any(isinstance(x, ObjectRef | Text) for a in args for x in leaves(a))
+            or any(isinstance(x, ObjectRef | Text) or is_object(x) for a in args for x in leaves(a))
             or (m.error in m.heap and m.program.may_not_end(function, _may_not_end))
         ):
-            return _inline(m, node, function, owner, args)
+            return inlined(m, node, function, owner, args)
         return _as_function(m, node, function, owner, args)
     finally:
         program.running.discard(key)
@@ -105,13 +111,12 @@ def _may_not_end(function: Function) -> bool:
     return False
 
 
-def _inline(m: Machine, node: Node, function: Function, owner: ObjectRef | None, args: list[Abstract]) -> Abstract:
-    """The callee's nodes here; its values are called by their path."""
+def inlined(m: Machine, node: Node, function: Function, owner: ObjectRef | None, args: list[Abstract]) -> Abstract:
+    """The callee's nodes here; its values are called by their path. Arguments by identity: the callee may write to them."""
     path = owner.path if owner is not None else f"{m.frame.path}/{function.name}".strip("/")
     frame = m.program.frame(Frame(function, owner.object if owner is not None else None, path, m.frame, node))
     graph = function.graph
-    given = [m.env[v] for v in node.inputs[1:]]  # by identity: the callee may write to them
-    actual = [owner, *given] if owner is not None else given
+    actual = [owner, *args] if owner is not None else args
     with m.frame_of(frame):
         for value, v in zip(graph.inputs, actual, strict=True):
             m.env[value] = v
@@ -195,7 +200,7 @@ def _as_function(m: Machine, node: Node, function: Function, owner: ObjectRef | 
     else:
         program.frame(made.frame)
     if made is None:
-        return _inline(m, node, function, owner, args)
+        return inlined(m, node, function, owner, args)
     return _emit_call(m, node, made, owner, args)
 
 

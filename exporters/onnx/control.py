@@ -28,6 +28,14 @@ class Side:
             self.values = [m.latest(m.env[v]) for v in node.blocks[index].outputs]
         self.heap, m.heap = m.heap, before
 
+    def now(self, m: Machine, v: Abstract) -> Abstract:
+        """A tensor as it is at the end of this branch."""
+        before, m.heap = m.heap, self.heap
+        with m.into(self.body):
+            found = m.current(v)
+        m.heap = before
+        return found
+
 
 @handles("prim::If")
 def lower_if(m: Machine, node: Node) -> Abstract:
@@ -52,13 +60,15 @@ def _results(node: Node, values: list[Abstract]) -> Abstract:
 
 def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstract:
     pairs: list[tuple[Abstract, Abstract, Run]] = []
+    found: list[tuple[Abstract, Abstract]] = []  # the sides of each, as they were asked for
 
     def pair(a: Abstract, b: Abstract, merged: Run) -> Run:
-        for x, y, known in pairs:
+        for (x, y), known in zip(found, (p[2] for p in pairs), strict=True):
             if x is a and y is b:
                 return known
+        found.append((a, b))
         merged.hint, merged.joined = f"{m.emitter.hint}/If", True
-        pairs.append((a, b, merged))
+        pairs.append((then.now(m, a), other.now(m, b), merged))
         return merged
 
     def value(a: Abstract, b: Abstract) -> Abstract:

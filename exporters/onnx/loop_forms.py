@@ -28,7 +28,7 @@ from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Block, Node
 from bridge.ir.source import SourceRange
 
-__all__ = ["Attempt", "Forms", "Grows", "NewCell", "written_cells"]
+__all__ = ["Attempt", "Forms", "Grows", "Kept", "NewCell", "written_cells"]
 
 #: What changes the length of a list, and whether it only appends.
 _CHANGES = {
@@ -44,6 +44,15 @@ class Grows:
 
     def __init__(self, token: Filling) -> None:
         self.token = token
+
+
+class Kept:
+    """What a list or object holds before the loop and still holds, as itself, after its body."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Run) -> None:
+        self.value = value
 
 
 @dataclass(slots=True)
@@ -160,6 +169,8 @@ class Forms:
     # -- values ----------------------------------------------------------------------------------------------------------
 
     def _widen(self, form: Any, out: Abstract, a: Attempt) -> Any:
+        if isinstance(form, Kept):
+            return form if out is form.value else self._widen(form.value, out, a)
         if _may_be_none(form, out):
             return self._widen_maybe(form, out, a)
         if isinstance(form, Unset) and isinstance(out, tuple):
@@ -187,8 +198,11 @@ class Forms:
             return form
         return Run(of[0], dims, number=of[2] if of[2] is to[2] else None)
 
+    def _held(self, form: Any, out: Abstract, a: Attempt) -> Any:
+        return Kept(form) if isinstance(form, Run) and form is out else self._widen(form, out, a)
+
     def _each(self, form: tuple[Any, ...], out: tuple[Abstract, ...], a: Attempt) -> tuple[Any, ...]:
-        parts = tuple(self._widen(f, o, a) for f, o in zip(form, out, strict=True))
+        parts = tuple(self._held(f, o, a) for f, o in zip(form, out, strict=True))
         return form if all(x is y for x, y in zip(parts, form, strict=True)) else parts
 
     def _widen_maybe(self, form: Any, out: Abstract, a: Attempt) -> Any:
@@ -203,7 +217,8 @@ class Forms:
 
     def _widen_cell(self, form: Any, out: Cell, a: Attempt) -> Any:
         if isinstance(form, Unset):
-            form = NewCell(out.type, ())
+            content = a.heap[out]
+            form = NewCell(out.type, dict.fromkeys(content, form) if isinstance(content, dict) else ())
         if isinstance(form, Cell):
             if form is out:
                 return form
@@ -256,7 +271,7 @@ class Forms:
     def _join_dicts(self, before: Any, after: Any, a: Attempt) -> Any:
         if not (isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys()):
             raise LoweringError("which keys a dict has depends on data", self.place)
-        parts = {k: self._widen(f, after[k], a) for k, f in before.items()}
+        parts = {k: self._held(f, after[k], a) for k, f in before.items()}
         return before if all(parts[k] is f for k, f in before.items()) else parts
 
 

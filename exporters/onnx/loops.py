@@ -15,14 +15,14 @@ import numpy as np
 
 from bridge.exporters.onnx.columns import element_of, to_form
 from bridge.exporters.onnx.ints import loop_index
-from bridge.exporters.onnx.loop_forms import Attempt, Forms, Grows, NewCell, written_cells
+from bridge.exporters.onnx.loop_forms import Attempt, Forms, Grows, Kept, NewCell, written_cells
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import as_maybe, finish_outputs
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.raising import no_error
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.scans import Scan
-from bridge.exporters.onnx.static_loops import run_static
+from bridge.exporters.onnx.static_loops import run_static, unrolled
 from bridge.exporters.onnx.values import (
     BOOL,
     INT64,
@@ -103,11 +103,28 @@ class LoopLowering:
             if any(isinstance(v, Poison) for v in outputs):
                 raise Skip
             a.proceed, *a.results = [m.latest(v) for v in outputs]
+            self._settle(a)
             if m.error in self.forms.contents:
                 m.emitter.begin(*statement)
                 a.proceed = self._unless_raised(a.proceed)
         a.heap = m.heap
         return a
+
+    def _settle(self, a: Attempt) -> None:
+        """What the body made and put into lists and objects, as it is at its end."""
+        m = self.m
+        own = {o for r in a.body.nodes for o in r.outputs} | set(a.body.params)
+
+        def now(v: Abstract) -> Abstract:
+            return m.latest(v) if isinstance(v, tuple) or (isinstance(v, Run) and v.root in own) else v
+
+        for key in [*self.forms.contents, *(r for r in a.results if isinstance(r, Cell))]:
+            content = m.heap[key]
+            if isinstance(content, tuple | dict):
+                made = map_content(content, now)
+                old, new = (list(c.values()) if isinstance(c, dict) else c for c in (content, made))
+                if any(x is not y for x, y in zip(old, new, strict=True)):
+                    m.heap[key] = made
 
     def _unless_raised(self, proceed: Abstract) -> Abstract:
         """Whether to go on, which no loop does after an exception."""
@@ -121,6 +138,8 @@ class LoopLowering:
         """What the body sees at its start."""
         if isinstance(form, Grows):
             return Growing(form.token)
+        if isinstance(form, Kept):
+            return form.value
         if isinstance(form, Run):
             p = form.like(f"{self.m.emitter.hint}/in")
             p.symbol, p.joined = None, True
@@ -141,6 +160,7 @@ class LoopLowering:
     def finish(self, a: Attempt) -> Abstract:
         """Make the ``Loop``; results and contents after it."""
         m, e = self.m, self.m.emitter
+        before_loop = dict(m.heap)
         if isinstance(self.trip, int) and self.trip >= _FOREVER and m.error in self.heap0:
             self.proceed = self._unless_raised(self.proceed)
         rows: list[Any] = []  # parameter, initial value, handed on, result
@@ -156,7 +176,9 @@ class LoopLowering:
             else:
                 now = a.heap[key]
                 m.heap[key] = self._content(key, form, a.entered_contents[key], before, now, a, rows)
-        starts = [self._start(p, v) for p, v, _, _ in rows]
+        after, m.heap = m.heap, before_loop
+        starts = [self._start(p, m.current(v)) for p, v, _, _ in rows]
+        m.heap = after
         scanned = [pair for s in scans for pair in s.pairs]
         self._outputs(a, rows, scanned)
         made = [*[r for _, _, _, r in rows], *[r for _, r in scanned]]
@@ -217,7 +239,7 @@ class LoopLowering:
             if start is not None:  # a loop that does not run leaves it what it was
                 freeze_if_shared(self.m, made, [start], self.node)
             return made
-        return form
+        return form.value if isinstance(form, Kept) else form
 
     def _content(self, key: Any, form: Any, entered: Any, start: Any, out: Any, a: Attempt, rows: list[Any]) -> Any:
         """What a list, a dict or a tensor that is written to holds after the loop."""
@@ -264,4 +286,31 @@ def lower_loop(m: Machine, node: Node) -> Abstract:
     known = run_static(m, node, trip, proceed)
     if known is not None:
         return known[0] if len(node.outputs) == 1 else known
-    return LoopLowering(m, node, trip, proceed).run()
+    return _in_some_form(m, node, trip, proceed)
+
+
+def _in_some_form(m: Machine, node: Node, trip: Abstract, proceed: Abstract) -> Abstract:
+    """The ``Loop``; where the program's loop cannot be one, and its number of steps is known, its steps written out."""
+    program, mark = m.program, m.program.mark()
+    heap, decisions, frozen, count = dict(m.heap), dict(m.frame.decisions), dict(m.frozen), len(m.emitter.body.nodes)
+    made, failed = None, None
+    try:
+        made = LoopLowering(m, node, trip, proceed).run()
+    except (LoweringError, Skip) as error:
+        failed = error
+    obstacles = program.obstacles[mark[0] :]
+    if obstacles or isinstance(failed, LoweringError):
+        after = m.heap, m.frame.decisions, m.frozen, m.emitter.body.nodes[count:], program.report[mark[1] :]
+        program.reset(mark)
+        m.heap, m.frame.decisions, m.frozen = heap, decisions, frozen
+        del m.emitter.body.nodes[count:]
+        steps = unrolled(m, node, trip, proceed)
+        if steps is not None:
+            return steps[0] if len(node.outputs) == 1 else steps
+        m.heap, m.frame.decisions, m.frozen, nodes, notes = after
+        m.emitter.body.nodes += nodes
+        program.report += notes
+        program.obstacles += obstacles
+    if failed is not None:
+        raise failed
+    return made

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from bridge.exporters.onnx.contexts import is_context
 from bridge.exporters.onnx.held_containers import write_to
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine, handles
+from bridge.exporters.onnx.objects import attribute_of, is_context, is_object, set_attribute
 from bridge.exporters.onnx.operators import lower_operator
 from bridge.exporters.onnx.records import Record
 from bridge.exporters.onnx.values import (
@@ -90,6 +90,8 @@ def tuple_slice(m: Machine, node: Node) -> Abstract:
 @handles("prim::GetAttr")
 def get_attr(m: Machine, node: Node) -> Abstract:
     owner, name = m.get(node.inputs[0]), node["name"]
+    if is_object(owner):
+        return attribute_of(m, owner, name, node)
     if not isinstance(owner, ObjectRef):
         if isinstance(owner, tuple) and isinstance(node.inputs[0].type, T.TupleType):
             return owner[node.inputs[0].type.fields.index(name)]
@@ -147,6 +149,9 @@ def _is_tensor(value: Any, declared: T.Type) -> bool:
 @handles("prim::SetAttr")
 def set_attr(m: Machine, node: Node) -> Abstract:
     owner, value = m.inputs(node)
+    if is_object(owner):
+        set_attribute(m, owner, node["name"], m.env[node.inputs[1]])
+        return []
     if isinstance(owner, ObjectRef) and is_context(owner):
         owner.object.attributes[node["name"]] = value
         return []

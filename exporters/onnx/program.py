@@ -14,6 +14,7 @@ from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.merge import finish_outputs
+from bridge.exporters.onnx.objects import is_object
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin
 from bridge.exporters.onnx.report import Entry, ExportError, Report
 from bridge.exporters.onnx.tidy import tidy
@@ -268,6 +269,9 @@ def _flatten(m: Machine, v: Abstract, leaves: list[Run], flags: list[tuple[int, 
     elif isinstance(v, tuple):
         for x in v:
             _flatten(m, x, leaves, flags)
+    elif is_object(v):
+        why = f"an object of class {v.type.annotation()} is returned: return what it holds"
+        raise ExportError([Entry("output", why, m.frame.function.graph.return_node.range)])
     elif isinstance(v, Cell):
         m.heap[v] = content = _with_sequences(m, m.content(v))
         map_content(content, lambda x: _flatten(m, x, leaves, flags))

@@ -13,7 +13,7 @@ from typing import Any
 from bridge.exporters.onnx.may_write import written as tensors_written
 from bridge.exporters.onnx.report import Entry
 from bridge.ir import types as T
-from bridge.ir.classes import Function
+from bridge.ir.classes import ClassType, Function
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.inline import inlined_graph
@@ -57,6 +57,11 @@ class _Sharing:
         self.writes: list[tuple[Node, Value]] = []
         self.first: dict[Value, Origins] = {}  # of a list or dict: before anything is put into it
         self.puts: dict[Value, dict[Node, Origins]] = {}  # and what is put into it, by what does it
+        #: What an attribute of any object of a class may be or hold; where it is assigned, where it is read.
+        self.stored: dict[tuple[Any, str], Origins] = {}
+        self.sets: dict[tuple[Any, str], dict[Node, None]] = {}
+        self.gets: dict[tuple[Any, str], dict[Node, None]] = {}
+        self.groups: dict[Any, Any] = {}  # values of attributes that stay one tensor for the lowering → what tells them
         self.changed = True
         while self.changed:
             self.changed = False
@@ -72,6 +77,12 @@ class _Sharing:
             if self.bases[v] != base and not mine.isdisjoint(self._when(w, v)) and _is_older(v, w):
                 if any(follows(use.user, w, v) for use in v.uses):
                     return v
+        group = self.groups.get(base, base)
+        for key, gets in self.gets.items():
+            if not mine.isdisjoint(self.stored.get(key, frozenset())):
+                for g in gets:
+                    if self.groups.get(g.output, group) != group and follows(g, w, g.input):
+                        return g.output
         return None
 
     def _when(self, w: Node, v: Value) -> Origins:
@@ -140,6 +151,9 @@ class _Sharing:
 
     def _node(self, n: Node) -> None:
         self.writes += [(n, v) for v in tensors_written(n)]
+        if n.kind in ("prim::GetAttr", "prim::SetAttr") and is_object_type(n.inputs[0].type):
+            self._attribute(n)
+            return
         if n.kind == "prim::GetAttr":
             key = ("attribute", self.bases.get(n.input, n.input), n["name"])
             self._give(n.output, frozenset((key,)), key)
@@ -152,6 +166,9 @@ class _Sharing:
             self.first.setdefault(n.inputs[0], self._of(n.inputs[0]))
             self.puts.setdefault(n.inputs[0], {})[n] = held | _earlier(held)
             self._give(n.inputs[0], both | _earlier(both), self.bases.get(n.inputs[0], n.inputs[0]))
+            holder = n.inputs[0].node
+            if holder.kind == "prim::GetAttr" and is_object_type(holder.input.type):
+                self._store((holder.input.type, holder["name"]), both | _earlier(both))
         if _makes_list(n) or (n.kind == "prim::ListUnpack" and _makes_list(n.input.node) and len(n.input.uses) == 1):
             for o in n.outputs:
                 self._give(o, frozenset((o,)), o)
@@ -170,6 +187,51 @@ class _Sharing:
                 self._give(o, self._of(*n.inputs) or frozenset((o,)), o)
             else:
                 self._give(o, frozenset((o,)), o)
+
+    def _store(self, key: tuple[Any, str], origins: Origins) -> None:
+        before = self.stored.get(key, frozenset())
+        if not origins <= before:
+            self.stored[key], self.changed = before | origins, True
+
+    def _attribute(self, n: Node) -> None:
+        """An attribute of an object of the program is assigned or read."""
+        this, key = n.inputs[0], (n.inputs[0].type, n["name"])
+        if n.kind == "prim::SetAttr":
+            self.sets.setdefault(key, {})[n] = None
+            held = self._of(n.inputs[1])
+            self._store(key, held | _earlier(held))
+            return
+        if not _relevant(n.output):
+            return
+        base = self._assigned(n)
+        if base is None:
+            self.gets.setdefault(key, {})[n] = None
+            self.groups[n.output] = (this, n["name"])
+            self._give(n.output, self.stored.get(key, frozenset()), n.output)
+        else:
+            self._give(n.output, self._of(base) | self.stored.get(key, frozenset()), self.bases.get(base, base))
+
+    def _assigned(self, n: Node) -> Value | None:
+        """The value that a read attribute has for sure: the last that was assigned, by the statements that made the object."""
+        this = n.input.node
+        sets = list(self.sets.get((n.input.type, n["name"]), ()))
+        if this.kind != "prim::CreateObject" or any(s.inputs[0].node.kind != "prim::CreateObject" for s in sets):
+            return None
+        mine = [s for s in sets if s.inputs[0] is n.input]
+        if any(s.block is not this.block for s in mine):
+            return None
+        before = [s for s in mine if s.is_before(n)]
+        if not before:
+            return None
+        last = before[0]
+        for s in before[1:]:
+            last = s if last.is_before(s) else last
+        return last.inputs[1]
+
+
+def is_object_type(t: T.Type) -> bool:
+    """Whether values of a type are objects that programs make."""
+    return isinstance(t, ClassType) and not t.is_module
 
 
 def _earlier(origins: Origins, body: Block | None = None) -> Origins:

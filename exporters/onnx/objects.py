@@ -1,0 +1,69 @@
+"""Objects that a program makes: what their attributes hold is followed, like what a dict with known keys holds.
+
+Methods are lowered in place. An object is a :class:`Cell` whose content is a dict of its attributes, so branches and loops
+join objects as they join dicts. The library's own context managers (``no_grad``, ``record_function``…) are objects that do
+nothing: what is inside ``with`` is computed as it is.
+"""
+
+from __future__ import annotations
+
+from bridge.exporters.onnx.machine import Machine, handles
+from bridge.exporters.onnx.values import Abstract, Cell, ObjectRef
+from bridge.ir.classes import ClassType, ScriptObject
+from bridge.ir.errors import LoweringError
+from bridge.ir.graph import Node
+
+__all__ = ["attribute_of", "is_context", "is_object", "set_attribute"]
+
+
+def is_context(value: Abstract) -> bool:
+    """Whether a value is an instance of a context manager of the library: its attributes are known while exporting."""
+    return isinstance(value, ObjectRef) and value.object.type.name.startswith("__torch__.torch.autograd.")
+
+
+def is_object(value: Abstract) -> bool:
+    """Whether a value is an object that the program made."""
+    return isinstance(value, Cell) and isinstance(value.type, ClassType)
+
+
+@handles("prim::CreateObject")
+def create_object(m: Machine, node: Node) -> Abstract:
+    t = node.output.type
+    assert isinstance(t, ClassType)
+    made = ObjectRef(ScriptObject(t), "")
+    return made if is_context(made) else m.new_cell(t, {})
+
+
+def attribute_of(m: Machine, cell: Cell, name: str, node: Node) -> Abstract:
+    """The value of an attribute, by identity."""
+    content = m.read(cell)
+    if name not in content:
+        raise LoweringError(f"attribute '{name}' is read before it has a value", node.range)
+    return content[name]
+
+
+def set_attribute(m: Machine, cell: Cell, name: str, value: Abstract) -> None:
+    """``object.name = value``"""
+    m.change(cell, {**m.read(cell), name: value})
+
+
+@handles("prim::Enter")
+def enter(m: Machine, node: Node) -> Abstract:
+    return _call(m, node, "__enter__", [])
+
+
+@handles("prim::Exit")
+def leave(m: Machine, node: Node) -> Abstract:
+    return _call(m, node, "__exit__", [None, None, None])
+
+
+def _call(m: Machine, node: Node, name: str, rest: list[Abstract]) -> Abstract:
+    from bridge.exporters.onnx.calls import inlined
+
+    value = m.get(node.inputs[0])
+    if is_context(value):
+        return None
+    method = value.type.find_method(name) if is_object(value) else None
+    if method is None:
+        raise LoweringError(f"'{name}' of an object that is not made in the program", node.range)
+    return inlined(m, node, method, None, [value, *rest])
