@@ -156,12 +156,16 @@ def _simplify(body: Body) -> None:
 
 def _seal(body: Body, owner: Record | None) -> None:
     """Results of a graph are made in it, each by a node of its own: onnxruntime refuses a value from outside, and computes
-    wrong values where a branch lists one twice."""
+    wrong values where a branch lists one twice. The body of a loop may hand on what it got, and one value twice; but not
+    the number of the iteration, in whose place onnxruntime writes the next one."""
+    loop = owner is not None and owner.op_type == "Loop" and not owner.domain
     inside = {o for r in body.nodes for o in r.outputs}
+    if loop:
+        inside.update(body.params[1:])
     taken: set[Run] = set()
     for k, o in enumerate(body.outputs):
         root = o.root
-        if root not in inside or root in taken:
+        if root not in inside or (root in taken and not loop):
             new = root.like(f"{root.hint}/Identity")
             new.dims = o.dims
             body.nodes.append(
