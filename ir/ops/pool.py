@@ -12,78 +12,13 @@ from bridge.ir.dtypes import by_name, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import INT64, typed
+from bridge.ir.ops._onnx import INT64, at_least, typed
 from bridge.ir.ops._samples import S, f4, f8, of
-from bridge.ir.ops.windows import batched, known_sizes, padded, sizes, spread, unbatched, windows
+from bridge.ir.ops.windows import Windows, batched, fixed, known_sizes, out_size, sizes, spread, unbatched
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results, result
 
 _INT64 = by_name("int64")
-
-
-def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
-    """How many windows fit. With ``ceil`` one may reach over the end, but must not start behind it."""
-    room = size + 2 * padding - dilation * (kernel - 1) - 1
-    n = (room + (stride - 1 if ceil else 0)) // stride + 1
-    if ceil and (n - 1) * stride >= size + padding:
-        n -= 1
-    return n
-
-
-class Windows:
-    """The windows of one pooling call over the last ``n`` dimensions."""
-
-    def __init__(
-        self, n: int, shape: Sequence[int], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
-    ) -> None:
-        self.kernel = spread(kernel, n)
-        self.stride = spread(stride, n, self.kernel)
-        self.padding, self.dilation = spread(padding, n), spread(dilation, n)
-        self.size = list(shape[-n:])
-        if len(shape) not in (n + 1, n + 2):
-            raise BridgeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
-        if any(p * 2 > k for p, k in zip(self.padding, self.kernel, strict=True)):
-            raise BridgeError(
-                f"pad should be at most half of effective kernel size, but got pad={max(self.padding)}, "
-                f"kernel_size={min(self.kernel)} and dilation={max(self.dilation)}"
-            )
-        self.out = [
-            out_size(*v, ceil)
-            for v in zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        ]
-        if any(o < 1 for o in self.out):
-            raise BridgeError(
-                f"Given input size: ({'x'.join(map(str, shape[-n - 1 :]))}). Calculated output size: "
-                f"({'x'.join(map(str, (shape[-n - 1], *self.out)))}). Output size is too small"
-            )
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """The padding before and after, such that all windows are whole."""
-        reach = [
-            (o - 1) * s + d * (k - 1) + 1
-            for o, s, d, k in zip(self.out, self.stride, self.dilation, self.kernel, strict=True)
-        ]
-        return [(p, max(r - p - i, 0)) for p, r, i in zip(self.padding, reach, self.size, strict=True)]
-
-    def of(self, x: Array, fill: Any) -> Array:
-        """The windows of x, their elements in one last dimension."""
-        found = windows(padded(x, self.pairs, fill), self.kernel, self.stride, self.dilation)
-        n = len(self.kernel)
-        cut: Any = (..., *[slice(o) for o in self.out], *[slice(None)] * n)
-        seen: Array = found[cut]
-        return seen.reshape(*seen.shape[:-n], -1)
-
-    def divisors(self, count_pad: bool) -> Array:
-        """How many elements each window has: of the padded or of the plain input."""
-        total: Array = np.ones((), np.int64)
-        for o, k, s, p, i in zip(self.out, self.kernel, self.stride, self.padding, self.size, strict=True):
-            start = np.arange(o) * s - p
-            end = np.minimum(start + k, i + p)
-            if not count_pad:
-                start, end = np.maximum(start, 0), np.minimum(end, i)
-            total = total[..., None] * (end - start)
-        return total
 
 
 # -- kernels -----------------------------------------------------------------------------------------------------------
@@ -111,6 +46,8 @@ def _avg_pool(n: int) -> Any:
     def run(
         x: Array, kernel: Any, stride: Any, padding: Any, ceil: bool, count_pad: bool, divisor: int | None = None
     ) -> Any:
+        if n == 3:
+            _check_volume(x.shape, spread(kernel, 3))
         w = Windows(n, x.shape, kernel, stride, padding, 1, ceil)
         if divisor == 0:
             raise BridgeError("divisor must be not zero")
@@ -118,6 +55,15 @@ def _avg_pool(n: int) -> Any:
         return (total / (w.divisors(count_pad) if divisor is None else divisor)).astype(x.dtype)
 
     return run
+
+
+def _check_volume(shape: Sequence[int], kernel: Sequence[int]) -> None:
+    """Averages over three dimensions want a whole window, the padding not counted."""
+    size = shape[-3:]
+    if 0 not in shape[1:] and any(s < k for s, k in zip(size, kernel, strict=True)):
+        image, window = (" ".join(f"{a}: {v}" for a, v in zip("THW", v, strict=True)) for v in (size, kernel))
+        window = window.replace("T:", "kT:").replace("H:", "kH:").replace("W:", "kW:")
+        raise BridgeError(f"input image ({image}) smaller than kernel size ({window})")
 
 
 def _bounds(size: int, out: int) -> list[tuple[int, int]]:
@@ -134,7 +80,7 @@ def _means(size: int, out: int) -> Array:
 
 def _adaptive_avg(n: int) -> Any:
     def run(x: Array, size: Any) -> Any:
-        wanted, out = _wanted(x, size, n), x
+        wanted, out = _wanted(x, size, n, "avg"), x
         for d, o in enumerate(wanted):
             m = _means(out.shape[d - n], o).astype(x.dtype)
             out = np.moveaxis(np.tensordot(out, m, ([d - n], [1])), -1, d - n)
@@ -143,15 +89,22 @@ def _adaptive_avg(n: int) -> Any:
     return run
 
 
-def _wanted(x: Any, size: Any, n: int) -> list[int]:
+def _wanted(x: Any, size: Any, n: int, kind: str) -> list[int]:
     if len(x.shape) not in (n + 1, n + 2):
         raise BridgeError(f"adaptive pooling over {n}D: Expected {n + 1}D or {n + 2}D tensor, but got {list(x.shape)}")
-    return spread(size, n)
+    wanted = spread(size, n)
+    empty = [d for d, size in enumerate(x.shape) if size == 0 and d >= len(x.shape) - n - (kind == "max")]
+    if empty and (kind == "max" or wanted != [1] * n):
+        raise BridgeError(
+            f"adaptive_{kind}_pool{n}d(): Expected input to have non-zero size for non-batch dimensions, but input has "
+            f"sizes {list(x.shape)} with dimension {empty[0]} being empty"
+        )
+    return wanted
 
 
 def _adaptive_max(n: int) -> Any:
     def run(x: Array, size: Any) -> tuple[Array, Array]:
-        wanted = _wanted(x, size, n)
+        wanted = _wanted(x, size, n, "max")
         values = np.empty((*x.shape[:-n], *wanted), x.dtype)
         places = np.empty(values.shape, np.int64)
         plane = np.arange(math.prod(x.shape[-n:])).reshape(x.shape[-n:])
@@ -159,7 +112,8 @@ def _adaptive_max(n: int) -> Any:
         for at in np.ndindex(*wanted):
             where = tuple(slice(*bounds[d][i]) for d, i in enumerate(at))
             window: Any = (..., *where)
-            part = x[window].reshape(*x.shape[:-n], -1)
+            part = x[window]
+            part = part.reshape(*x.shape[:-n], math.prod(part.shape[-n:]))
             best = part.argmax(-1)
             values[(..., *at)] = np.take_along_axis(part, best[..., None], -1)[..., 0]
             places[(..., *at)] = plane[where].reshape(-1)[best]
@@ -185,6 +139,31 @@ def _max_pool1d_with_indices(
     return ops("aten::squeeze.dim", values, -2), ops("aten::squeeze.dim", places, -2)
 
 
+def _max_pool1d(ops: Any, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> Any:
+    """Without places, torch has words of its own for arguments that do not fit."""
+    (k,), (p,), (d,) = spread(kernel, 1), spread(padding, 1), spread(dilation, 1)
+    (s,) = spread(stride, 1, [k])
+    shape = list(x.shape)
+    if len(shape) not in (2, 3) or 0 in shape[-2:]:
+        raise BridgeError(
+            "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, "
+            f"but got:{shape}"
+        )
+    for name, value in (("kernel_size", k), ("stride", s), ("dilation", d)):
+        if value <= 0:
+            raise BridgeError(f"max_pool1d() {name} must be greater than zero, but got {value}")
+    if p < 0:
+        raise BridgeError(f"max_pool1d() padding must be non-negative, but got {p}")
+    if p * 2 > k:
+        raise BridgeError(
+            f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}"
+        )
+    out = out_size(shape[-1], k, s, p, d, ceil)
+    if out <= 0:
+        raise BridgeError(f"max_pool1d() Invalid computed output size: {out}")
+    return _max_pool1d_with_indices(ops, x, kernel, stride, padding, dilation, ceil)[0]
+
+
 def _avg_pool1d(ops: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil: bool, count_pad: bool) -> Any:
     args = (_line(kernel, 1), _line(stride, 1), _line(padding, 0), ceil, count_pad, None)
     return ops("aten::squeeze.dim", ops("aten::avg_pool2d", ops("aten::unsqueeze", x, -2), *args), -2)
@@ -192,10 +171,11 @@ def _avg_pool1d(ops: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil: 
 
 def _adaptive_avg_composite(n: int) -> Any:
     def run(ops: Any, x: Any, size: Any) -> Any:
-        wanted = _wanted(x, size, n)
         if n == 1:
+            wanted = spread(size, 1)
             plane = ops("aten::adaptive_avg_pool2d", ops("aten::unsqueeze", x, -2), [1, *wanted])
             return ops("aten::squeeze.dim", plane, -2)
+        wanted = _wanted(x, size, n, "avg")
         if wanted == [1] * n:
             return ops("aten::mean.dim", x, [*range(-1, -n - 1, -1)], True, None)
         return ops(f"aten::_adaptive_avg_pool{n}d", x, wanted)
@@ -204,6 +184,7 @@ def _adaptive_avg_composite(n: int) -> Any:
 
 
 def _adaptive_max1d(ops: Any, x: Any, size: Any) -> Any:
+    _wanted(x, size, 1, "max")
     values, places = ops("aten::adaptive_max_pool2d", ops("aten::unsqueeze", x, -2), _line(size, 1))
     return ops("aten::squeeze.dim", values, -2), ops("aten::squeeze.dim", places, -2)
 
@@ -277,6 +258,27 @@ def _whole(attributes: dict[str, Any], dims: Any, n: int) -> None:
         attributes["ceil_mode"] = 0
 
 
+def _room(e: Emitter, x: Any, attributes: dict[str, Any], n: int) -> Any:
+    """x, checked to have room for a window: now where its sizes are known, else at run time."""
+    names = ("kernel_shape", "strides", "pads", "dilations")
+    columns = [attributes.get(a, [1] * n)[:n] for a in names]
+    known = None if x.dims is None else fixed(x.dims[1:])
+    if known is not None:
+        Windows(n, known, *columns, bool(attributes["ceil_mode"]))
+    return at_least(e, x, _least(attributes, n))
+
+
+def _least(attributes: dict[str, Any], n: int) -> list[int]:
+    """The smallest sizes of which a window is made. A size of 0 onnxruntime refuses by itself."""
+    names, ceil = ("kernel_shape", "strides", "pads", "dilations"), bool(attributes["ceil_mode"])
+    columns = [attributes.get(a, [1] * n)[:n] for a in names]
+    found = [
+        next(size for size in range(1, d * k + 2) if out_size(size, k, s, p, d, ceil) > 0)
+        for k, s, p, d in zip(*columns, strict=True)
+    ]
+    return [size if size > 1 else 0 for size in found]
+
+
 def _pooled_dims(call: LoweredCall, x: Any, n: int, added: bool) -> Any:
     found = getattr(call.results[0], "dims", None)
     if found is not None:
@@ -291,6 +293,7 @@ def _lower_max(n: int, indices: bool = False) -> Any:
         attributes = _arguments(e, call, n)
         attributes["dilations"] = known_sizes(e, call, "dilation", n)
         dims = _pooled_dims(call, x, n, added)
+        x = _room(e, x, attributes, n)
         _whole(attributes, x.dims, n)
         if not indices:
             return unbatched(e, e.op("MaxPool", x, dims=dims, **attributes), added)
@@ -314,6 +317,7 @@ def _lower_avg(n: int) -> Any:
         attributes = _arguments(e, call, n)
         if not isinstance(call["count_include_pad"], bool):
             e.unsupported("count_include_pad must be known when the model is exported")
+        x = at_least(e, x, attributes["kernel_shape"]) if n == 3 else _room(e, x, attributes, n)
         divisor = call["divisor_override"] if "divisor_override" in call.schema.index else None
         count = 1 if divisor is not None else int(call["count_include_pad"])
         if not count:
@@ -370,6 +374,7 @@ def _lower_adaptive_avg(n: int) -> Any:
         ):
             kernel = [s // o for s, o in zip(size, wanted, strict=True)]
             return unbatched(e, e.op("AveragePool", x, dims=dims, kernel_shape=kernel, strides=kernel), added)
+        x = at_least(e, x, [1] * n)
         for axis in range(n + 1, 1, -1):
             matrix = _means_node(e, x, axis, wanted[axis - 2])
             order = [i for i in range(n + 2) if i != axis]
@@ -489,7 +494,7 @@ for _n, _shape in _SHAPES.items():
     )
     declare(
         f"aten::max_pool{_n}d({_args}) -> Tensor",
-        lambda ops, *args, n=_n: ops(f"aten::max_pool{n}d_with_indices", *args)[0],
+        _max_pool1d if _n == 1 else lambda ops, *args, n=_n: ops(f"aten::max_pool{n}d_with_indices", *args)[0],
         composite=True,
         types=_pool_types(_n),
         onnx=_lower_max(_n),
@@ -546,5 +551,3 @@ for _n, _shape in _SHAPES.items():
         grad=None if _n == 1 else _max_grad(_n),
         samples=of((f4(*_shape), [3] * _n), (f4(*_shape[:-_n], *[6] * _n), [3] * _n), (f8(*_shape[1:]), [2] * _n)),
     )
-
-__all__ = ["Windows", "out_size"]

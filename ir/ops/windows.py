@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from bridge.ir.ops._onnx import ints, is_lowered, known_rank
 from bridge.ir.rules import UNKNOWN
 from bridge.ir.types import Dim
 
-__all__ = ["batched", "known_sizes", "padded", "sizes", "spread", "windows"]
+__all__ = ["Windows", "batched", "known_sizes", "out_size", "padded", "sizes", "spread", "windows"]
 
 
 def spread(value: Any, n: int, default: Sequence[int] | None = None) -> list[int]:
@@ -80,3 +81,97 @@ def fixed(dims: Sequence[Dim]) -> list[int] | None:
     """The sizes when all of them are numbers."""
     found = [d for d in dims if isinstance(d, int)]
     return found if len(found) == len(dims) else None
+
+
+def out_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
+    """How many windows fit. With ``ceil`` one may reach over the end, but must not start behind it."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    n = (room + (stride - 1 if ceil else 0)) // stride + 1
+    if ceil and (n - 1) * stride >= size + padding:
+        n -= 1
+    return n
+
+
+class Windows:
+    """The windows of one pooling call over the last ``n`` dimensions."""
+
+    def __init__(
+        self, n: int, shape: Sequence[int], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+    ) -> None:
+        self.kernel = spread(kernel, n)
+        self.stride = spread(stride, n, self.kernel)
+        self.padding, self.dilation = spread(padding, n), spread(dilation, n)
+        self.size = list(shape[-n:])
+        self.check(n, shape)
+        self.out = [
+            out_size(*v, ceil)
+            for v in zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        ]
+        if any(o < 1 for o in self.out):
+            raise BridgeError(
+                f"Given input size: ({'x'.join(map(str, shape[-n - 1 :]))}). Calculated output size: "
+                f"({'x'.join(map(str, (shape[-n - 1], *self.out)))}). Output size is too small"
+            )
+
+    def check(self, n: int, shape: Sequence[int]) -> None:
+        """Raise what torch raises for the arguments of pooling over ``n`` dimensions."""
+        if min(self.stride) == 0:
+            raise BridgeError("stride should not be zero")
+        if min(self.kernel) <= 0:
+            raise BridgeError(_triple("kernel size should be greater than zero, but got", "k", self.kernel))
+        if min(self.dilation) <= 0:
+            raise BridgeError(_triple("dilation should be greater than zero, but got", "dilation", self.dilation))
+        empty = [i for i, size in enumerate(shape[-n - 1 :]) if size == 0]
+        if len(shape) not in (n + 1, n + 2):
+            raise BridgeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
+        if empty and n == 3:
+            raise BridgeError(
+                f"pool3d: Expected input's non-batch dimensions to have positive length, but input has a shape of "
+                f"{list(shape)} and non-batch dimension {empty[0] - 1} has length zero!"
+            )
+        if empty:
+            raise BridgeError(
+                f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
+                f"but got:{list(shape)}"
+            )
+        for pad, kernel, dilation in zip(self.padding, self.kernel, self.dilation, strict=True):
+            if pad < 0:
+                raise BridgeError(f"pad must be non-negative, but got pad: {pad}")
+            if pad * 2 > dilation * (kernel - 1) + 1:
+                raise BridgeError(
+                    f"pad should be at most half of effective kernel size, but got pad={pad}, "
+                    f"kernel_size={kernel} and dilation={dilation}"
+                )
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The padding before and after, such that all windows are whole."""
+        reach = [
+            (o - 1) * s + d * (k - 1) + 1
+            for o, s, d, k in zip(self.out, self.stride, self.dilation, self.kernel, strict=True)
+        ]
+        return [(p, max(r - p - i, 0)) for p, r, i in zip(self.padding, reach, self.size, strict=True)]
+
+    def of(self, x: Array, fill: Any) -> Array:
+        """The windows of x, their elements in one last dimension."""
+        found = windows(padded(x, self.pairs, fill), self.kernel, self.stride, self.dilation)
+        n = len(self.kernel)
+        cut: Any = (..., *[slice(o) for o in self.out], *[slice(None)] * n)
+        seen: Array = found[cut]
+        return seen.reshape(*seen.shape[:-n], math.prod(self.kernel))
+
+    def divisors(self, count_pad: bool) -> Array:
+        """How many elements each window has: of the padded or of the plain input."""
+        total: Array = np.ones((), np.int64)
+        for o, k, s, p, i in zip(self.out, self.kernel, self.stride, self.padding, self.size, strict=True):
+            start = np.arange(o) * s - p
+            end = np.minimum(start + k, i + p)
+            if not count_pad:
+                start, end = np.maximum(start, 0), np.minimum(end, i)
+            total = total[..., None] * (end - start)
+        return total
+
+
+def _triple(text: str, name: str, values: Sequence[int]) -> str:
+    letters = "TDHW"[-len(values) :] if len(values) < 3 else "THW"
+    return " ".join([text, *(f"{name}{a}: {v}" for a, v in zip(letters, values, strict=True))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from support import operator_errors
 from support.eager_cases import CONVERSIONS, CREATION, INDEXING, OPERATORS, SHAPES, table
 
 TAPE = {
@@ -372,4 +373,5 @@ GROUPS = {
     "layers": LAYERS,
     "creation": CREATION, "operators": OPERATORS, "shapes": SHAPES, "conversions": CONVERSIONS, "indexing": INDEXING,
     "tape": TAPE, "random": RANDOM, "modules": MODULES, "printing": PRINTING,
+    "errors": operator_errors.EAGER,
 }  # fmt: skip
