@@ -261,10 +261,10 @@ def _whole(attributes: dict[str, Any], dims: Any, n: int) -> None:
 def _room(e: Emitter, x: Any, attributes: dict[str, Any], n: int) -> Any:
     """x, checked to have room for a window: now where its sizes are known, else at run time."""
     names = ("kernel_shape", "strides", "pads", "dilations")
-    columns = [attributes.get(a, [1] * n)[:n] for a in names]
+    kernel, stride, padding, dilation = (attributes.get(a, [1] * n)[:n] for a in names)
     known = None if x.dims is None else fixed(x.dims[1:])
     if known is not None:
-        Windows(n, known, *columns, bool(attributes["ceil_mode"]))
+        Windows(n, known, kernel, stride, padding, dilation, bool(attributes["ceil_mode"]))
     return at_least(e, x, _least(attributes, n))
 
 
