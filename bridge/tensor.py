@@ -14,6 +14,7 @@ import numpy as np
 
 from bridge.autograd.node import AccumulateGrad, Node, Removable
 from bridge.ir.dtypes import DType, by_name, by_numpy
+from bridge.ir.inspection import set_tensor_maker
 from bridge.types import Size, device, dtype_of, layout, strided
 
 __all__ = ["Tensor"]
@@ -571,3 +572,5 @@ from bridge import _dispatch  # (these need the class)
 from bridge._indexing import getitem, setitem
 from bridge._operators import CASTS
 from bridge.autograd.views import history_of_view, is_stale
+
+set_tensor_maker(Tensor._wrap)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from bridge.ir.errors import IRError
 from bridge.ir.foreign import GraphInfo, NodeInfo
+from bridge.ir.inspection import BlockNames, CallableList, GraphNames, NodeNames, NodeWalk, ValueNames, kind_of
 from bridge.ir.source import SourceRange
 from bridge.ir.types import BOOL, FLOAT, INT, NONE, STR, TENSOR, Type
 
@@ -32,7 +33,7 @@ class Use(NamedTuple):
     offset: int
 
 
-class Value:
+class Value(ValueNames):
     """A result of a node. ``unique`` is its number; ``debug_name`` what texts call it.
 
     ``export_name`` is the name a foreign file gave to it, kept so that the file can be written again; None otherwise.
@@ -50,7 +51,7 @@ class Value:
     @property
     def uses(self) -> list[Use]:
         """All uses, oldest first."""
-        return list(self._uses)
+        return CallableList(self._uses)
 
     @property
     def use_count(self) -> int:
@@ -125,7 +126,7 @@ class Value:
         return f"%{self.debug_name}"
 
 
-class Node:
+class Node(NodeNames):
     """One operation: ``kind`` (``"aten::add"``), ``inputs``, ``outputs``, ``attributes``, ``blocks``, ``range``.
 
     ``attributes`` maps names to int, float, complex, str, Type, numpy.ndarray, Graph or lists of these. ``scope`` is the
@@ -139,11 +140,11 @@ class Node:
     )  # fmt: skip
 
     def __init__(self, graph: Graph, kind: str, inputs: Iterable[Value] = (), outputs: int = 1) -> None:
-        self.graph, self.kind = graph, kind
-        self._inputs: list[Value] = []
-        self._outputs: list[Value] = []
+        self.graph, self.kind = graph, kind_of(kind)
+        self._inputs: CallableList[Value] = CallableList()
+        self._outputs: CallableList[Value] = CallableList()
         self.attributes: dict[str, Any] = {}
-        self.blocks: list[Block] = []
+        self.blocks: CallableList[Block] = CallableList()
         self.block: Block | None = None
         self.prev: Node | None = None
         self.next: Node | None = None
@@ -254,7 +255,7 @@ class Node:
 
     def permute_outputs(self, order: Sequence[int]) -> None:
         """Reorder the outputs: the new output ``i`` is the old one ``order[i]``."""
-        self._outputs = [self._outputs[i] for i in order]
+        self._outputs[:] = [self._outputs[i] for i in order]
         for i, v in enumerate(self._outputs):
             v.offset = i
 
@@ -368,7 +369,7 @@ def _block_below(node: Node, ancestor: Node) -> Block:
         n = n.block.owner
 
 
-class Block:
+class Block(BlockNames):
     """An ordered list of nodes between ``param_node`` (its outputs are the parameters) and ``return_node``."""
 
     __slots__ = ("graph", "owner", "param_node", "return_node")
@@ -382,6 +383,9 @@ class Block:
         first.next, last.prev = last, first
         first.prev, last.next = last, first  # a ring, as the return node also ends backward walks
         first._position, last._position = 0, 1 << 62
+
+    def _ends(self) -> tuple[Node, Node]:
+        return self.param_node, self.return_node
 
     @property
     def inputs(self) -> Sequence[Value]:
@@ -404,8 +408,11 @@ class Block:
         return len(self.outputs) - 1
 
     @property
-    def nodes(self) -> Iterator[Node]:
+    def nodes(self) -> NodeWalk[Node]:
         """The nodes in order. The current node may be removed, and nodes added anywhere, while iterating."""
+        return NodeWalk(self._walk)
+
+    def _walk(self) -> Iterator[Node]:
         n = self.param_node.next
         while n is not self.return_node and n is not None:
             following = n.next
@@ -468,7 +475,7 @@ class Block:
             self.param_node.remove_output(len(self.param_node._outputs) - 1)
 
 
-class Graph:
+class Graph(GraphNames):
     """A function body. Also a factory: :meth:`create`, :meth:`insert`, :meth:`constant` make nodes in it.
 
     ``current_range`` and ``current_scope`` are given to new nodes; :meth:`insert` places at the insert point.
@@ -502,6 +509,9 @@ class Graph:
         self._next_unique += 1
         return n
 
+    def _ends(self) -> tuple[Node, Node]:
+        return self.block._ends()
+
     # -- the top block -----------------------------------------------------------------------------------------
 
     @property
@@ -513,7 +523,7 @@ class Graph:
         return self.block.outputs
 
     @property
-    def nodes(self) -> Iterator[Node]:
+    def nodes(self) -> NodeWalk[Node]:
         return self.block.nodes
 
     @property
@@ -532,14 +542,14 @@ class Graph:
 
     def all_nodes(self) -> Iterator[Node]:
         """Every node in text order, those in blocks of nodes included (a node comes before what is in its blocks)."""
-        stack = [self.block.nodes]
+        stack = [iter(self.block.nodes)]
         while stack:
             n = next(stack[-1], None)
             if n is None:
                 stack.pop()
                 continue
             yield n
-            stack.extend(b.nodes for b in reversed(n.blocks))
+            stack.extend(iter(b.nodes) for b in reversed(n.blocks))
 
     def value(self, name: str) -> Value | None:
         """The value of that debug name (named values only)."""

@@ -18,6 +18,7 @@ from bridge.ir.classes import ClassType, Function, FunctionType, InterfaceType
 from bridge.ir.dtypes import DTYPES, DType
 from bridge.ir.errors import ParseError
 from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.inspection import kind_of
 from bridge.ir.source import Source, SourceRange
 from bridge.ir.tensor_text import OpaqueTensor, read_tensor
 
@@ -39,8 +40,11 @@ _IMAGINARY = re.compile(r"[+-](?:\d+\.(?:\d+(?:e[+-]?\d+)?)?|\d+e[+-]?\d+|inf|na
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\([0-7]{3}|[)*+,./0-]{3}|.)", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_BLANK = re.compile(r"(?:\s+|#[^\n]*)*")
+_BLOCK = re.compile(r"block\d+\(")
+_ARROW = re.compile(r"->\s*\(")
 _KIND = re.compile(r"(\^?[\w:.]+)")
-_TAIL = re.compile(r"(?:, scope: (?P<scope>.*?))?(?: # (?P<file>.+?):(?P<line>\d+):(?P<column>\d+))?$")
+_TAIL = re.compile(r"(?:, scope: (?P<scope>.*?))?(?: # (?P<file>.+?):(?P<line>\d+):(?P<column>\d+))?[ \t]*(?:#.*)?$")
 _INTERFACE_TYPE = re.compile(r"InterfaceType<([^>]+)>")
 _ENUM_TYPE = re.compile(r"Enum<([^>]+)>")
 
@@ -367,12 +371,14 @@ class _GraphReader(_Cursor):
         g = Graph()
         outer = self.values, self.subgraphs
         self.values, self.subgraphs = {}, {}
+        self.skip()
         self.expect("graph(")
-        self.declarations(g.block.param_node, "):\n", ",\n      ")
-        self.nodes(g.block, 1)
-        self.expect("  return (")
+        self.declarations(g.block.param_node, "):")
+        self.nodes(g.block)
+        self.expect("return (")
         self.uses(g.return_node)
-        self.expect(")\n")
+        self.expect(")")
+        self.skip()
         self.number(g)
         subgraphs = self.subgraphs
         for label, node in subgraphs.items():
@@ -395,18 +401,23 @@ class _GraphReader(_Cursor):
             free += 1
         g._next_unique = max(max(taken, default=-1) + 1, free)
 
-    def declarations(self, node: Node, closing: str, delimiter: str) -> None:
+    def declarations(self, node: Node, closing: str) -> None:
+        self.skip()
         first = True
         while not self.accept(closing):
             if not first:
-                self.expect(delimiter)
+                self.expect(",")
+                self.skip()
             first = False
             name = self.match(_NAME, "a value").group(1)
             if name in self.values:
                 raise self.fail(f"%{name} is defined twice")
             v = self.values[name] = node.add_output()
-            if self.accept(" : "):
+            self.skip()
+            if self.accept(":"):
+                self.skip()
                 v.type = self.type()
+                self.skip()
             if not name.isdigit():
                 v.set_debug_name(name)
 
@@ -414,7 +425,8 @@ class _GraphReader(_Cursor):
         first = True
         while not self.ahead(")"):
             if not first:
-                self.expect(", ")
+                self.expect(",")
+                self.skip()
             first = False
             name = self.match(_NAME, "a value").group(1)
             v = self.values.get(name)
@@ -422,18 +434,23 @@ class _GraphReader(_Cursor):
                 raise self.fail(f"%{name} is not defined here")
             node.add_input(v)
 
-    def nodes(self, block: Block, level: int) -> None:
-        margin = "  " * level
-        while self.ahead(margin) and not self.text.startswith(("return (", "-> ("), self.at + len(margin)):
-            self.at += len(margin)
-            self.node(block, level)
+    def nodes(self, block: Block) -> None:
+        self.skip()
+        while not self.text.startswith(("return (", "->"), self.at):
+            self.node(block)
+            self.skip()
 
-    def node(self, block: Block, level: int) -> None:
+    def node(self, block: Block) -> None:
         n = block.graph.create("", outputs=0)
-        self.declarations(n, " = ", ", ")
-        n.kind = self.match(_KIND, "an operator").group(1)
-        if n.kind.startswith("^"):
-            n["name"], n.kind = n.kind[1:], "prim::PythonOp"
+        if self.ahead("%"):
+            self.declarations(n, "=")
+            self.skip()
+        elif self.accept("="):
+            self.skip()
+        kind = self.match(_KIND, "an operator").group(1)
+        n.kind = kind_of(kind)
+        if kind.startswith("^"):
+            n["name"], n.kind = kind[1:], kind_of("prim::PythonOp")
             if self.accept("["):
                 self.attributes(n)
             self.expect("(")
@@ -448,20 +465,27 @@ class _GraphReader(_Cursor):
         base, _, index = n.kind.rpartition("_")
         if index.isdigit() and n.kind in self.labels:
             self.subgraphs[n.kind] = n
-            n.kind = base
+            n.kind = kind_of(base)
         self.learn(n)
-        margin = "  " * (level + 1)
-        while self.text.startswith(f"{margin}block{len(n.blocks)}(", self.at):
-            self.block(n, level + 1)
+        self.skip()
+        while self.text.startswith("block", self.at):
+            self.block(n)
+            self.skip()
 
-    def block(self, node: Node, level: int) -> None:
-        self.expect(f"{'  ' * level}block{len(node.blocks)}(")
+    def block(self, node: Node) -> None:
+        self.match(_BLOCK, "a block")
         b = node.add_block()
-        self.declarations(b.param_node, "):\n", ", ")
-        self.nodes(b, level + 1)
-        self.expect(f"{'  ' * (level + 1)}-> (")
+        self.declarations(b.param_node, "):")
+        self.nodes(b)
+        self.match(_ARROW, "the results of a block")
         self.uses(b.return_node)
-        self.expect(")\n")
+        self.expect(")")
+
+    def skip(self) -> None:
+        """Go past white space and comments."""
+        m = _BLANK.match(self.text, self.at)
+        if m is not None:
+            self.at = m.end()
 
     def attributes(self, n: Node) -> None:
         first = True
@@ -494,7 +518,6 @@ class _GraphReader(_Cursor):
         if m is None:
             raise self.fail("expected the end of the line")
         self.at = m.end()
-        self.expect("\n")
         n.scope = m["scope"] or ""
         if m["file"] is not None:
             key = m["file"], int(m["line"]), int(m["column"])

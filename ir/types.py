@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bridge.ir.dtypes import DType
+from bridge.ir.inspection import TypeNames
 
 __all__ = [
     "ANY",
@@ -47,7 +48,7 @@ __all__ = [
 Dim = int | str | None
 
 
-class Type:
+class Type(TypeNames):
     """Base of all types."""
 
     __slots__ = ()

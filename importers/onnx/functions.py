@@ -105,7 +105,7 @@ class MethodMaker:
         graph = GraphBuilder(f"function '{proto.name}'", self.builder).build(body, opsets)
         for v, kind in zip(graph.inputs[1:], kinds, strict=True):
             if kind is None:
-                with graph.inserting(next(graph.nodes, graph.return_node)):
+                with graph.inserting(next(iter(graph.nodes), graph.return_node)):
                     v.replace_all_uses_with(graph.constant(None, NONE))
             else:
                 v.type = kind

@@ -23,6 +23,7 @@ from bridge.ir import dtypes
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.foreign import RawAttribute, StoredAttribute
 from bridge.ir.graph import Graph, Node, Value
+from bridge.ir.inspection import kind_of
 from bridge.ir.types import NONE, TENSOR, Type, unshaped
 
 __all__ = ["has_bodies", "inferred_types", "readable", "with_loops"]
@@ -152,7 +153,7 @@ def _usual_domain(graph: Graph) -> None:
         graph.opsets.setdefault("", graph.opsets.pop("ai.onnx"))
     for node in graph.all_nodes():
         if node.kind.startswith("ai.onnx::"):
-            node.kind = f"onnx::{node.kind.removeprefix('ai.onnx::')}"
+            node.kind = kind_of(f"onnx::{node.kind.removeprefix('ai.onnx::')}")
 
 
 def _plain_attributes(node: Node) -> None:

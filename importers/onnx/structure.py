@@ -289,13 +289,13 @@ def _loop(graph: Graph, node: Node) -> None:
     first, condition = old.inputs[0], old.inputs[1]
     if first.use_count:
         build.count()
-    with graph.inserting(next(build.body.nodes, build.body.return_node)):
+    with graph.inserting(next(iter(build.body.nodes), build.body.return_node)):
         if first.use_count:
             declared = declared_type(info.info, first.export_name or "")
             rank = declared.rank if isinstance(declared, TensorType) and declared.rank else 0
             first.replace_all_uses_with(build.index_tensor(rank))
     unchanged = _drop_identities(old, condition)
-    with graph.inserting(next(build.body.nodes, build.body.return_node)):
+    with graph.inserting(next(iter(build.body.nodes), build.body.return_node)):
         if condition.use_count > int(unchanged):  # it was true, or the body would not run
             condition.replace_all_uses_with(graph.constant(np.array(True), TENSOR))
     with graph.inserting(build.body):
@@ -327,7 +327,7 @@ def _batched_scan(graph: Graph, node: Node) -> None:
         inner.attributes = {k: v for k, v in node.attributes.items() if k != "directions"}
         inner.attributes["scan_input_directions"] = node.attributes.get("directions")
         inner.export_name = node.export_name
-        inner.blocks, node.blocks = node.blocks, []
+        inner.blocks, node.blocks = node.blocks, inner.blocks
         for b in inner.blocks:
             b.owner = inner
         graph.insert(inner)
@@ -366,7 +366,7 @@ def _scan(graph: Graph, node: Node) -> None:
     for initial, inner, handed in zip(states, old.inputs, old.outputs, strict=False):
         build.carry(initial, inner, handed)
     build.place()
-    with graph.inserting(next(build.body.nodes, build.body.return_node)):
+    with graph.inserting(next(iter(build.body.nodes), build.body.return_node)):
         for x, inner, axis, reverse in zip(scanned, old.inputs[len(states) :], axes, backward, strict=True):
             at = build.index_tensor()
             if reverse:
@@ -421,7 +421,7 @@ def _sequence_map(graph: Graph, node: Node) -> None:
         build.loop.add_input(start)
         growing.append(build.body.add_input("", start.type))
     build.place()
-    with graph.inserting(next(build.body.nodes, build.body.return_node)):
+    with graph.inserting(next(iter(build.body.nodes), build.body.return_node)):
         for outer, inner in zip(node.inputs, old.inputs, strict=True):
             if isinstance(outer.type, ListType):
                 _replace(inner, graph.add("onnx::SequenceAt", outer, build.index_tensor()))

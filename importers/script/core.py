@@ -148,7 +148,7 @@ class EmitterCore(ABC):
         key = (type(value), value)
         found = self._constants.get(key)
         if found is None:
-            first = next(self.graph.block.nodes, None)
+            first = next(iter(self.graph.block.nodes), None)
             with self.graph.inserting(first if first is not None else self.graph.block):
                 found = self._constants[key] = insert_constant(self.graph, value, range)
         return found

@@ -43,7 +43,7 @@ class _Transformer:
         self.graph, self.kind = graph, kind
         self.units: dict[int, tuple[T.Type, Value]] = {}
         self.target: Block | None = None
-        first = next(graph.block.nodes, None)
+        first = next(iter(graph.block.nodes), None)
         with graph.inserting(first if first is not None else graph.block), graph.at_range(None):
             self.true = graph.constant(True)
             self.false = graph.constant(False)

@@ -124,7 +124,7 @@ class _Continuations:
 
     def run(self, block: Block) -> None:
         graph = block.graph
-        first = next(block.nodes, None)
+        first = next(iter(block.nodes), None)
         with graph.inserting(first if first is not None else block), graph.at_range(None):
             self.false = graph.constant(False)
         self._assign(block)
