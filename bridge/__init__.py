@@ -77,7 +77,7 @@ _LAZY = {
 }  # fmt: skip
 
 _SUBMODULES = frozenset(
-    ("fft", "functional", "linalg", "special", "autograd", "cli", "exporters", "futures", "importers", "ir", "jit", "nn", "onnx", "ops", "random", "runtime",
+    ("backends", "compiler", "fft", "functional", "linalg", "special", "autograd", "cli", "exporters", "futures", "importers", "ir", "jit", "nn", "onnx", "ops", "random", "runtime",
      "tensor", "types", "formats", "version")
 )  # fmt: skip
 

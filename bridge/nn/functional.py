@@ -449,7 +449,19 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return result
 
 
-from bridge.nn._attention import multi_head_attention_forward
+from bridge.nn._attention import (
+    _canonical_mask as _canonical_mask,  # noqa: PLC0414  (the layers use it)
+)  # fmt: skip
+from bridge.nn._attention import (
+    _check_key_padding_mask,
+    _in_projection,
+    _in_projection_packed,
+    _mha_shape_check,
+    multi_head_attention_forward,
+)
+from bridge.nn._attention import (
+    _none_or_dtype as _none_or_dtype,  # noqa: PLC0414
+)
 from bridge.nn._folding import dropout3d, feature_alpha_dropout, fold, local_response_norm, lp_pool1d, lp_pool2d, unfold
 from bridge.nn._losses import (
     binary_cross_entropy,
@@ -512,7 +524,8 @@ for _f in (
     multilabel_margin_loss, multilabel_soft_margin_loss, poisson_nll_loss, soft_margin_loss, triplet_margin_loss,
     dropout3d, feature_alpha_dropout, fold, local_response_norm, lp_pool1d, lp_pool2d, unfold,
     affine_grid, grid_sample, interpolate, upsample, upsample_bilinear, upsample_nearest,
-    multi_head_attention_forward, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,
+    multi_head_attention_forward, _canonical_mask, _check_key_padding_mask, _in_projection, _in_projection_packed,
+    _mha_shape_check, _none_or_dtype, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,
     huber_loss, kl_div, l1_loss, mse_loss, nll_loss, smooth_l1_loss, _adaptive_max_pool1d, _adaptive_max_pool2d,
     _adaptive_max_pool3d, adaptive_max_pool3d, adaptive_max_pool3d_with_indices,
     _max_pool1d, _max_pool2d, _max_pool3d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d,

@@ -15,6 +15,7 @@ import numpy as np
 
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_name, by_numpy
+from bridge.ir.errors import LoweringError
 from bridge.ir.types import Dim, Type
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ class Run:
         v = Run(self.dtype, self.dims, self.hint, number=self.number, symbol=self.symbol)
         v.same_as, v.constant, v.named = self.root, self.constant, True
         return v
+
+    def __bool__(self) -> bool:
+        if self.dtype.kind == "b" and self.dims == ():  # a flag of an operator, taken for what it would be now
+            raise LoweringError("a flag of an operator here must be known when the model is exported")
+        return True
 
     def __repr__(self) -> str:
         return f"<Run {self.name or self.hint} {self.dtype.label}{self.dims}>"

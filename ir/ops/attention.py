@@ -134,7 +134,9 @@ def _lower(e: Emitter, call: LoweredCall) -> Any:
     dims = None if lead is None else (*lead, q.dims[-2], k.dims[-2])
     scaled = typed(e, "Mul", t, q, factor if is_lowered(factor) else e.scalar(factor, t), dims=q.dims)
     scores = typed(e, "MatMul", t, scaled, turned, dims=dims)
-    if call["is_causal"]:
+    if is_lowered(call["is_causal"]):
+        scores = _masked(e, scores, e.op("Or", e.op("Not", call["is_causal"]), _causal(e, q, k)), dims)
+    elif call["is_causal"]:
         if mask is not None:
             e.unsupported("attention with is_causal takes no attn_mask")
         mask = _causal(e, q, k)

@@ -29,7 +29,7 @@ from bridge.nn.modules.activation import (
     Tanhshrink,
     Threshold,
 )
-from bridge.nn.modules.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
+from bridge.nn.modules.attention import MultiheadAttention
 from bridge.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from bridge.nn.modules.channelshuffle import ChannelShuffle
 from bridge.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
@@ -100,6 +100,13 @@ from bridge.nn.modules.pooling import (
 )
 from bridge.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from bridge.nn.modules.sparse import Embedding
+from bridge.nn.modules.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from bridge.nn.modules.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
@@ -216,6 +223,9 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",
