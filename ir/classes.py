@@ -14,6 +14,7 @@ from bridge.ir.errors import IRError
 from bridge.ir.types import Type
 
 if TYPE_CHECKING:
+    from bridge.ir.foreign import Interface
     from bridge.ir.graph import Graph
     from bridge.ir.schema import Schema
     from bridge.ir.source import SourceRange
@@ -53,10 +54,10 @@ class Function:
 
     ``define`` is called once, on the first use of ``graph``, which lets mutually dependent things be declared first.
     ``schema`` gives argument names, types and defaults; ``runtime`` is what whatever runs the function keeps for it;
-    ``captures`` are the values from outside that it holds as constants.
+    ``captures`` are the values from outside that it holds as constants; ``interface`` is that of the model it was loaded from.
     """
 
-    __slots__ = ("_define", "_graph", "_schema", "captures", "name", "qualified_name", "runtime")
+    __slots__ = ("_define", "_graph", "_schema", "captures", "interface", "name", "qualified_name", "runtime")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Function:
         self._graph, self._schema, self._define = graph, schema, define
         self.runtime: Any = None
         self.captures: list[Capture] = []
+        self.interface: Interface | None = None
 
     def ensure_defined(self) -> None:
         """Compile now if that has not happened. Raises what the compiler raises."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ForeignArray",
     "GraphInfo",
+    "Interface",
     "ModelInfo",
     "NodeInfo",
     "RawAttribute",
@@ -116,6 +117,17 @@ class NodeInfo:
     graphs: dict[str, Subgraph] = field(default_factory=dict)
     empty: tuple[str, ...] = ()
     rest: bytes = b""
+
+
+@dataclass(slots=True, frozen=True)
+class Interface:
+    """How a loaded program was exported, for exporting it so again: ``inputs`` and ``outputs`` are the model's, as serialised
+    records in order; ``options`` what the exporter wrote of the arguments and of its options."""
+
+    inputs: tuple[bytes, ...]
+    outputs: tuple[bytes, ...]
+    opset: int
+    options: dict[str, Any]
 
 
 @dataclass(slots=True)

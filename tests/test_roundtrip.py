@@ -103,6 +103,7 @@ def test_variants(program, form):
         read, source = read_model(made.model_proto)
         assert raise_own(read, relower, source) is not None
         back = bridge.onnx.load(made.model_proto)
+        assert bridge.onnx.export(back).model_proto == made.model_proto
         if not hasattr(model, "named_modules"):
             assert back.code == made.specialised.code
             continue
@@ -176,6 +177,10 @@ def test_stripped_models_compute_the_same(rnn, form, length):
         assert {n for n, m in back.named_modules() if m._c.type.find_method("forward")} == set(codes(rnn))
         assert list(back.state_dict()) == sorted(rnn.state_dict(), key=list(back.state_dict()).index)
     assert "ops.onnx" in back.code
+    again = bridge.onnx.export(back).model_proto  # for the inputs that the model has
+    assert [*again.graph.input] == [*model.graph.input]
+    xs = torch.randn(length, 3, 4)
+    same(run_plain(again, [xs]), run_plain(model, [xs]))
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -31,7 +31,7 @@ def export(
     output_names: Sequence[str] | None = None,
     dynamic_shapes: Any = None,
     opset_version: int | None = None,
-    modules: str = "functions",
+    modules: str | None = None,
     provenance: bool = True,
     raises: bool = True,
     report: bool | str | os.PathLike[str] = False,
@@ -40,10 +40,12 @@ def export(
 
     ``model`` is a ScriptModule, a ScriptFunction, a method of one, or a module or function, which is scripted first. ``args``
     are example arguments: a tuple, one tensor, or a tuple that ends in a dict of keyword arguments. They tell element types
-    and numbers of dimensions; None takes these from a trace or from annotations. Every size stays free unless
+    and numbers of dimensions; None takes these from a trace, from annotations, or from the model that the program was loaded
+    from. Every size stays free unless
     ``dynamic_shapes`` fixes it: ``{"x": {0: "batch", 1: 4}}``, per input a dict by axis or a sequence (a size fixes the
     dimension, a name names it, None leaves it free). Arguments left out are no inputs: they are their defaults.
-    ``modules`` is ``"functions"`` (a model-local function per submodule method) or ``"inline"``. ``provenance=False`` leaves out the metadata from which :func:`bridge.onnx.load` restores the
+    ``modules`` is ``"functions"`` (a model-local function per submodule method, the default for what was not loaded inline) or
+    ``"inline"``. ``provenance=False`` leaves out the metadata from which :func:`bridge.onnx.load` restores the
     program's text.
 
     A program that raises depending on data gets one more output, ``error``, a list of int64: empty when the program ran to its

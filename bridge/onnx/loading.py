@@ -108,11 +108,11 @@ class _Relowered:
         self.model, self.names = model, names
 
 
-def relower(owner: ScriptObject | None, function: Function, model: onnx.ModelProto, table: Mapping[str, Any]) -> Any:
-    """Export a candidate as ``model`` was exported, for the importer to compare."""
+def relower(owner: ScriptObject | None, function: Function) -> Any:
+    """Export a candidate as the model that it was read from was exported, for the importer to compare."""
     from bridge.exporters.onnx.export import export_again
 
-    made = export_again(owner, function, model, table)
+    made = export_again(owner, function)
     names: dict[Any, Any] = {None: made.main.claims.value_names() if made.main.claims is not None else {}}
     for records in made.lowering.finished.values():
         for record in records:

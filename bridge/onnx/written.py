@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from bridge.ir.classes import Function, ScriptObject
+    from bridge.ir.foreign import Interface
 
 __all__ = ["WrittenModel", "written_model"]
 
@@ -55,11 +56,29 @@ def written_model(
     from bridge.exporters.onnx.verbatim import NotVerbatim, write_verbatim
 
     names = [a.name for a in function.schema.arguments][owner is not None :]
-    types = {n: t for n, v in zip(names, examples or (), strict=False) if (t := _type_of(v)) is not None}
+    if examples is None and function.interface is not None:
+        types = _declared_types(names, function.interface)
+    else:
+        types = {n: t for n, v in zip(names, examples or (), strict=False) if (t := _type_of(v)) is not None}
     try:
         return WrittenModel(*write_verbatim(owner, function, types))
     except NotVerbatim:
         return None
+
+
+def _declared_types(names: Sequence[str], interface: Interface) -> dict[str, T.Type]:
+    """The types of arguments that are inputs of the model which the program was loaded from."""
+    from onnx import ValueInfoProto
+
+    from bridge.importers.onnx.values import type_of
+
+    declared: dict[str, T.Type] = {}
+    for data in interface.inputs:
+        info = ValueInfoProto()
+        info.ParseFromString(data)
+        declared[info.name] = type_of(info.type)
+    forms = zip(names, interface.options["arguments"], strict=False)
+    return {n: declared[what] for n, (kind, what) in forms if kind == "in" and what in declared}
 
 
 def _type_of(value: Any) -> T.Type | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from bridge.exporters.onnx.values import Run, RunList
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import by_onnx
 from bridge.ir.errors import LoweringError
+from bridge.ir.foreign import Interface
 
 __all__ = ["DEFAULT_OPSET", "OPSETS", "Exported", "export_again", "export_program"]
 
@@ -53,7 +54,7 @@ def export_program(
     output_names: Sequence[str] | None = None,
     dynamic_shapes: Any = None,
     opset: int | None = None,
-    modules: str = "functions",
+    modules: str | None = None,
     provenance: bool = True,
     weights: bool = True,
     producer_version: str = "",
@@ -63,16 +64,21 @@ def export_program(
 ) -> Exported:
     """Lower ``function`` (a method of ``owner``, or free) for the dtypes and ranks of ``examples`` and write the model.
 
-    Without examples the types that the graph declares must tell dtypes and ranks. ``hosted`` is for a host that runs the
+    Without examples a program that was loaded is exported as it was, and of any other the types that the graph declares must
+    tell dtypes and ranks. ``hosted`` is for a host that runs the
     model at once with bridge's own semantics: random numbers are refused (they come from bridge's generator), ranks of outputs
     need not be known. Without ``raises`` the model does not tell what the program raises. ``left_out`` are the positions of
     examples that are defaults which the caller did not give. Raises ExportError listing
     everything that cannot be expressed, LoweringError for options that do not fit the program.
     """
     meant = function.graph.opsets.get("")  # that of the ONNX operators which the program calls
+    kept = function.interface if examples is None and input_names is None and dynamic_shapes is None else None
+    if meant is None and function.interface is not None:
+        meant = function.interface.opset
     version: int = opset if opset is not None else meant if meant is not None and meant in OPSETS else DEFAULT_OPSET
     if version not in OPSETS:
         raise LoweringError(f"opset_version must be {OPSETS[0]} to {OPSETS[-1]}, not {version!r}")
+    modules = modules or (kept.options["modules"] if kept is not None else "functions")
     if modules not in ("functions", "inline"):
         raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
     # Perhaps in branches that are not taken for these arguments.
@@ -86,7 +92,11 @@ def export_program(
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
             program.writes = may_write(function, owner)
-            inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
+            if kept is not None:
+                _as_before(program, kept)
+                inputs = _kept_inputs(owner, function, kept)
+            else:
+                inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
             if inputs.problems:
                 raise ExportError([*shared, *inputs.problems])
             try:
@@ -103,7 +113,8 @@ def export_program(
         for entry in inputs.fixed:
             report.note(entry.kind, entry.message, entry.range)
         arrays: Arrays = {}
-        model = build_model(program, main, inputs, owner, output_names, producer_version, weights, arrays)
+        known = [_input_run(_read(o)) for o in kept.outputs] if kept is not None else ()
+        model = build_model(program, main, inputs, owner, output_names, producer_version, weights, arrays, known)
         if weights:
             put_aside(model)
         return Exported(model, owner, function, report, inputs, main, program, arrays)
@@ -142,37 +153,50 @@ def _inputs(
     return inputs_from_examples(function.graph, owner, examples, names, shapes, reserved, lengths, gathered, left_out)
 
 
-def export_again(
-    owner: ScriptObject | None, function: Function, model: ModelProto, table: Mapping[str, Any]
-) -> Exported:
-    """Export a program that was read from ``model``, as that was: for its inputs, opset and form of modules; without weights.
+def export_again(owner: ScriptObject | None, function: Function) -> Exported:
+    """Export a program that was read from a model as that was: for its inputs, opset and form of modules; without weights.
 
     Raises ExportError or LoweringError when it cannot be lowered so.
     """
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if opset not in OPSETS:
-        raise LoweringError(f"opset {opset} is not written here")
-    held = {t.name for t in model.graph.initializer}  # of the inputs that are initializers too the program tells
-    known = {i.name: _input_run(i) for i in model.graph.input if i.name not in held}
-    inputs = inputs_from_description(function.graph, owner, table["arguments"], known, list(known))
-    program = ProgramLowering(opset, table["modules"] == "inline")
-    program.raises, program.writes = table.get("raises", True), table.get("writes", True)
-    program.endless_told = frozenset(table.get("endless", ()))
+    kept = function.interface
+    if kept is None or kept.opset not in OPSETS:
+        raise LoweringError(f"opset {kept.opset if kept is not None else 0} is not written here")
+    program = ProgramLowering(kept.opset, kept.options["modules"] == "inline")
+    _as_before(program, kept)
+    inputs = _kept_inputs(owner, function, kept)
     main = program.lower(owner, function, inputs.arguments, inputs.heap)
-    names = [o.name for o in model.graph.output]
-    again = build_model(program, main, inputs, owner, names, "", weights=False)
+    known = [_input_run(_read(o)) for o in kept.outputs]
+    again = build_model(program, main, inputs, owner, None, "", weights=False, known=known)
     return Exported(again, owner, function, program.report, inputs, main, program)
 
 
+def _as_before(program: ProgramLowering, kept: Interface) -> None:
+    """Set the options that a loaded model was exported with."""
+    options = kept.options
+    program.raises, program.writes = options.get("raises", True) and program.raises, options.get("writes", True)
+    program.endless_told = frozenset(options.get("endless", ()))
+
+
+def _kept_inputs(owner: ScriptObject | None, function: Function, kept: Interface) -> Inputs:
+    known = {i.name: _input_run(i) for i in map(_read, kept.inputs)}
+    return inputs_from_description(function.graph, owner, kept.options["arguments"], known, list(known))
+
+
+def _read(data: bytes) -> ValueInfoProto:
+    info = ValueInfoProto()
+    info.ParseFromString(data)
+    return info
+
+
 def _input_run(info: ValueInfoProto) -> Run:
-    """A model input as it is declared. Raises LoweringError for what is no tensor or sequence of tensors."""
+    """A model input or output as it is declared. Raises LoweringError for what is no tensor or sequence of tensors."""
     t = info.type
     is_list = t.WhichOneof("value") == "sequence_type"
     tensor = t.sequence_type.elem_type.tensor_type if is_list else t.tensor_type
     try:
         dtype = by_onnx(tensor.elem_type)
     except KeyError:
-        raise LoweringError(f"input '{info.name}' is no tensor of a type that programs have") from None
+        raise LoweringError(f"'{info.name}' is no tensor of a type that programs have") from None
     dims: tuple[Any, ...] | None = None
     if tensor.HasField("shape"):
         dims = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)

@@ -90,13 +90,13 @@ class Inputs:
 def describe_argument(made: Inputs, v: Abstract) -> Any:
     """How an argument is made of model inputs, as JSON: ``["in", name]``, ``["is", value]``, tuples, lists and dicts of these."""
     if isinstance(v, Run):
-        return ["in", v.name]
+        return ["in", v.root.name]
     if isinstance(v, tuple):
         return ["tuple", [describe_argument(made, x) for x in v]]
     if isinstance(v, Cell):
         content = made.heap[v]
         if isinstance(content, Run):
-            return ["values", content.name]
+            return ["values", content.root.name]
         if isinstance(content, dict):
             return ["dict", [[k, describe_argument(made, x)] for k, x in content.items()]]
         return ["list", [describe_argument(made, x) for x in content]]

@@ -38,13 +38,19 @@ def build_model(
     producer_version: str,
     weights: bool = True,
     arrays: Arrays | None = None,
+    known: Sequence[Run] = (),
 ) -> ModelProto:
     """The ModelProto of a lowered program. ``weights=False`` leaves the initializers' data out (the caller gives them); with
-    ``arrays`` large ones go there.
+    ``arrays`` large ones go there. ``known`` are the outputs of the model that the program was loaded from: their names hold,
+    and their ranks where nothing else tells.
 
     Raises ExportError when an output's rank is not known, LoweringError for names that do not fit.
     """
     outputs = program.outputs(main)
+    if len(known) == len(outputs):
+        output_names = [o.name for o in known] if output_names is None else output_names
+        for o, before in zip(outputs, known, strict=True):
+            o.dims = before.dims if o.dims is None and not o.is_list else o.dims
     _check(outputs, main, program.hosted)
     model = ModelProto(ir_version=IR_VERSION, producer_name="scriptbridge", producer_version=producer_version)
     tensors = _tensors(main, owner, everything=program.provenance and (weights or not program.hosted))

@@ -136,10 +136,8 @@ class ProgramLowering:
     def may_not_end(self, function: Function, find: Callable[[Function], bool]) -> bool:
         """Whether a function must not be entered after an exception; an import tells it, as it has no graph of what never runs."""
         name = function.qualified_name
-        if self.endless_told is not None:
-            return name in self.endless_told
         if name not in self.endless:
-            self.endless[name] = find(function)
+            self.endless[name] = name in self.endless_told if self.endless_told is not None else find(function)
         return self.endless[name]
 
     def error_code(self, row: dict[str, Any]) -> int:

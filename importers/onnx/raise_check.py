@@ -26,7 +26,7 @@ class Relowered(Protocol):
 
 
 #: Exports a candidate as the model was exported. Raises BridgeError when it cannot.
-Lower = Callable[["ScriptObject | None", Function, ModelProto, Mapping[str, Any]], Relowered]
+Lower = Callable[["ScriptObject | None", Function], Relowered]
 
 
 @dataclass(slots=True)

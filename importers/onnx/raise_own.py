@@ -32,7 +32,7 @@ def raise_own(model: ModelProto, lower: Lower, source: Source) -> Candidate | No
         fill_gaps(model, claims)
         for _ in range(_ROUNDS):
             candidate = build_candidate(model, claims, source)
-            lowered = lower(candidate.owner, candidate.function, model, claims.table)
+            lowered = lower(candidate.owner, candidate.function)
             differences = compare(model, claims, candidate, lowered)
             if not differences:
                 return candidate

@@ -19,6 +19,7 @@ from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject, mangle
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
+from bridge.ir.foreign import Interface
 from bridge.ir.graph import Graph, Node
 from bridge.ir.parser import parse_graph, parse_type
 from bridge.ir.schema import REQUIRED, Argument, Schema
@@ -123,7 +124,18 @@ class _Builder:
             if method is None:
                 raise Disbelief(f"the entry '{main.name}' is no method of the module")
             function = method
+        function.interface = self._interface()
         return Candidate(owner, function, self.table, self.statements)
+
+    def _interface(self) -> Interface:
+        options = {name: v for name, v in self.table.items() if name not in ("classes", "objects", "functions")}
+        held = self.tensors  # inputs that are initializers too are the program's own
+        return Interface(
+            tuple(i.SerializeToString() for i in self.model.graph.input if i.name not in held),
+            tuple(o.SerializeToString() for o in self.model.graph.output),
+            opsets_of(self.model).get("", 0),
+            options,
+        )
 
     def _name_tuples(self) -> None:
         """The NamedTuples that the program mentions; those in others have shorter texts."""

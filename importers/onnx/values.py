@@ -7,7 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from onnx import AttributeProto, SparseTensorProto, TensorProto, TypeProto, ValueInfoProto, numpy_helper
+from onnx import (
+    AttributeProto,
+    SparseTensorProto,
+    TensorProto,
+    TensorShapeProto,
+    TypeProto,
+    ValueInfoProto,
+    numpy_helper,
+)
 
 from bridge.importers.onnx.errors import OnnxImportError
 from bridge.importers.onnx.source import PACKED_BITS, Source, is_external
@@ -39,7 +47,8 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
     array = np.asarray(array)
     value = (array if array.flags.writeable else array.copy()).view(ForeignArray)  # programs may write to their weights
     value.proto_name, value.proto_doc = proto.name, proto.doc_string
-    if {f.name for f, _ in proto.ListFields()} - _RESTORED or not proto.HasField("raw_data"):
+    unusual = {f.name for f, _ in proto.ListFields()} - _RESTORED or not proto.HasField("raw_data")
+    if unusual or written_empty(proto, "name", "doc_string"):
         value.typed = True
         value.raw_proto = proto.SerializeToString()
     return value
@@ -111,8 +120,7 @@ def type_of(proto: TypeProto) -> Type:
             dtype = None  # strings, 4-bit integers…: the record that is kept has it
         if not t.HasField("shape"):
             return TensorType(dtype) if dtype else TENSOR
-        dims = [d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in t.shape.dim]
-        return TensorType(dtype, dims)
+        return TensorType(dtype, [_size(d) for d in t.shape.dim])
     if kind == "sequence_type":
         return ListType(type_of(proto.sequence_type.elem_type))
     if kind == "optional_type":
@@ -187,6 +195,12 @@ def metadata(entries: Any) -> dict[str, str]:
 def written_empty(proto: Any, *names: str) -> tuple[str, ...]:
     """Which of these text fields are written out although they are empty."""
     return tuple(n for n in names if not getattr(proto, n) and proto.HasField(n))
+
+
+def _size(d: TensorShapeProto.Dimension) -> int | str | None:
+    if d.HasField("dim_value"):
+        return d.dim_value if d.dim_value >= 0 else None  # some tools write -1 for a size that is free
+    return d.dim_param or None
 
 
 def declared_type(info: GraphInfo, name: str) -> Type | None:

@@ -27,7 +27,7 @@ COLUMNS = {
     "run": "the scripted program gives what eager torch gives, on every set of inputs, one call after the other",
     "interpreter": "so does the interpreter alone",
     "onnx": "so does the exported model in plain onnxruntime; what raises there raises, with the same message",
-    "read back": "the exported model loads and prints as the program that was exported",
+    "read back": "the exported model loads, prints as the program that was exported, and exports to the same model again",
     "trace": "the traced program prints as torch's does",
     "trace onnx": "the exported trace gives what torch's trace gives, on every set of inputs",
     "live script": "a torch.nn.Module, scripted as it is, prints and exports the same",
@@ -96,6 +96,8 @@ class Checks:
 
     def read_back(self) -> str:
         loaded = bridge.onnx.load(self.exported.model_proto)
+        if bridge.onnx.export(loaded).model_proto != self.exported.model_proto:
+            return "another model when it is exported again"
         found, wanted = (corpus.codes(p, self.path) for p in (loaded, self.exported.specialised))
         # A method that is never called (a layer of which only the weights are read) is not in the model.
         return _same_codes(found, {path: code for path, code in wanted.items() if path in found or not path})
