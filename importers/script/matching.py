@@ -207,6 +207,8 @@ def convert(graph: Graph, range: SourceRange | None, target: T.Type, value: Valu
         kind = _FROM_TENSOR.get(target)
     elif value.type is T.NUMBER:
         kind = _FROM_NUMBER.get(target)
+    elif value.type is T.BOOL:
+        kind = _FROM_BOOL.get(target)
     elif value.type is T.STR and target is T.DEVICE:
         kind = "aten::device"
     else:
@@ -219,6 +221,7 @@ _FROM_TENSOR: dict[T.Type, str] = {
     T.NUMBER: "aten::ScalarImplicit",
 }  # fmt: skip
 _FROM_NUMBER: dict[T.Type, str] = {T.FLOAT: "aten::Float", T.COMPLEX: "aten::Complex", T.INT: "aten::Int"}
+_FROM_BOOL: dict[T.Type, str] = {T.FLOAT: "aten::Float", T.INT: "aten::Int", T.NUMBER: "aten::Int"}
 
 
 def _convert_tuple(graph: Graph, range: SourceRange | None, target: T.Type, value: Value, conversions: bool) -> Value:

@@ -158,7 +158,12 @@ def _lower_one_hot(e: Emitter, call: LoweredCall) -> Any:
     x, n = e.cast(call["self"], INT64), call["num_classes"]
     if not is_lowered(n) and n == -1:
         n = e.op("Add", e.op("ReduceMax", x, keepdims=0, dims=()), e.scalar(1, INT64))
-    return e.op("OneHot", x, e.ints([n]), np.asarray([0, 1], np.int64), dtype=INT64, axis=-1)
+    off_on = np.asarray([0, 1], np.int64)
+    if x.rank != 0:
+        return e.op("OneHot", x, e.ints([n]), off_on, dtype=INT64, axis=-1)
+    row = e.op("Unsqueeze", x, np.asarray([0], np.int64), dims=(1,))  # onnxruntime takes no 0-d indices
+    rows = e.op("OneHot", row, e.ints([n]), off_on, dtype=INT64, dims=(1, None), axis=-1)
+    return e.op("Squeeze", rows, np.asarray([0], np.int64), dims=(n if isinstance(n, int) else None,))
 
 
 declare(
