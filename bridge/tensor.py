@@ -206,8 +206,14 @@ class Tensor:
         return self.transpose(-2, -1)  # type: ignore[no-any-return]
 
     @property
-    def H(self) -> Tensor:
+    def mH(self) -> Tensor:
+        """The last two dimensions exchanged, complex numbers conjugated."""
         return self.mT.conj() if self.is_complex() else self.mT
+
+    @property
+    def H(self) -> Tensor:
+        """:attr:`mH` of a matrix."""
+        return self.mH
 
     # -- the tape ----------------------------------------------------------------------------------------------------
 

@@ -42,9 +42,24 @@ def _field_texts(t: T.TupleType) -> list[str]:
     parts = [f"{name} : {type_text(e)}" for name, e in zip(t.fields, t.elements, strict=True)]
     first_default = len(parts) - len(t.defaults)
     for i, default in enumerate(t.defaults):
-        text = default if isinstance(default, str) else _attribute_text(default, t.elements[first_default + i])
-        parts[first_default + i] += f" = {text}"  # torch leaves the quotes of a string out
+        parts[first_default + i] += f" = {_default_text(default, t.elements[first_default + i])}"
     return parts
+
+
+def _default_text(value: Any, t: T.Type) -> str:
+    """A default of a field, as torch shows values: strings without quotes, floats with a point."""
+    if isinstance(value, str | bool):
+        return str(value)
+    if isinstance(value, float):
+        text = _attribute_text(value, t)
+        return text if not text.lstrip("-").isdigit() else f"{text}."
+    if isinstance(value, list | tuple):
+        inside = ", ".join(_default_text(v, t) for v in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    if isinstance(value, dict):
+        inside = ", ".join(f"{_default_text(k, t)}: {_default_text(v, t)}" for k, v in value.items())
+        return f"{{{inside}}}"
+    return _attribute_text(value, t)
 
 
 def short_type_text(t: T.Type) -> str:

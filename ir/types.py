@@ -497,6 +497,8 @@ def union(*types: Type) -> Type:
             return OptionalType(rest[0])
         if set(rest) == {INT, FLOAT, COMPLEX}:
             return OptionalType(NUMBER)
+    if set(flat) == {INT, FLOAT, COMPLEX}:
+        return NUMBER
     return UnionType(*flat)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bridge.futures import Future
+from bridge.importers.script.annotations import UNANNOTATED
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType
 from bridge.pytorch.names import tensor_class, value_kind
@@ -158,7 +159,8 @@ def named_tuple_type(cls: type) -> T.TupleType:
         annotation = annotations.get(f, inspect.Signature.empty)
         if isinstance(annotation, typing.ForwardRef):
             annotation = annotation.__forward_arg__
-        found.append(annotation_to_type(annotation, names))
+        empty = annotation is inspect.Signature.empty
+        found.append(UNANNOTATED if empty else annotation_to_type(annotation, names))
     defaults = getattr(cls, "_field_defaults", {})
     if any(type(d).__name__ == "Tensor" for d in defaults.values()):
         raise RuntimeError(

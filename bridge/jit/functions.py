@@ -144,7 +144,9 @@ class ScriptMethod(_Callable):
 
     def __init__(self, owner: ScriptObject, function: Function) -> None:
         self.owner, self._function = owner, function
-        written = getattr(owner.type.python_class, function.name, None)
+        cls = owner.type.python_class
+        stub = getattr(cls, "_methods", {}).get(function.name)
+        written = getattr(cls, function.name, None) if stub is None else stub.original_method
         self.__doc__ = getattr(written, "__doc__", None)
 
     @property

@@ -180,6 +180,7 @@ def methods_to_compile(module: Any) -> list[str]:
 
 def _function_of(module: Any, name: str) -> Any:
     member = getattr(module, name)
+    member = getattr(member, "original_method", None) or member  # marked script_method outside a ScriptModule
     return getattr(member, "__func__", member)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Optional
+from typing import Optional, Union
 
 import bridge as torch
 from bridge.nn._pooling import max_pool1d, max_pool2d
@@ -41,7 +41,7 @@ def unfold(
 
 def lp_pool1d(
     input: Tensor,
-    norm_type: float,
+    norm_type: Union[int, float],  # noqa: UP007
     kernel_size: int,
     stride: Optional[BroadcastingList1[int]] = None,  # noqa: UP045
     ceil_mode: bool = False,
@@ -61,7 +61,7 @@ def lp_pool1d(
 
 def lp_pool2d(
     input: Tensor,
-    norm_type: float,
+    norm_type: Union[int, float],  # noqa: UP007
     kernel_size: BroadcastingList2[int],
     stride: Optional[BroadcastingList2[int]] = None,  # noqa: UP045
     ceil_mode: bool = False,

@@ -200,7 +200,11 @@ def _broadcasting(e: X.Expr, resolver: Resolver | None) -> tuple[T.Type, int] | 
         return None
     digits = e.value.name.removeprefix("BroadcastingList")
     element = _parse(e.indices[0], resolver)
-    if element not in (T.INT, T.FLOAT) or not digits.isdigit():
+    if not digits.isdigit() or int(digits) == 0:
+        raise CompileError(
+            f"the length of a broadcastable list must be a positive integer: found '{digits}'", e.value.range
+        )
+    if element not in (T.INT, T.FLOAT):
         raise CompileError("Broadcastable lists only supported for int or float", e.value.range)
     return T.ListType(element), int(digits)
 

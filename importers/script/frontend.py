@@ -103,7 +103,7 @@ class Builder:
 
     def inner(self, node: ast.FunctionDef | ast.Lambda) -> T.Expr:
         """A lambda, or a function defined inside another."""
-        if self.printed or getattr(node, "decorator_list", None):
+        if getattr(node, "decorator_list", None):
             raise self.refuse(node)
         own = assigned_names(node)
         if isinstance(node, ast.Lambda):
@@ -519,13 +519,23 @@ _EXPRESSIONS: dict[type, Callable[[Builder, Any], T.Expr]] = {
 }  # fmt: skip
 
 
+#: What TorchScript's own parser says of what Python's refuses, by the start of Python's message.
+_SYNTAX = {
+    "'tuple' is an illegal expression for augmented": "augmented assignment can only have one LHS expression",
+    "cannot assign to": "unexpected expression on the left of an assignment",
+    "invalid syntax. Perhaps you forgot a comma": "expected ] or ) or a comma",
+    "unterminated": "expected a valid token",
+}
+
+
 def _parse(source: Source, text: str) -> ast.Module:
     try:
         return ast.parse(text)
     except SyntaxError as e:
+        message = next((f"{e.msg} ({ours})" for python, ours in _SYNTAX.items() if str(e.msg).startswith(python)), e.msg)
         line = min(e.lineno or 1, len(source.line_starts()))
         start = source.offset(line, (e.offset or 1) - 1)
-        raise FrontendError(f"not valid Python: {e.msg}", SourceRange(source, start, start + 1)) from None
+        raise FrontendError(f"not valid Python: {message}", SourceRange(source, start, start + 1)) from None
 
 
 def parse_source(text: str, filename: str = "", first_line: int = 1, indent: int = 0) -> list[T.Stmt]:

@@ -158,7 +158,7 @@ def _match_variables(formal: T.Type, actual: T.Type, env: dict[str, T.Type]) -> 
             return _match_variables(formal.element, actual.element, env)
         if actual is not T.NONE:
             return _match_variables(formal.element, actual, env)
-        return "Cannot match an Optional[T] to None, because there is no way to determine T from None"
+        return None  # what it is of must be bound by another argument
     elif type(formal) is type(actual):
         return _match_each(formal.contained(), actual.contained(), env)
     return f"Cannot match {formal.annotation()} to {actual.annotation()}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.importers.script import matching
+from bridge.importers.script.annotations import UNANNOTATED
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.ir import types as T
@@ -146,7 +147,7 @@ class PrintValue(SugaredValue):
         for k in keywords:
             known, text = matching.constant_of(k.get(m.graph))
             if k.name not in ("sep", "end") or not known or not isinstance(text, str | None):
-                raise CompileError("print takes sep and end as constant text, nothing else by keyword", range)
+                raise CompileError("print doesn't accept any keyword arguments but sep and end, as constant text", range)
             if k.name == "end" and text not in ("\n", None):
                 raise CompileError(
                     "what a program prints ends with its line: join the parts and print them once", range
@@ -430,7 +431,10 @@ class NamedTupleConstructor(SugaredValue):
         t = self.type
         defaults = [REQUIRED] * (len(t.fields) - len(t.defaults)) + list(t.defaults)
         arguments = [Argument(n, e, d) for n, e, d in zip(t.fields, t.elements, defaults, strict=True)]
-        match = matching.match_schema(Schema(t.name or "", "", arguments, ()), range, m.graph, args, keywords)
+        for a in arguments:
+            a.inferred = a.type is UNANNOTATED
+        name = (t.name or "").rpartition(".")[2]
+        match = matching.match_schema(Schema(name, "", arguments, ()), range, m.graph, args, keywords)
         value = matching.make_tuple(m.graph, match.inputs, t)
         value.node.range = range
         return SimpleValue(value)

@@ -51,7 +51,7 @@ def with_type_comment(d: X.Def, line: str) -> X.Def:
     skip = len(d.params) - len(types)
     if skip not in (0, 1):
         raise FrontendError(
-            f"Number of type annotations ({len(types)}) did not match the number of function parameters ({len(d.params)})",
+            f"Number of type annotations ({len(types)}) did not match the number of function parameters ({len(d.params)}):",
             d.name_range,
         )
     params = list(d.params[:skip])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.dtypes import by_numpy
+from bridge.ir.errors import BridgeError
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._samples import f4, i8, of
 from bridge.ir.registry import unsupported
@@ -103,6 +104,11 @@ def _lower_is(negate: bool) -> Any:
 
 declare("aten::__is__(t1 self, t2 obj) -> bool", _is, onnx=_lower_is(False))
 declare("aten::__isnot__(t1 self, t2 obj) -> bool", lambda a, b: not _is(a, b), onnx=_lower_is(True))
+declare(
+    "prim::id(AnyClassType? x) -> int",
+    lambda x: 0 if x is None else id(x),
+    onnx=unsupported("objects have no identity in ONNX"),
+)
 
 
 def _unwrapped(call: Call) -> Results:
@@ -112,7 +118,7 @@ def _unwrapped(call: Call) -> Results:
 
 def _unwrap(value: Any) -> Any:
     if value is None:
-        raise AssertionError("Unwrapping null optional")
+        raise BridgeError("Unwrapping null optional")
     return value
 
 
