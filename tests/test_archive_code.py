@@ -126,6 +126,32 @@ def test_program(code: str, message: str | None, tmp_path: Path) -> None:
         refused(path, message)
 
 
+SET_STATE = IDENTITY + "  def __setstate__(self: __torch__.M,\n    state: int) -> NoneType:\n"
+STATES = {
+    "right": ("    self.training = True\n    return None\n", 7, None),
+    "of another type": ("    self.training = True\n    return None\n", 1.5, "whose state is not what its '__setstate__' takes"),
+    "nothing set": ("    return None\n", 7, "whose '__setstate__' leaves 'training' without a value"),
+    "loop": ("    while True:\n      state = torch.add(state, 1)\n    return None\n", 7, "has a loop"),
+    "writing": ('    torch.save(state, "stolen")\n    return None\n', 7, "reaches outside the program and is refused"),
+    "raises": ('    ops.prim.RaiseException("no", None)\n    return None\n', 7, "raises RuntimeError: no"),
+}
+
+
+@pytest.mark.parametrize(("text", "state", "message"), STATES.values(), ids=STATES)
+def test_state(text: str, state: object, message: str | None, tmp_path: Path) -> None:
+    """``__setstate__`` is interpreted, as far as it is harmless, and only when the reader can."""
+    pickled = b"\x80\x02c__torch__\nM\n)\x81" + pickle.dumps(state, 2)[2:-1] + b"b."
+    path = archive(tmp_path / "m.pt", SET_STATE + text, data__pkl=pickled)
+    refused(path, "'__setstate__' of its own")
+    if message is None:
+        assert bridge.jit.load(path).training is True
+    else:
+        with pytest.raises(ArchiveError) as e:
+            bridge.jit.load(path)
+        assert message in str(e.value)
+    assert os.listdir(tmp_path) == ["m.pt"]
+
+
 BOMBS = {
     "text": 'y = torch.mul("a", 1000000000000)\nreturn x',
     "power": "y = torch.pow(9, 999999999999)\nreturn torch.add(x, y)",

@@ -12,6 +12,7 @@ from bridge.ir.files import replacing
 from bridge.ir.interpreter_steps import raised_as
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.modules import RecursiveScriptModule, ScriptModule, wrap
+from bridge.jit.running import interpret_raw
 from bridge.nn import Parameter
 from bridge.tensor import Tensor
 
@@ -38,15 +39,16 @@ def save(m: Any, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
         if parent and not os.path.isdir(parent):
             raise raised_as(FileNotFoundError, RuntimeError)(f"Parent directory {parent} does not exist.")
         with replacing(f) as file:
-            write_archive(file, archive_name(os.fspath(f)), root, _extra_files)
+            write_archive(file, archive_name(os.fspath(f)), root, _extra_files, interpret_raw)
     else:
-        write_archive(f, "archive", root, _extra_files)
+        write_archive(f, "archive", root, _extra_files, interpret_raw)
 
 
 def load(
     f: Any, map_location: Any = None, _extra_files: dict[str, Any] | None = None, _restore_shapes: bool = False
 ) -> RecursiveScriptModule:
-    """Read a TorchScript archive, of ``torch.jit.save`` or of :func:`save`: parsed and compiled, never executed.
+    """Read a TorchScript archive, of ``torch.jit.save`` or of :func:`save`: parsed and compiled, never executed, except
+    that ``__setstate__`` of a class that has one is interpreted.
 
     ``f`` is a path or a binary file. The names in ``_extra_files`` are looked up in the archive, and their bytes put there.
     Raises ArchiveError, which names the file and the entry, for an archive that is damaged, hostile or not supported, and
@@ -60,7 +62,7 @@ def load(
         )
     if isinstance(f, str | os.PathLike) and not os.path.exists(f):
         raise raised_as(FileNotFoundError, ValueError)(f"The provided filename {os.fspath(f)} does not exist")
-    archive = read_archive(f, _make_tensor)
+    archive = read_archive(f, _make_tensor, interpret_raw)
     for name in _extra_files or {}:
         assert _extra_files is not None
         _extra_files[name] = archive.extra_files.get(name, b"")

@@ -12,7 +12,7 @@ from bridge.ir.errors import Error
 from bridge.jit.values import match_arguments, out_of
 from bridge.pytorch.tensors import holds_torch
 
-__all__ = ["call", "interpret", "interpreted", "set_executor"]
+__all__ = ["call", "interpret", "interpret_raw", "interpreted", "set_executor"]
 
 Executor = Callable[[Function, "ScriptObject | None", Sequence[Any], Mapping[str, Any]], Any]
 
@@ -59,6 +59,11 @@ def interpret(function: Function, arguments: list[Any]) -> Any:
 
     Gradients follow, because every operator goes through the eager dispatch.
     """
+    return out_of(interpret_raw(function, arguments), function.schema.returns[0].type)
+
+
+def interpret_raw(function: Function, arguments: list[Any]) -> Any:
+    """:func:`interpret` with the result as programs hold it."""
     from bridge import _dispatch
     from bridge.ir.interpreter import run
     from bridge.tensor import Tensor
@@ -71,7 +76,7 @@ def interpret(function: Function, arguments: list[Any]) -> Any:
         raise _as_runtime_error(e) from None
     finally:
         _dispatch.tracer = tracer
-    return out_of(results[0], function.schema.returns[0].type)
+    return results[0]
 
 
 @functools.cache

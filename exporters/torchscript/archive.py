@@ -6,7 +6,7 @@ module path with ``.debug_pkl`` beside it, ``constants.pkl`` with ``constants/N`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from bridge.exporters.python import SourcePrinter
@@ -29,15 +29,20 @@ _Named = ClassType | InterfaceType | T.EnumType | T.TupleType | Function
 
 
 def write_archive(
-    file: BinaryIO, name: str, root: ScriptObject, extra_files: Mapping[str, str | bytes] | None = None
+    file: BinaryIO,
+    name: str,
+    root: ScriptObject,
+    extra_files: Mapping[str, str | bytes] | None = None,
+    run: Callable[[Function, list[Any]], Any] | None = None,
 ) -> None:
     """Write a module's archive to an open binary file. ``name`` is the folder inside it (see :func:`archive_name`).
 
-    ``extra_files`` are stored under ``extra/`` and given back on loading. Raises UnsupportedError, naming the attribute or the
+    ``extra_files`` are stored under ``extra/`` and given back on loading. ``run`` interprets a function: objects whose class has
+    a ``__getstate__`` are stored as what it returns. Raises UnsupportedError, naming the attribute or the
     operator and its line, for what an archive cannot hold.
     """
     names = _Names()
-    data = Pickler(names.of)
+    data = Pickler(names.of, run)
     pickled = data.pickle(root, root.type)
     code = _Code(names)
     code.add_all(data.classes)

@@ -17,7 +17,7 @@ from bridge.exporters.python.tagged import annotation
 from bridge.exporters.torchscript.opcodes import Opcodes
 from bridge.exporters.torchscript.storages import Storages
 from bridge.ir import types as T
-from bridge.ir.classes import ClassType, ScriptObject
+from bridge.ir.classes import ClassType, Function, ScriptObject
 from bridge.ir.dtypes import DType
 from bridge.ir.errors import UnsupportedError
 
@@ -30,10 +30,16 @@ class Pickler:
     """Writes one value with :meth:`pickle`; ``storages`` then has the memory of its tensors, ``classes`` the classes of its
     objects in the order in which they were met.
 
-    ``type_name`` gives the qualified name under which the archive holds a class or enum.
+    ``type_name`` gives the qualified name under which the archive holds a class or enum; ``run`` calls the ``__getstate__``
+    that a class may have.
     """
 
-    def __init__(self, type_name: Callable[[T.Type], str]) -> None:
+    def __init__(
+        self, type_name: Callable[[T.Type], str], run: Callable[[Function, list[Any]], Any] | None = None
+    ) -> None:
+        self._run = run
+        self._states: dict[int, Any] = {}
+        self._made: set[int] = set()  # what states made: tensors that only they hold need no memo number
         self.storages = Storages()
         self.classes: list[ClassType] = []
         self._type_name = type_name
@@ -69,7 +75,8 @@ class Pickler:
                     continue
                 self._seen.add(id(value))
             if isinstance(value, ScriptObject):
-                work.extend(value.attributes.values())
+                own = "__getstate__" in value.type.methods
+                work.extend([self._state(value)] if own else value.attributes.values())
             elif isinstance(value, dict):
                 work.extend(value.values())
             elif isinstance(value, list | tuple):
@@ -99,7 +106,7 @@ class Pickler:
             self._dict(value, type_)
         else:
             self._tensor(value)
-        if not isinstance(value, list | dict) or id(value) in self._repeated:
+        if id(value) in self._repeated or not (isinstance(value, list | dict) or id(value) in self._made):
             self._objects[id(value)] = self._op.put()
 
     def _push_plain(self, value: Any, type_: T.Type) -> None:
@@ -136,7 +143,14 @@ class Pickler:
         cls = value.type
         self.classes.append(cls)
         if "__getstate__" in cls.methods:
-            raise self._error(f"is a {cls.name}, which has a '__getstate__' of its own; saving those is not supported")
+            state = self._state(value)
+            self._class_name(cls)
+            self._op.raw(b")\x81")
+            self._push(state, cls.methods["__getstate__"].schema.returns[0].type)
+            if isinstance(state, tuple | list | dict) and id(state) not in self._objects:
+                self._objects[id(state)] = self._op.put()
+            self._op.raw(b"b")
+            return
         self._class_name(cls)
         self._op.raw(b")\x81}(")
         for name, attribute in cls.attributes.items():
@@ -147,6 +161,17 @@ class Pickler:
             self._push(value.attributes[name], attribute.type)
             self._where.pop()
         self._op.raw(b"ub")
+
+    def _state(self, value: ScriptObject) -> Any:
+        """What ``__getstate__`` of an object returns; called once, and kept, so that what it shares is shared."""
+        if id(value) not in self._states:
+            method = value.type.methods["__getstate__"]
+            if self._run is None or "__setstate__" not in value.type.methods:
+                raise self._error(f"is a {value.type.name}, which has a '__getstate__' of its own and no '__setstate__'")
+            state = self._states[id(value)] = self._run(method, [value])
+            held = {id(v) for v in value.attributes.values()}
+            self._made |= {id(v) for v in (state if isinstance(state, tuple) else ()) if id(v) not in held}
+        return self._states[id(value)]
 
     def _list(self, value: list[Any], type_: T.Type) -> None:
         element = type_.element if isinstance(type_, T.ListType) else _common(value)

@@ -16,14 +16,17 @@ from bridge.importers.torchscript.records import ObjectRecord, TensorRecord
 from bridge.importers.torchscript.sources import Sources
 from bridge.importers.torchscript.storages import Storages
 from bridge.importers.torchscript.unpickler import PickleError, unpickle
-from bridge.ir.classes import CompilationUnit, ScriptObject
+from bridge.ir.classes import CompilationUnit, Function, ScriptObject
 from bridge.ir.graph import Graph
 from bridge.ir.op_versions import meant_otherwise
+from bridge.ir.passes.inline import inlined_graph
 
 __all__ = ["Archive", "MakeTensor", "read_archive"]
 
 #: ``make(array, requires_grad, is_parameter)`` gives the value that stands for a tensor.
 MakeTensor = Callable[["np.ndarray[Any, Any]", bool, bool], Any]
+#: ``run(function, arguments)`` interprets a function.
+Run = Callable[[Function, list[Any]], Any]
 
 #: versions of the format that exist; 1 and 2 are read as 3, as the records are the same
 _VERSIONS = range(1, 11)
@@ -44,10 +47,14 @@ class Archive:
     extra_files: dict[str, bytes]
 
 
-def read_archive(file: str | os.PathLike[str] | BinaryIO, make_tensor: MakeTensor | None = None) -> Archive:
+def read_archive(
+    file: str | os.PathLike[str] | BinaryIO, make_tensor: MakeTensor | None = None, run: Run | None = None
+) -> Archive:
     """Read an archive of ``torch.jit.save`` (or of this package): parse, compile, and never execute.
 
-    Tensors that share memory share it in the result. Without ``make_tensor`` they are NumPy arrays.
+    The exception are classes with a ``__setstate__``: ``run`` interprets it, if it is straight-line code of known operators;
+    without ``run`` such an archive is refused. Tensors that share memory share it in the result. Without ``make_tensor`` they
+    are NumPy arrays.
 
     Raises :class:`ArchiveError` (a BridgeError) that names the file and the entry for whatever is damaged, hostile or not
     supported; OSError for the file itself.
@@ -63,13 +70,31 @@ def read_archive(file: str | os.PathLike[str] | BinaryIO, make_tensor: MakeTenso
         if not isinstance(data, ObjectRecord):
             raise ArchiveError(container.path, "data.pkl", "does not hold a module")
         make = make_tensor or (lambda array, requires_grad, is_parameter: array)
-        root = Objects(container.path, "data.pkl", sources, Storages(container, "data"), make).object(data)
+        set_state = None if run is None else _state_setter(container.path, version, run)
+        root = Objects(container.path, "data.pkl", sources, Storages(container, "data"), make, set_state).object(data)
         if not root.type.is_module:
             raise ArchiveError(container.path, "data.pkl", f"holds a {root.type.name}, which is not a module")
         for function in sources.compile_all():
             _check_operators(container.path, function.qualified_name, function.graph, version)
         extra = {n[len("extra/") :]: container.read(n) for n in container.names if n.startswith("extra/")}
         return Archive(root, sources.unit, extra)
+
+
+def _state_setter(path: str, version: int, run: Run) -> Callable[[ScriptObject, Any], None]:
+    """Calls ``__setstate__`` of an object, once it is known to end and to stay inside the program."""
+
+    def set_state(obj: ScriptObject, state: Any) -> None:
+        function = obj.type.methods["__setstate__"]
+        graph = inlined_graph(function)
+        _check_operators(path, function.qualified_name, graph, version)
+        if any(n.kind == "prim::Loop" for n in graph.all_nodes()):
+            raise ArchiveError(path, function.qualified_name, "has a loop, and runs while loading, which is refused")
+        try:
+            run(function, [obj, state])
+        except Exception as e:
+            raise ArchiveError(path, function.qualified_name, f"raises {type(e).__name__}: {e}") from e
+
+    return set_state
 
 
 def _unpickle(container: Container, entry: str) -> Any:

@@ -40,7 +40,9 @@ class Objects:
         sources: Sources,
         storages: Storages,
         make_tensor: Callable[[np.ndarray[Any, Any], bool, bool], Any],
+        set_state: Callable[[ScriptObject, Any], None] | None = None,
     ) -> None:
+        self._set_state = set_state
         self._path, self._entry, self._sources, self._storages = path, entry, sources, storages
         self._make_tensor = make_tensor
         self._made: dict[int, tuple[T.Type, Any]] = {}
@@ -56,8 +58,10 @@ class Objects:
         if known is not None:
             return known[1]  # type: ignore[no-any-return]
         cls = self._class(record.type_name)
-        if "__setstate__" in cls.methods or not isinstance(record.state, dict):
-            raise self._error(f"is a {cls.name} with a '__setstate__' of its own, which is not supported")
+        if "__setstate__" in cls.methods:
+            return self._with_state(record, cls)
+        if not isinstance(record.state, dict):
+            raise self._error(f"is a {cls.name}, and its attributes are not in a dict")
         result = ScriptObject(cls)
         self._remember(record, cls, result)
         for name, attribute in cls.attributes.items():
@@ -66,6 +70,25 @@ class Objects:
                 raise self._error("has no value")
             result.attributes[name] = self._attribute(record.state[name], attribute)
             self._where.pop()
+        return result
+
+    def _with_state(self, record: ObjectRecord, cls: ClassType) -> ScriptObject:
+        """An object whose class sets its attributes itself, from what its ``__getstate__`` returned."""
+        method = cls.methods["__setstate__"]
+        if self._set_state is None or len(method.schema.arguments) != 2:
+            raise self._error(f"is a {cls.name} with a '__setstate__' of its own, which is not supported")
+        result = ScriptObject(cls)
+        self._remember(record, cls, result)
+        try:
+            state = self._value(record.state, method.schema.arguments[1].type)
+        except _Mismatch:
+            raise self._error(f"is a {cls.name} whose state is not what its '__setstate__' takes") from None
+        self._set_state(result, state)
+        for name, attribute in cls.attributes.items():
+            if name not in result.attributes and isinstance(attribute.type, T.OptionalType):
+                result.attributes[name] = None
+            elif name not in result.attributes:
+                raise self._error(f"is a {cls.name} whose '__setstate__' leaves '{name}' without a value")
         return result
 
     def _class(self, name: str) -> ClassType:

@@ -35,7 +35,7 @@ def inputs_for(torch: Any, name: str) -> list[tuple[Any, ...]]:
         return [(ramp(n, 3, 4),) for n in (1, 6, 2)] + [(torch.zeros(0, 3, 4),)]
     if name == "added":
         return [(ramp(3), 4, 0.5)]
-    if name in ("attributes", "kinds", "twice", "stack", "methods"):
+    if name in ("attributes", "kinds", "twice", "stack", "methods", "packed"):
         return [(ramp(2, 2),), (ramp(3, 2),)]
     return [(ramp(2, 2),)] if name == "shift" else []
 

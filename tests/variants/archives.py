@@ -1,5 +1,5 @@
 """Modules whose archives hold more than layers: attributes of all kinds, shared memory, constants, containers, methods."""
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import torch
 
@@ -163,6 +163,40 @@ def added(x, y: int = 3, z: float = 2.5):
     return x * z + y
 
 
+class Packed(torch.nn.Module):
+    """Stored as what ``__getstate__`` returns."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", torch.tensor([[1.0, 2.0], [3.0, 5.0]]))
+        self.size = 2
+        self.cache: Optional[torch.Tensor] = None
+
+    def forward(self, x):
+        return x @ self.table * self.size
+
+    @torch.jit.export
+    def __getstate__(self):
+        return self.table.t().contiguous(), [self.size], self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: Tuple[torch.Tensor, List[int], bool]):
+        self.table = state[0].t()
+        self.size = state[1][0]
+        self.training = state[2]
+        self.cache = None
+
+
+class Holder(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Packed()
+        self.same = self.inner
+
+    def forward(self, x):
+        return self.inner(x) + self.same(x)
+
+
 def subjects():
     torch.manual_seed(0)
     gate = torch.jit.script(Gate())
@@ -177,4 +211,5 @@ def subjects():
     yield "stack", torch.jit.script(Stack()), pairs
     yield "shift", torch.jit.trace(Shift(), (torch.rand(2, 2),)), [(torch.rand(2, 2),)]
     yield "methods", torch.jit.script(Methods()), pairs, ["bounded"]
+    yield "packed", torch.jit.script(Holder()), pairs[1:]
     yield "added", torch.jit.script(added), [(torch.rand(2),), (torch.rand(2), 7)]
