@@ -22,6 +22,7 @@ from bridge.types import Size, device, layout, memory_format
 __all__ = ["array_of", "from_torch", "holds_torch", "is_torch_tensor", "mark_written", "nested", "plain", "to_torch"]
 
 _shared: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+_OURS = frozenset({Tensor, Parameter, int, float, bool, str, type(None)})
 #: Integers of the width of an element type that NumPy does not have.
 _CARRIERS = {1: "uint8", 2: "int16"}
 
@@ -35,15 +36,17 @@ def is_torch_tensor(value: Any) -> bool:
 def holds_torch(values: Any) -> bool:
     """Whether arguments (lists, tuples and dicts of them included) have a PyTorch tensor among them."""
     torch = library()
-    return torch is not None and _holds(values, torch.Tensor)
+    return torch is not None and _holds((values,), torch.Tensor)
 
 
 def _holds(values: Any, kind: type) -> bool:
-    if isinstance(values, kind):
-        return True
-    if isinstance(values, list | tuple):
-        return any(_holds(v, kind) for v in values)
-    return isinstance(values, Mapping) and any(_holds(v, kind) for v in values.values())
+    for v in values.values() if isinstance(values, Mapping) else values:
+        t = type(v)
+        if t in _OURS:  # nearly always: a call should cost little
+            continue
+        if isinstance(v, kind) or (isinstance(v, list | tuple | Mapping) and _holds(v, kind)):
+            return True
+    return False
 
 
 # -- from PyTorch ------------------------------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
             if t._requires_grad:
                 break
         else:
-            if not any(t._requires_grad for t in plan.parameters) and not _live_grad(plan):
+            if not (_any_grad(plan.parameters) or (plan.live and _live_grad(plan))):
                 return result
         if _switches_gradients(function):
             return _interpret(function, owner, args)  # what has a gradient is known there
@@ -295,6 +295,13 @@ def _leaves(args: Any) -> list[Any]:
         elif a is not None and not isinstance(a, str):
             found.append(a)
     return found
+
+
+def _any_grad(tensors: Sequence[Tensor]) -> bool:
+    for t in tensors:  # noqa: SIM110 (a loop is quicker)
+        if t._requires_grad:
+            return True
+    return False
 
 
 def _live_grad(plan: Plan) -> bool:

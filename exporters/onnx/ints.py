@@ -16,7 +16,7 @@ from bridge.exporters.onnx.values import INT64, Abstract, Run
 from bridge.ir import types as T
 from bridge.ir.graph import Node
 
-__all__ = ["add", "is_int", "loop_index", "subtract"]
+__all__ = ["add", "difference", "is_int", "loop_index", "subtract"]
 
 
 def is_int(v: Abstract) -> bool:
@@ -42,13 +42,17 @@ def subtract(m: Machine, a: Abstract, b: Abstract) -> Abstract:
     """``a - b`` of ints."""
     if isinstance(b, int):
         return add(m, a, -b)
-    base, more = _parts(b)
-    if not isinstance(a, int):
-        other, plus = _parts(a)
-        if other is base:
-            return plus - more
+    apart = difference(a, b) if not isinstance(a, int) else None
+    if apart is not None:
+        return apart
     made: Run = m.emitter.op("Sub", m.emitter.scalar(a, INT64), b, dims=())
     return made.seen_as(T.INT)
+
+
+def difference(a: Run, b: Run) -> int | None:
+    """``a - b``, where it is known."""
+    (base, plus), (other, more) = _parts(a), _parts(b)
+    return plus - more if base is other else None
 
 
 def _parts(v: Run) -> tuple[Run, int]:

@@ -13,6 +13,7 @@ from bridge.exporters.onnx.hoist import hoist
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.tidy_ifs import fuse, merged_with_condition
 from bridge.exporters.onnx.tidy_loops import counted, without_invariants
+from bridge.exporters.onnx.tidy_same import share
 from bridge.exporters.onnx.values import Run
 
 __all__ = ["tidy"]
@@ -22,12 +23,15 @@ def tidy(body: Body, opset: int) -> None:
     """Make a graph of a program small: both the values and the results stay the same."""
     _with_roots(body)
     _drop(body, ())
+    share(body, opset >= 13)
     if any(r.bodies() for r in body.nodes):
         for _ in range(2):
             _simplify(body)
             _with_roots(body)
             _drop(body, ())
-    hoist(body)
+            hoist(body)
+            share(body, opset >= 13)
+    _with_roots(body)
     _drop(body, ())
     _seal(body, None)
 

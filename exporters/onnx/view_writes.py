@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.ints import difference
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.values import INT64, Run
 from bridge.ir.errors import LoweringError
@@ -58,7 +59,10 @@ def _select(args: list[Any]) -> Write:
         e = m.emitter
         at = dim % _rank(base)
         one = e.op("Unsqueeze", _expanded(m, base, new), np.array([at], np.int64), dims=None)
-        return _scatter(m, base, at, e.ints([index]), one)
+        if not at or base.dtype.name == "bfloat16":
+            return _scatter(m, base, at, e.ints([index]), one)
+        where = e.op("Expand", e.ints([index]), e.shape_of(one), dims=None, dtype=INT64)
+        return e.op("ScatterElements", base, where, one, axis=at, dims=base.dims, dtype=base.dtype)  # type: ignore[no-any-return]
 
     return write
 
@@ -66,20 +70,53 @@ def _select(args: list[Any]) -> Write:
 def _slice(args: list[Any]) -> Write:
     defaults: list[Any] = [0, None, None, 1]
     dim, start, end, step = args + defaults[len(args) :]
-    whole = start in (None, 0) and not isinstance(start, Run) and (end is None or (isinstance(end, int) and end >= 2**62)) and step == 1  # fmt: skip
+    first = 0 if start is None else start
+    last = _REST if end is None or (isinstance(end, int) and end >= 2**62) else end
 
     def write(m: Machine, base: Run, new: Run) -> Run:
-        if whole:  # x[:]
-            return _expanded(m, base, new)
         e = m.emitter
         at = dim % _rank(base)
-        size = e.op("Gather", e.shape_of(base), np.array(at, np.int64), axis=0, dims=(), dtype=INT64)
-        every = e.op("Range", np.array(0, np.int64), size, np.array(1, np.int64), dims=(None,), dtype=INT64)
-        bounds = [e.ints([0 if start is None else start]), e.ints([2**63 - 1 if end is None else end])]
-        index = e.op("Slice", every, *bounds, np.array([0], np.int64), e.ints([step]), dims=(None,))
-        return _scatter(m, base, at, index, _expanded(m, base, new))
+        parts = _around(first, last) if isinstance(step, int) and step == 1 else None
+        if parts is None:
+            size = e.op("Gather", e.shape_of(base), np.array(at, np.int64), axis=0, dims=(), dtype=INT64)
+            every = e.op("Range", np.array(0, np.int64), size, np.array(1, np.int64), dims=(None,), dtype=INT64)
+            bounds = e.ints([first]), e.ints([last])
+            index = e.op("Slice", every, *bounds, np.array([0], np.int64), e.ints([step]), dims=(None,))
+            return _scatter(m, base, at, index, _expanded(m, base, new))
+        axes, dims = np.array([at], np.int64), [None if i == at else d for i, d in enumerate(base.dims or ())]
+        before, behind = (
+            [e.op("Slice", base, e.ints([a]), e.ints([b]), axes, dims=dims) for a, b in part] for part in parts
+        )
+        pieces = [*before, _expanded(m, base, new), *behind]
+        return pieces[0] if len(pieces) == 1 else e.op("Concat", *pieces, axis=at, dims=base.dims)  # type: ignore[no-any-return]
 
     return write
+
+
+_REST = 2**63 - 1
+_Part = list[tuple[Any, Any]]
+
+
+def _around(first: Any, last: Any) -> tuple[_Part, _Part] | None:
+    """What is before and behind the positions from ``first`` to ``last``, each no or one (start, end), where that can be told.
+
+    Python's rules for what is negative or too large make ``x[:n]`` and ``x[n:]`` all of ``x`` for every n; with two bounds
+    it must be known that the second is not less than the first.
+    """
+    open_end = isinstance(last, int) and last == _REST
+    behind = [] if open_end else [(last, _REST)]
+    if isinstance(first, int) and first == 0:
+        return [], behind
+    return ([(0, first)], behind) if open_end or _in_order(first, last) else None
+
+
+def _in_order(first: Any, last: Any) -> bool:
+    if isinstance(first, int) and isinstance(last, int):
+        return first <= last and (first < 0) == (last < 0)
+    if not (isinstance(first, Run) and isinstance(last, Run)) or first.root.least is None or first.root.least < 0:
+        return False
+    apart = difference(first, last)
+    return apart is not None and apart <= 0
 
 
 def _same_order(args: list[Any]) -> Write:

@@ -11,7 +11,7 @@ from bridge.ir.dtypes import DType, default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
-from bridge.ir.ops._onnx import BOOL, FLOAT32, INT64, as_float, common, compute_dtype, is_lowered, typed, where
+from bridge.ir.ops._onnx import BOOL, FLOAT32, FLOAT64, INT64, as_float, common, compute_dtype, is_lowered, typed, where
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of, positive
 from bridge.ir.ops.arithmetic import floor_div_node
 from bridge.ir.ops.pointwise import floating, tuple_grad
@@ -332,16 +332,20 @@ declare(
 
 
 def _lower_logaddexp(e: Emitter, call: LoweredCall) -> Any:
+    """max + log(1 + x), where x = e^(min - max) is at most 1 and log(1 + x) is 2·artanh(x / (2 + x))."""
     from bridge.ir.ops.pointwise import log1p_node
 
     dtype = common(e, call, "self", "other")
     a, b = e.cast(call["self"], dtype), e.cast(call["other"], dtype)
     top = typed(e, "Max", dtype, a, b)
-    apart = typed(e, "Neg", dtype, typed(e, "Abs", dtype, typed(e, "Sub", dtype, a, b)))
-    soft = typed(e, "Add", dtype, top, log1p_node(e, typed(e, "Exp", dtype, apart)))
-    return where(
-        e, e.op("Equal", a, b, dtype=BOOL), typed(e, "Add", dtype, a, e.scalar(math.log(2), dtype)), soft, dtype
-    )
+    below = typed(e, "Sub", dtype, typed(e, "Min", dtype, a, b), top)
+    same = e.op("Equal", a, b, dtype=BOOL)  # infinities, too
+    x = typed(e, "Exp", dtype, where(e, same, e.scalar(0.0, dtype), below, dtype))
+    if dtype is FLOAT64:  # onnxruntime has no artanh of these
+        return typed(e, "Add", dtype, top, log1p_node(e, x))
+    two = e.scalar(2.0, dtype)
+    part = typed(e, "Atanh", dtype, typed(e, "Div", dtype, x, typed(e, "Add", dtype, two, x)))
+    return typed(e, "Add", dtype, top, typed(e, "Mul", dtype, two, part))
 
 
 declare(
