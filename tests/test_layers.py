@@ -39,6 +39,7 @@ LAYERS: list[tuple[str, list[Any], list[Any]]] = [
     ("nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)", [(2, 3, 8)], [(1, 5, 8)]),
     ("Two(nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 2, nn.LayerNorm(8)))",
      [(2, 3, 8), (4, 3, 8)], [(5, 1, 8), (1, 1, 8)]),
+    ("Causal(nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 1))", [(2, 3, 8), (4, 3, 8)], [(5, 1, 8), (1, 1, 8)]),
     ("Two(nn.Transformer(8, 2, 1, 1, 16, batch_first=True))", [(2, 3, 8), (2, 4, 8)], [(1, 5, 8), (1, 2, 8)]),
 ]  # fmt: skip
 
@@ -58,6 +59,12 @@ class Packed(nn.Module):
 class Two(Packed):
     def forward(self, x, y):
         return self.layer(x, y)
+
+
+class Causal(Packed):
+    def forward(self, x, y):
+        mask = torch.triu(torch.full((x.size(0), x.size(0)), float("-inf")), diagonal=1)
+        return self.layer(x, y, tgt_mask=mask)
 
 
 class Three(Packed):
@@ -81,7 +88,7 @@ def _made(torch: Any, expression: str) -> Any:
     linecache.cache[file] = (len(_SOURCE), None, _SOURCE.splitlines(True), file)
     names: dict[str, Any] = {"nn": torch.nn, "torch": torch, "__name__": "layers"}
     exec(compile(_SOURCE, file, "exec"), names)
-    wrapped = expression.startswith(("Packed", "Two", "Three"))
+    wrapped = expression.startswith(("Packed", "Two", "Causal", "Three"))
     module = eval(expression if wrapped else f"Whole({expression})", names).eval()
     rng = np.random.default_rng(0)
     weights = {k: rng.standard_normal(tuple(v.shape)).astype(np.float32) * 0.5 for k, v in module.state_dict().items()}

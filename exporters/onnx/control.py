@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.records import Body, Record
-from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Poison, Run
-from bridge.ir.graph import Node
+from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run
+from bridge.ir.graph import Block, Node
 
-__all__: list[str] = []
+__all__ = ["either"]
 
 
 class Side:
@@ -19,13 +21,12 @@ class Side:
 
     __slots__ = ("body", "heap", "values")
 
-    def __init__(self, m: Machine, node: Node, index: int) -> None:
-        self.body = Body(name=("then", "else")[index])
+    def __init__(self, m: Machine, name: str, run: Callable[[], list[Abstract]]) -> None:
+        self.body = Body(name=name)
         before = m.heap
         m.heap = dict(before)
         with m.into(self.body):
-            m.run_block(node.blocks[index])
-            self.values = [m.latest(m.env[v]) for v in node.blocks[index].outputs]
+            self.values = [m.latest(v) for v in run()]
         self.heap, m.heap = m.heap, before
 
     def now(self, m: Machine, v: Abstract) -> Abstract:
@@ -48,10 +49,21 @@ def lower_if(m: Machine, node: Node) -> Abstract:
         return _results(node, [m.env[v] for v in node.blocks[chosen].outputs])
     e = m.emitter
     test = e.materialise(e.cast(test, BOOL))
-    sides = Side(m, node, 0), Side(m, node, 1)
+    sides = [Side(m, name, partial(_block, m, b)) for name, b in zip(("then", "else"), node.blocks, strict=True)]
     if any(isinstance(v, Poison) for s in sides for v in s.values):
         raise Skip
     return _join(m, node, test, *sides)
+
+
+def _block(m: Machine, block: Block) -> list[Abstract]:
+    m.run_block(block)
+    return [m.env[v] for v in block.outputs]
+
+
+def either(m: Machine, node: Node, test: Run, then: Callable[[], Abstract], other: Callable[[], Abstract]) -> Abstract:
+    """The result of a node that is made in one of two ways, which run time chooses."""
+    test = m.emitter.materialise(m.emitter.cast(test, BOOL))
+    return _join(m, node, test, Side(m, "then", lambda: [then()]), Side(m, "else", lambda: [other()]))
 
 
 def _results(node: Node, values: list[Abstract]) -> Abstract:
@@ -71,7 +83,10 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
         pairs.append((then.now(m, a), other.now(m, b), merged))
         return merged
 
+    there, absent = test.root, _negated(m, test)
+
     def value(a: Abstract, b: Abstract) -> Abstract:
+        a, b = _decided(a, there, absent), _decided(b, absent, there)
         if isinstance(a, Cell) and isinstance(b, Cell) and a is not b:
             joined = merge_content(m, a, then.heap[a], other.heap[b], test, (then.body, other.body), pair)
             made = m.new_cell(a.type, joined)
@@ -93,6 +108,23 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
         branches = {"then_branch": then.body, "else_branch": other.body}
         m.emitter.append(Record("If", "", [test], merged, branches, m.emitter.origin))
     return _results(node, results)
+
+
+def _negated(m: Machine, test: Run) -> Run | None:
+    """What a condition is the opposite of, where it was made as that here."""
+    made = next((r for r in m.emitter.body.nodes[-4:] if test.root in r.outputs), None)
+    return (
+        made.inputs[0].root if made is not None and made.op_type == "Not" and isinstance(made.inputs[0], Run) else None
+    )
+
+
+def _decided(v: Abstract, there: Run | None, absent: Run | None) -> Abstract:
+    """A value that may be None on one side of an ``If``, whose condition may have said whether it is."""
+    if not isinstance(v, Maybe) or not isinstance(v.present, Run):
+        return v
+    if v.present.root is there:
+        return Maybe(True, v.value)
+    return None if v.present.root is absent else v
 
 
 def _changed(m: Machine, then: Side, other: Side) -> list[Any]:

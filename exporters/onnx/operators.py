@@ -52,6 +52,19 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     found = fact(o, args, m)
     if found is not NotImplemented:
         return found
+    unsure = _may_be_none(o, args)
+    if unsure is not None:
+        from bridge.exporters.onnx.control import either
+
+        maybe, at = args[unsure], unsure
+        with_value, without = ([*args[:at], v, *args[at + 1 :]] for v in (maybe.value, None))
+        return either(
+            m,
+            node,
+            maybe.present,
+            lambda: call_operator(m, node, o, with_value),
+            lambda: call_operator(m, node, o, without),
+        )
     values = o.complete([plain(m, a) for a in args])
     if o.schema.is_mutable and isinstance(args[0], Cell):
         return _change_known(m, node, o, args[0], values)
@@ -73,6 +86,16 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     elif isinstance(result, Run) and any(result is v for v in values):
         result = result.another()  # a tensor of its own, which may be written to
     return result
+
+
+def _may_be_none(o: Operator, args: Sequence[Abstract]) -> int | None:
+    """The first argument of which only run time knows whether it is None, of an operator that takes either."""
+    if o.schema.is_mutable or o.side_effect or len(o.schema.returns) != 1:
+        return None
+    for i, (a, v) in enumerate(zip(o.schema.arguments, args, strict=False)):
+        if isinstance(v, Maybe) and isinstance(v.present, Run) and isinstance(a.type, T.OptionalType):
+            return i
+    return None
 
 
 def _change_known(m: Machine, node: Node, o: Operator, cell: Cell, values: list[Any]) -> Abstract:
