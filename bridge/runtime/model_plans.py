@@ -40,12 +40,17 @@ def model_plan(
     owner: ScriptObject | None, function: Function, arguments: Sequence[Any], written: WrittenModel, live: bool
 ) -> Plan:
     """A plan that runs the model. ``live`` weights are given with every call instead of being held by the session."""
+    from bridge.exporters.onnx.unused import names_read
     from bridge.runtime.sessions import open_session
 
     model = written.proto
     weights: dict[str, Any] = {}
     tracked, fed = [], []
+    read = names_read(model.graph)
     for proto in list(model.graph.initializer):
+        if proto.name not in read:  # onnxruntime drops it, and then cannot be given its value
+            model.graph.initializer.remove(proto)
+            continue
         path = written.weights.get(proto.name)
         if path is None:
             continue

@@ -5,11 +5,9 @@ As initializers they would make onnxruntime warn of each. An import of the model
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto
 
-from onnx import FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto
-
-__all__ = ["UNUSED", "put_aside"]
+__all__ = ["UNUSED", "names_read", "put_aside"]
 
 #: Domain and name of the function. Each of its nodes is a constant with the name of the tensor; the node's name is its place
 #: among the initializers.
@@ -19,7 +17,7 @@ UNUSED = ("bridge.state", "unused")
 def put_aside(model: ModelProto) -> None:
     """Move the initializers that nothing reads; large ones stay, as their data is not in the model."""
     graph = model.graph
-    read = {o.name for o in graph.output} | {i.name for i in graph.input} | _read(graph.node)
+    read = {i.name for i in graph.input} | names_read(graph)
     aside = [(i, t) for i, t in enumerate(graph.initializer) if t.name not in read and not t.external_data]
     if not aside:
         return
@@ -42,13 +40,12 @@ def _constant(place: int, tensor: TensorProto) -> NodeProto:
     return node
 
 
-def _read(nodes: Iterable[NodeProto]) -> set[str]:
-    """Every name that nodes read, those of subgraphs included."""
-    found: set[str] = set()
-    for node in nodes:
+def names_read(graph: GraphProto) -> set[str]:
+    """Every name that a graph's nodes read, those of subgraphs included, and its outputs."""
+    found = {o.name for o in graph.output}
+    for node in graph.node:
         found.update(node.input)
         for a in node.attribute:
-            if a.type == a.GRAPH:
-                found |= _read(a.g.node)
-                found.update(o.name for o in a.g.output)
+            for inner in (a.g, *a.graphs) if a.type == a.GRAPH else a.graphs:
+                found |= names_read(inner)
     return found

