@@ -66,7 +66,7 @@ class Program:
     def constant(self, v: Value, value: Any) -> None:
         """Put a constant into its register."""
         r = self.register(v)
-        if isinstance(v.type, T.TensorType):
+        if isinstance(v.type, T.TensorType) and not isinstance(value, bool | int | float | complex):
             value = np.asarray(value)
             self.tensors.append(r)
         elif isinstance(value, T.EnumValue):

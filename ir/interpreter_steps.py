@@ -17,7 +17,7 @@ from bridge.ir.errors import Error, IRError, UnsupportedError
 from bridge.ir.graph import Block, Node
 from bridge.ir.interpreter import Frame, Program, Step, run_function
 from bridge.ir.node_schema import operator_of, schema_of, takes
-from bridge.ir.passes.constants import must_be_none
+from bridge.ir.passes.constants import must_be_none, operand_value
 from bridge.ir.registry import Operator, find
 from bridge.ir.schemas import schemas_of
 from bridge.ir.type_tests import is_instance
@@ -56,7 +56,7 @@ def _constant(p: Program, n: Node) -> None:
     if isinstance(t, FunctionType):
         p.template[p.register(n.output)] = t.function
     elif not must_be_none(n.output):
-        p.constant(n.output, n["value"])
+        p.constant(n.output, operand_value(n))
 
 
 # -- operators ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,11 @@ import numpy as np
 from bridge.ir import types as T
 from bridge.ir.errors import IRError
 
-__all__ = ["can_infer_element", "complex_literal", "float_literal", "literal", "quoted", "value_type"]
+__all__ = ["WRAPPED", "can_infer_element", "complex_literal", "float_literal", "literal", "quoted", "value_type"]
+
+#: The attribute of a constant that a trace made of a Python number in a tensor's place. It is a tensor that promotes as the
+#: number, as long as the program is in memory; no text of a program tells it.
+WRAPPED = "wrapped"
 
 _ESCAPES = {
     "\\": "\\\\", "'": "\\'", '"': '\\"', "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r",

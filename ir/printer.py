@@ -12,7 +12,7 @@ from bridge.ir.classes import InterfaceType, ScriptObject
 from bridge.ir.foreign import RawAttribute, Subgraph
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.hints import hint_text
-from bridge.ir.literals import literal, quoted
+from bridge.ir.literals import WRAPPED, literal, quoted
 from bridge.ir.tensor_text import OpaqueTensor, tensor_text
 
 __all__ = ["print_graph", "print_node", "statement_text", "type_text"]
@@ -159,6 +159,8 @@ class _Printer:
         attributes = n.attributes
         if n.blocks:  # graphs among an ONNX operator's attributes are printed as its blocks
             attributes = {k: v for k, v in attributes.items() if not _is_graph(v)}
+        if kind == "prim::Constant" and WRAPPED in attributes:
+            attributes = {k: v for k, v in attributes.items() if k != WRAPPED}
         if kind == "prim::PythonOp":
             shown = {k: v for k, v in attributes.items() if k not in ("name", "scalar_args", "callable")}
             texts = ", ".join(self.attribute(n, k, v) for k, v in shown.items())

@@ -14,6 +14,7 @@ import numpy as np
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType
 from bridge.ir.graph import Node, Value
+from bridge.ir.literals import WRAPPED
 from bridge.ir.registry import Operator
 from bridge.ir.schema import Argument, Schema
 from bridge.jit.frames import Caller
@@ -121,8 +122,11 @@ class Recorder:
             return self._tracer.none()
         if isinstance(v, Tensor):
             return self._tracer.value_of(v, caller)
-        wrapped = Tensor._wrap(np.asarray(v))  # a Python number in a tensor's place
-        return self._tracer.constant(wrapped._array, caller, tensor_type(wrapped))
+        made = Tensor._wrap(np.asarray(v))  # a Python number in a tensor's place
+        constant = self._tracer.constant(made._array, caller, tensor_type(made))
+        if isinstance(v, bool | int | float | complex):
+            constant.node[WRAPPED] = True
+        return constant
 
     def _list(self, t: T.ListType, v: Any, stashed: Any, caller: Caller) -> Value:
         items = list(v) if isinstance(v, list | tuple) else [v]

@@ -169,7 +169,7 @@ def not_close(actual: Any, expected: Any, rtol: float, atol: float) -> str | Non
     if actual.shape != expected.shape:
         return f"The values for attribute 'shape' do not match: {_size(actual)} != {_size(expected)}."
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        difference = np.abs(actual - expected)
+        difference = np.abs(actual ^ expected if actual.dtype == bool else actual - expected)
         close = (difference <= atol + rtol * np.abs(expected)) | (actual == expected)
         close |= np.isnan(actual) & np.isnan(expected)
         if close.all():

@@ -20,6 +20,7 @@ from bridge.exporters.onnx.values import Run
 from bridge.ir import types as T
 from bridge.ir.classes import FunctionType
 from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.literals import WRAPPED
 from bridge.ir.printer import statement_text, type_text
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Claims:
             text += f" block{i}({inputs})"
         value = node.attributes.get("value")
         if node.kind == "prim::Constant" and isinstance(value, np.ndarray) and value.ndim == 0:
-            text += f" !{value.dtype.name}:{value.tobytes().hex()}"
+            text += f" !{value.dtype.name}{'.' if WRAPPED in node.attributes else ''}:{value.tobytes().hex()}"
         return text
 
     def _note_tuples(self, t: T.Type) -> None:

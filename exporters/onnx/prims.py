@@ -29,6 +29,7 @@ from bridge.ir.classes import FunctionType, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
+from bridge.ir.passes.constants import operand_value
 
 __all__ = ["as_abstract"]
 
@@ -59,7 +60,7 @@ def constant(m: Machine, node: Node) -> Abstract:
         made = Run(by_numpy(value.dtype), value.shape, m.emitter.hint)
         m.emitter.append(Record("Constant", "", [], [made], {"value": value}, m.emitter.origin))
         return made
-    return as_abstract(m, value, t)
+    return as_abstract(m, operand_value(node), t)
 
 
 @handles("prim::TupleConstruct")

@@ -24,8 +24,9 @@ from bridge.ir.classes import Function, FunctionType
 from bridge.ir.errors import UnsupportedError
 from bridge.ir.graph import Block, Node, Value
 from bridge.ir.hints import hint_text
-from bridge.ir.literals import literal
+from bridge.ir.literals import WRAPPED, literal
 from bridge.ir.node_schema import schema_of
+from bridge.ir.passes.constants import operand_value
 
 __all__ = ["FilePrinter", "text_literal"]
 
@@ -156,6 +157,8 @@ class FilePrinter(SourcePrinter):
             out.join(self._operand(n.inputs[0])).raw(f" {_INFIX[n.kind]} ").join(self._operand(n.inputs[1]))
         elif n.kind in _PREFIX and len(n.inputs) == 1 and self._plain(n):
             out.raw(_PREFIX[n.kind]).join(self._operand(n.inputs[0]))
+        elif n.kind == "prim::Constant" and WRAPPED in n.attributes:
+            out.raw(self.constant(operand_value(n), None))  # the number: the tensor would promote otherwise
         elif n.kind in _SPELLINGS:
             _SPELLINGS[n.kind](self, out, n)
         else:

@@ -41,7 +41,7 @@ _END = re.compile(r"(\d+):(\d+)\.(\d+) -> (.*)")
 _RETURN = re.compile(r"(\d+) return(?: (.*?) -> (.*))?")
 _KIND = re.compile(r" = (\^?[\w.]+::[\w.]+|\^[\w.]+)")
 _VALUE = re.compile(r"%([^\s(),:;]+)")
-_EXACT = re.compile(r" !(\w+):([0-9a-f]*)$")
+_EXACT = re.compile(r" !(\w+)(\.?):([0-9a-f]*)$")
 
 
 class Disbelief(BridgeError):
@@ -68,7 +68,8 @@ class StatementClaim:
     """One statement. ``outputs`` are (name, type text); ``head`` is the kind with its attributes, ``tail`` scope and place.
 
     ``nodes`` are the ONNX nodes that claim to come from it. ``raw`` is the node that the statement *is*, where nothing is
-    claimed or the claim was wrong; ``exact`` the value of a constant that the text cannot hold.
+    claimed or the claim was wrong; ``exact`` the value of a constant that the text cannot hold, ``wrapped``
+    where it promotes as a number.
     """
 
     number: int
@@ -81,6 +82,7 @@ class StatementClaim:
     nodes: list[NodeProto] = field(default_factory=list)
     raw: NodeProto | None = None
     exact: np.ndarray[Any, Any] | None = None
+    wrapped: bool = False
     rewired: bool = False
 
     def line(self) -> str:
@@ -248,10 +250,10 @@ def metadata_of(proto: Any) -> list[str]:
 
 def statement_from_text(number: int, text: str) -> StatementClaim:
     """Take a statement's text apart. Raises Disbelief when it is none."""
-    exact = None
+    exact, wrapped = None, False
     m = _EXACT.search(text)
     if m is not None:
-        exact, text = _array(m[1], m[2]), text[: m.start()]
+        exact, wrapped, text = _array(m[1], m[3]), bool(m[2]), text[: m.start()]
     m = _KIND.search(text)
     if m is None:
         raise Disbelief(f"not a statement: {text[:80]}")
@@ -272,7 +274,7 @@ def statement_from_text(number: int, text: str) -> StatementClaim:
                 raise Disbelief(f"not a statement: {text[:80]}")
             blocks.append(ClaimBlock(part[:-1]))
         tail = tail[:first]
-    return StatementClaim(number, outputs, head, operands, tail, blocks=blocks, exact=exact)
+    return StatementClaim(number, outputs, head, operands, tail, blocks=blocks, exact=exact, wrapped=wrapped)
 
 
 def _declarations(text: str) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.foreign import Interface
 from bridge.ir.graph import Graph, Node
+from bridge.ir.literals import WRAPPED
 from bridge.ir.parser import parse_graph, parse_type
 from bridge.ir.schema import REQUIRED, Argument, Schema
 
@@ -260,6 +261,8 @@ def _complete(node: Node, claim: StatementClaim) -> None:
     """Give a node what the text cannot hold."""
     if claim.exact is not None:
         node["value"] = claim.exact
+        if claim.wrapped:
+            node[WRAPPED] = True
     elif node.kind == "prim::Constant" and isinstance(node.output.type, FunctionType):
         node["name"] = node.output.type.function.name
     elif node.kind == "prim::Constant" and len(claim.nodes) == 1 and claim.nodes[0].op_type == "Constant":

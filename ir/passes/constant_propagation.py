@@ -17,10 +17,11 @@ import numpy as np
 from bridge.ir import types as T
 from bridge.ir.errors import BridgeError
 from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.literals import WRAPPED
 from bridge.ir.node_schema import operator_of
 from bridge.ir.passes.aliases import AliasAnalysis, is_mutable_type
 from bridge.ir.passes.base import graph_pass
-from bridge.ir.passes.constants import NOT_CONSTANT, constant_value, insert_constant, node_key
+from bridge.ir.passes.constants import NOT_CONSTANT, constant_value, insert_constant, node_key, operand_value
 from bridge.ir.passes.dead_code import eliminate_dead_code
 from bridge.ir.passes.effects import has_side_effects, is_nondeterministic
 from bridge.ir.type_tests import is_instance
@@ -189,7 +190,10 @@ def evaluate(n: Node) -> list[Any] | None:
         return [is_instance(values[0], n.inputs[0].type, n["types"])]
     if n.kind == "prim::unchecked_cast":
         return values
-    return _run_kernel(n, values)
+    wrapped = [WRAPPED in v.node.attributes for v in n.inputs]
+    return _run_kernel(
+        n, [operand_value(v.node) if w else x for v, x, w in zip(n.inputs, values, wrapped, strict=True)]
+    )
 
 
 def _run_kernel(n: Node, values: list[Any]) -> list[Any] | None:

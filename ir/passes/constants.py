@@ -11,7 +11,7 @@ from bridge.ir import types as T
 from bridge.ir.classes import FunctionType
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.graph import Graph, Node, Value
-from bridge.ir.literals import value_type
+from bridge.ir.literals import WRAPPED, value_type
 
 __all__ = [
     "NOT_CONSTANT",
@@ -20,6 +20,7 @@ __all__ = [
     "must_be_none",
     "must_not_be_none",
     "node_key",
+    "operand_value",
     "tensor_type",
 ]
 
@@ -57,6 +58,11 @@ def constant_value(v: Value) -> Any:
     if n.kind != "prim::Constant" or isinstance(v.type, FunctionType):
         return NOT_CONSTANT
     return None if must_be_none(v) else n.attributes.get("value", NOT_CONSTANT)
+
+
+def operand_value(n: Node) -> Any:
+    """The value of a constant as operators see it: a tensor that a trace made of a number ("wrapped") promotes as the number."""
+    return n["value"].item() if WRAPPED in n.attributes else n.attributes.get("value")
 
 
 def insert_constant(graph: Graph, value: Any, declared: T.Type | None = None) -> Value | None:
