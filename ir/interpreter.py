@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from bridge.ir import types as T
-from bridge.ir.classes import Function
+from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import IRError
 from bridge.ir.graph import Graph, Node, Value
 from bridge.ir.registry import Operator
 from bridge.ir.source import SourceRange
+from bridge.ir.tracebacks import left, passed
 
 __all__ = ["Frame", "Program", "prepare", "run", "run_function"]
 
@@ -112,6 +113,7 @@ class Program:
                 step(f)
         except Exception as e:
             kind, place = self.ranges.get(step, ("", None)) if step is not None else ("", None)
+            passed(e, kind, place)
             if place is not None and not hasattr(e, "__bridge_noted__"):
                 e.add_note(f"in {kind}, at {place.highlight()}")
                 e.__bridge_noted__ = True  # type: ignore[attr-defined]
@@ -158,5 +160,11 @@ def run(
 
 def run_function(function: Function, inputs: Sequence[Any], f: Frame) -> Any:
     """Run a function or method for a call in the frame of another; its result."""
-    results = prepare(function.graph).run(inputs, f.call, f.tensor)
+    try:
+        results = prepare(function.graph).run(inputs, f.call, f.tensor)
+    except Exception as e:
+        own = inputs[0] if inputs else None
+        if not isinstance(own, ScriptObject) or own.type.is_module or own.type.find_method(function.name) is not function:
+            left(e, function.name)  # methods of classes are no calls to TorchScript's eyes
+        raise
     return results[0] if len(results) == 1 else tuple(results)

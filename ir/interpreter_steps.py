@@ -508,7 +508,9 @@ def _raise(p: Program, n: Node) -> Step:
 
     def run(f: Frame) -> None:
         message, name = f[ins[0]], f[ins[1]] if len(ins) > 1 else None
-        raise make_exception(message, name)
+        error = make_exception(message, name)
+        error.__dict__["__bridge_raised__"] = name or "RuntimeError", message
+        raise error
 
     return run
 
@@ -547,7 +549,7 @@ def _both(kind: type[Exception], base: type[Exception]) -> type[Exception]:
     try:
         return type(kind.__name__, (base, kind), {
             "__module__": kind.__module__, "__doc__": kind.__doc__,
-            **({"__str__": BaseException.__str__} if issubclass(kind, KeyError) else {}),  # a KeyError quotes its text
+            "__str__": BaseException.__str__,  # a KeyError quotes its text
         })  # fmt: skip
     except TypeError:  # their layouts do not go together
         return kind

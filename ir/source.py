@@ -46,12 +46,15 @@ class Source:
 
 
 class SourceRange:
-    """Characters ``start`` to ``end`` of a :class:`Source`. Immutable."""
+    """Characters ``start`` to ``end`` of a :class:`Source`. Immutable.
 
-    __slots__ = ("end", "source", "start")
+    ``printed`` is, of a program from an archive, the place in the archive's text that was printed from this one.
+    """
 
-    def __init__(self, source: Source, start: int, end: int) -> None:
-        self.source, self.start, self.end = source, start, end
+    __slots__ = ("end", "printed", "source", "start")
+
+    def __init__(self, source: Source, start: int, end: int, printed: SourceRange | None = None) -> None:
+        self.source, self.start, self.end, self.printed = source, start, end, printed
 
     @classmethod
     def at(cls, filename: str, line: int, caller: SourceRange | None = None) -> SourceRange:

@@ -26,7 +26,7 @@ def outcome(f, args):
     try:
         return f(*args).detach().numpy().copy()
     except ValueError as error:
-        return str(error)
+        return getattr(error, "message", str(error))  # of a program: without the way that led there
 
 
 def same(a, b):

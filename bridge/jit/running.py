@@ -8,7 +8,8 @@ from typing import Any
 
 from bridge import pytorch
 from bridge.ir.classes import Function, ScriptObject
-from bridge.ir.errors import Error
+from bridge.ir.errors import BridgeError, Error
+from bridge.ir.tracebacks import left, told
 from bridge.jit.values import match_arguments, out_of
 from bridge.pytorch.tensors import holds_torch
 
@@ -72,7 +73,10 @@ def interpret_raw(function: Function, arguments: list[Any]) -> Any:
     tracer, _dispatch.tracer = _dispatch.tracer, None
     try:
         results = run(function.graph, arguments, _dispatch.call, Tensor._wrap)
-    except (LookupError, ValueError, TypeError, ArithmeticError) as e:
+    except Exception as e:
+        if isinstance(e, BridgeError) and type(e) is not BridgeError:
+            raise  # not the program's doing; it has its own place and words
+        left(e, function.name)
         raise _as_runtime_error(e) from None
     finally:
         _dispatch.tracer = tracer
@@ -95,17 +99,25 @@ def _know_the_tape() -> None:
 
 
 def _as_runtime_error(error: Exception) -> Exception:
-    """What an operator raised, as the RuntimeError that a program raises then; still of its own class, too."""
-    if isinstance(error, Error | RuntimeError):
+    """What a program or an operator raised, with the text that TorchScript gives to it: a RuntimeError, which is still of its
+    own class, too. In ``message`` is what was raised, alone."""
+    if hasattr(error, "__bridge_told__"):  # by a program that this one called through Python
         return error
     from bridge.ir.interpreter_steps import raised_as
 
-    args = error.args
-    if type(error) in (KeyError, ZeroDivisionError):
-        args = (f"{type(error).__name__}: {args[0] if args else ''}",)
-    made = raised_as(type(error), RuntimeError)(*args).with_traceback(error.__traceback__)
-    for note in getattr(error, "__notes__", ()):
-        made.add_note(note)
+    plain, label = str(error.args[0]) if error.args else "", "RuntimeError"
+    message = plain
+    if type(error) is KeyError:
+        plain = f"KeyError: {plain}"
+    elif type(error) is ZeroDivisionError:
+        plain = "division by 0"
+    label, plain = getattr(error, "__bridge_raised__", (label, plain))
+    made = error
+    if not isinstance(error, Error) and type(error) not in (RuntimeError, BridgeError):
+        made = raised_as(type(error), RuntimeError)().with_traceback(error.__traceback__)
+    made.args = (told(error, f"{label}: {plain}"),)
+    made.__dict__.update(message=message, __bridge_told__=True)
+    made.__dict__.pop("__notes__", None)  # the place is in the text
     return made
 
 

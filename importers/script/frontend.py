@@ -340,7 +340,9 @@ class Builder:
                 indices = [T.TupleLit(self.token(node.slice, 2), [])]
         else:
             indices = [self.index(base, node.slice)]
-        return T.Subscript(base.range, base, indices)
+        # torch's rule: up to what follows the last index, mostly the bracket
+        range = SourceRange(self.source, base.range.start, indices[-1].range.end + 1)
+        return T.Subscript(range, base, indices)
 
     def index(self, base: T.Expr, node: ast.expr) -> T.Expr:
         if not isinstance(node, ast.Slice):

@@ -52,7 +52,7 @@ class _Unprinted(SourceRange):
         return "", 0, 0
 
 
-_UNPRINTED = _Unprinted(Source("", "", 0), 0, 0)
+_NOWHERE = Source("", "", 0)
 
 
 class Sources:
@@ -265,7 +265,9 @@ class _File:
         if self._debug is None:
             return range_
         found = self._debug.at(self._offsets.bytes_at(range_.start))
-        return found if found is not None else _UNPRINTED
+        if found is None:
+            return _Unprinted(_NOWHERE, 0, 0, range_)
+        return SourceRange(found.source, found.start, found.end, range_)
 
     def guarded(self, function: Any, *args: Any) -> Any:
         """Call the compiler; what it finds wrong names the file and the entry."""
