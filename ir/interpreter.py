@@ -164,7 +164,11 @@ def run_function(function: Function, inputs: Sequence[Any], f: Frame) -> Any:
         results = prepare(function.graph).run(inputs, f.call, f.tensor)
     except Exception as e:
         own = inputs[0] if inputs else None
-        if not isinstance(own, ScriptObject) or own.type.is_module or own.type.find_method(function.name) is not function:
+        if (
+            not isinstance(own, ScriptObject)
+            or own.type.is_module
+            or own.type.find_method(function.name) is not function
+        ):
             left(e, function.name)  # methods of classes are no calls to TorchScript's eyes
         raise
     return results[0] if len(results) == 1 else tuple(results)

@@ -129,7 +129,11 @@ def test_program(code: str, message: str | None, tmp_path: Path) -> None:
 SET_STATE = IDENTITY + "  def __setstate__(self: __torch__.M,\n    state: int) -> NoneType:\n"
 STATES = {
     "right": ("    self.training = True\n    return None\n", 7, None),
-    "of another type": ("    self.training = True\n    return None\n", 1.5, "whose state is not what its '__setstate__' takes"),
+    "of another type": (
+        "    self.training = True\n    return None\n",
+        1.5,
+        "whose state is not what its '__setstate__' takes",
+    ),
     "nothing set": ("    return None\n", 7, "whose '__setstate__' leaves 'training' without a value"),
     "loop": ("    while True:\n      state = torch.add(state, 1)\n    return None\n", 7, "has a loop"),
     "writing": ('    torch.save(state, "stolen")\n    return None\n', 7, "reaches outside the program and is refused"),

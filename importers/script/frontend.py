@@ -534,7 +534,9 @@ def _parse(source: Source, text: str) -> ast.Module:
     try:
         return ast.parse(text)
     except SyntaxError as e:
-        message = next((f"{e.msg} ({ours})" for python, ours in _SYNTAX.items() if str(e.msg).startswith(python)), e.msg)
+        message = next(
+            (f"{e.msg} ({ours})" for python, ours in _SYNTAX.items() if str(e.msg).startswith(python)), e.msg
+        )
         line = min(e.lineno or 1, len(source.line_starts()))
         start = source.offset(line, (e.offset or 1) - 1)
         raise FrontendError(f"not valid Python: {message}", SourceRange(source, start, start + 1)) from None

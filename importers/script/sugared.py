@@ -147,7 +147,9 @@ class PrintValue(SugaredValue):
         for k in keywords:
             known, text = matching.constant_of(k.get(m.graph))
             if k.name not in ("sep", "end") or not known or not isinstance(text, str | None):
-                raise CompileError("print doesn't accept any keyword arguments but sep and end, as constant text", range)
+                raise CompileError(
+                    "print doesn't accept any keyword arguments but sep and end, as constant text", range
+                )
             if k.name == "end" and text not in ("\n", None):
                 raise CompileError(
                     "what a program prints ends with its line: join the parts and print them once", range
