@@ -31,6 +31,8 @@ _SIMPLE: dict[str, T.Type] = {
     "int": T.INT, "float": T.FLOAT, "bool": T.BOOL, "complex": T.COMPLEX, "str": T.STR, "NoneType": T.NONE,
     "Device": T.DEVICE, "Generator": T.GENERATOR, "Scalar": T.NUMBER, "number": T.NUMBER, "Any": T.ANY,
     "Tensor": T.TENSOR,
+    "list": T.VarType("AnyList"),
+    "tuple": T.VarType("AnyTuple"),
 }  # fmt: skip
 _LABELS: dict[str, DType] = {d.label: d for d in DTYPES}
 _WORD = re.compile(r"[A-Za-z_][\w.$]*")

@@ -92,6 +92,10 @@ class Type(TypeNames):
 _ANY_OF_SHAPE = {"ListType": "AnyList", "TupleType": "AnyTuple", "EnumType": "AnyEnum", "ClassType": "AnyClass"}
 
 
+#: What a list and a tuple of anything are called in texts.
+_ANY_NAMES = {"AnyList": "list", "AnyTuple": "tuple"}
+
+
 class SimpleType(Type):
     """A type with nothing inside: int, float, bool, complex, str, None, Device, Generator, number, Any."""
 
@@ -437,7 +441,7 @@ class VarType(Type):
         return hash(("VarType", self.name))
 
     def __str__(self) -> str:
-        return self.name
+        return _ANY_NAMES.get(self.name, self.name)
 
     __repr__ = __str__
 

@@ -9,6 +9,7 @@ those of torch/jit/_recursive.py and concrete_module_type.cpp (2.13).
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import textwrap
@@ -61,6 +62,7 @@ class ConcreteType:
         self.constants: dict[str, Any] = {}
         self.functions: dict[str, tuple[Function, Any]] = {}
         self.builtins: dict[str, str] = {}
+        self.held: dict[str, Any] = {}  # lambdas, lists and dicts of functions
         self.failed: dict[str, str] = {}
         self.overloads: dict[str, list[str]] = {}
         self.ignored: tuple[str, ...] = ()
@@ -101,6 +103,7 @@ class ConcreteType:
         functions = [(n, f) for n, (_, f) in self.functions.items()] == [
             (n, f) for n, (_, f) in other.functions.items()
         ]
+        functions = functions and self.held == other.held
         return mine == theirs and functions and self.hooks == other.hooks and self.pre_hooks == other.pre_hooks
 
 
@@ -295,6 +298,9 @@ def _add_attribute(c: ConcreteType, name: str, value: Any, module: Module, annot
 
     if is_program(value):
         value = taken_over(value)
+    if _holds_functions(value):
+        c.held[name] = value
+        return
     if inspect.isfunction(value):
         _add_function(c, name, value)
         return
@@ -319,6 +325,15 @@ def _add_attribute(c: ConcreteType, name: str, value: Any, module: Module, annot
             f"(This attribute exists on the Python module, but we failed to convert Python type: '{kind}' "
             f"to a TorchScript type. {e}. {advice})"
         )
+
+
+def _holds_functions(value: Any) -> bool:
+    """A lambda, a partial call, and lists, tuples and dicts of functions; TorchScript has none of them."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if type(value) in (list, tuple):
+        return bool(value) and all(inspect.isroutine(v) or isinstance(v, functools.partial) for v in value)
+    return isinstance(value, functools.partial) or getattr(value, "__name__", "") == "<lambda>"
 
 
 def _add_function(c: ConcreteType, name: str, value: Callable[..., Any]) -> None:

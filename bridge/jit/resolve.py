@@ -35,7 +35,7 @@ from bridge.importers.script import (
 )
 from bridge.importers.script.library import OrBuiltin, functools_member, norm_function
 from bridge.importers.script.statics import CapturedDict
-from bridge.importers.script.sugared import ClassValue
+from bridge.importers.script.sugared import ClassValue, SugaredTuple
 from bridge.ir import types as T
 from bridge.ir.classes import Capture, ClassType
 from bridge.ir.schema import Argument, Schema
@@ -504,6 +504,8 @@ def _captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | No
         constant = matching.insert_constant(m.graph, obj.detach()._array.copy(), range)
         m.captured.append(constant.node)
         return SimpleValue(constant)
+    if isinstance(obj, list | tuple) and obj and all(map(_is_function, obj)):
+        return SugaredTuple([python_to_sugared(v, m, range) for v in obj])
     if isinstance(obj, list) and obj:
         items = [_captured(v, m, range) for v in obj]
         values = [v.as_value(range, m) for v in items if v is not None]
@@ -522,6 +524,10 @@ def _captured(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | No
             return None
         return SimpleValue(matching.make_tuple(m.graph, [p.as_value(range, m) for p in parts if p is not None]))
     return None if isinstance(obj, tuple) else _constant(obj, m, range)
+
+
+def _is_function(obj: Any) -> bool:
+    return inspect.isroutine(obj) or isinstance(obj, ScriptFunction) or type(obj) is functools.partial
 
 
 def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant: bool = False) -> SugaredValue:

@@ -22,7 +22,7 @@ from bridge.jit.bases import is_base, module_bases
 from bridge.jit.concrete import ConcreteType
 from bridge.jit.hooks import define_hooks
 from bridge.jit.live_functions import may_be_open, template_of
-from bridge.jit.resolve import ClosureResolver, NamesResolver, PythonValue, python_to_sugared
+from bridge.jit.resolve import ClosureResolver, NamesResolver, PythonValue, captured, python_to_sugared
 from bridge.jit.sources import default_values, definition_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class LiveModule:
         return self.concrete.builtins.get(name)
 
     def _unbound(self, name: str) -> Any:
-        return getattr(self.concrete.python_class, name, None) if self.concrete.python_class is not None else None
+        found = getattr(self.concrete.python_class, name, None) if self.concrete.python_class is not None else None
+        return found.__func__ if inspect.ismethod(found) else found  # a class method: the module is its class
 
     def python_method(self, name: str) -> bool:
         fn = self._unbound(name)
@@ -100,6 +101,9 @@ class LiveModule:
         return method
 
     def python_value(self, name: str, m: EmitterCore, range: SourceRange) -> SugaredValue | None:
+        if name in self.concrete.held:
+            value = self.concrete.held[name]
+            return captured(value, m, range) or python_to_sugared(value, m, range)
         fn = self._unbound(name)
         if not inspect.isfunction(fn):
             constant = getattr(m.resolver, "class_attribute", None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bridge.importers.script.calls import compiling
 from bridge.importers.script.captures import refuse_writes
 from bridge.importers.script.closures import inline_forked_closures, lift_closures
-from bridge.importers.script.errors import CompileError, LoopVariable, StartsAsNone, StartsEmpty
+from bridge.importers.script.errors import CompileError, LoopVariable, NeedsOperand, StartsAsNone, StartsEmpty
 from bridge.importers.script.loops import canonicalize_modified_loops
 from bridge.importers.script.modules import Self, SimpleSelf
 from bridge.importers.script.normalize import normalize_operators
@@ -89,9 +89,11 @@ class _Attempts:
         self.optionals: dict[Assign, Type] = {}
         self.late: dict[Stmt, dict[str, Type]] = {}
         self.current: EmitterCore | None = None
+        self.as_python = False
         self._guessed: set[Assign] = set()
         self._tried: dict[Assign, list[Type]] = {}
         self._first: CompileError | None = None
+        self._refusal: CompileError | None = None
 
     def learn(self, e: CompileError) -> None:
         """Take a type from an error, or raise the one that the program is refused with."""
@@ -112,7 +114,13 @@ class _Attempts:
             self._guessed.discard(e.place)
             self.optionals[e.place] = optional(e.value_type)
             return
+        if self.current is not None and self.current.may_differ and not self.as_python:
+            self.as_python = True
+            self._refusal = e if not isinstance(e, NeedsOperand) else None
+            return
         unknown = [s for s in nones if s not in self.optionals]
+        if self._refusal is not None and (self._first is not None or not unknown):
+            raise self._refusal
         if self._first is not None or not unknown:
             raise self._first or e
         self._first = e
@@ -142,7 +150,7 @@ def compile_function(
 
         def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
             emitter = Emitter(f, graph, resolver, attempts.optionals)
-            attempts.current = emitter
+            attempts.current, emitter.as_python = emitter, attempts.as_python
             emitter.late = attempts.late
             return emitter, emitter.run(d, self, defaults)
 
@@ -196,7 +204,7 @@ def compile_template(
 
     def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
         emitter = Emitter(f, graph, template.resolver, attempts.optionals)
-        attempts.current = emitter
+        attempts.current, emitter.as_python = emitter, attempts.as_python
         emitter.late = attempts.late
         return emitter, emitter.run_template(template, caller, given)
 

@@ -108,6 +108,7 @@ class ConditionMixin(EmitterCore):
 
     def _present_and_true(self, e: X.Expr, given: Value, type: T.Type) -> Condition:
         """The truth of an Optional: that it is there and true. TorchScript has none."""
+        self.optional_operands = True
         none = insert_constant(self.graph, None, e.range)
         there = matching.builtin_call(self.graph, e.range, "aten::__isnot__", [Named(given), Named(none)])
 

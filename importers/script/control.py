@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.choices import Choice
 from bridge.importers.script.conditions import Condition, Refinements
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import Frame, as_simple, meaningful_name
@@ -33,6 +34,10 @@ class ControlMixin(EmitterCore):
     # -- if ----------------------------------------------------------------------------------------------------
 
     def emit_if(self, s: X.If) -> None:
+        if self.late:  # the other branch may give the variable of a loop a value, too
+            for loop in _loops(s):
+                if any(self.frame.find(name) is None for name in self.late.get(loop, ())):
+                    self._late_variables(loop)
         self.branches(s.range, self.condition(s.cond), s.body, s.orelse)
 
     def branches(
@@ -54,6 +59,7 @@ class ControlMixin(EmitterCore):
         if all(exits):
             assert n.block is not None
             self.exit_blocks.add(n.block)
+        self._join_functions(range, condition.value, blocks, frames, exits)
         mutated = self._mutated(range, blocks, frames, exits)
         for name in sorted(mutated):
             self._join(range, name, blocks, frames, exits)
@@ -64,6 +70,49 @@ class ControlMixin(EmitterCore):
             self.refine(X.merged(body[0].range, body) if body else range, refinements)
             self.emit_statements(body)
         return self.pop()
+
+    def _join_functions(
+        self,
+        range: SourceRange,
+        test: Value,
+        blocks: tuple[Block, Block],
+        frames: tuple[Frame, Frame],
+        exits: tuple[bool, bool],
+    ) -> None:
+        """Variables that are functions or modules: a variable tells which."""
+        which = ""
+        for name in {**frames[0].values, **frames[1].values}:
+            both = [f.values.get(name) or self._outer_function(name) for f in frames]
+            if all(exits) or not meaningful_name(name):
+                continue
+            if exits[0] or exits[1]:
+                left = both[1] if exits[0] else both[0]
+                if left is not None:
+                    self.frame.values[name] = left
+            elif both[0] is not None and both[1] is not None:
+                for i in (0, 1):
+                    self._know_choice(range, both[i], blocks[1 - i], frames[i], frames[1 - i])
+                if not which:
+                    which = self.temporary("$which_")
+                    self.frame.set_value(range, which, test)
+                self.frame.values[name] = Choice([which], [both[0], both[1]])
+
+    def _know_choice(
+        self, range: SourceRange, chosen: SugaredValue | None, block: Block, mine: Frame, other: Frame
+    ) -> None:
+        """Give the variables that tell what one branch chose a value in the other branch, too."""
+        for name in chosen.variables() if isinstance(chosen, Choice) else ():
+            if name in mine.types and name not in other.types:
+                with self.graph.inserting(block):
+                    other.store(range, name, insert_constant(self.graph, False, range), T.BOOL)
+
+    def _outer_function(self, name: str) -> SugaredValue | None:
+        frame: Frame | None = self.frame
+        while frame is not None and name not in frame.types:
+            if name in frame.values:
+                return frame.values[name]
+            frame = frame.next
+        return None
 
     def _mutated(
         self,
@@ -84,6 +133,8 @@ class ControlMixin(EmitterCore):
                             f"{name} is not defined in the {where} branch: assign it before the if", range
                         )
                         self.frame.explain(name, str(text))
+                        if self.loop_status:
+                            self.partial[name] = frames[i].types[name]
         return mutated
 
     def _join(
@@ -165,9 +216,11 @@ class ControlMixin(EmitterCore):
                 body()
             frame = self.pop()
         if place is not None:
-            for name, type in frame.types.items():
+            for name, type in (self.partial | frame.types).items():
                 if meaningful_name(name):
                     self.loop_variables[name] = place, type
+            if not self.loop_status:
+                self.partial.clear()
 
     def unrolled(self, range: SourceRange, body: Callable[[], None], iterable: SugaredValue, target: X.Expr) -> None:
         """The body once per element: the elements may have different types."""
@@ -211,6 +264,9 @@ class ControlMixin(EmitterCore):
         """Variables that the loop assigns first and that are used behind it: no value yet, and a flag that says so."""
         for name, type in self.late.get(s, {}).items():
             if name in self.late_names:  # of a loop around this one
+                continue
+            if name in getattr(s, "assured", ()):
+                self.frame.store(s.range, name, self.graph.insert(self.uninitialized(type)).output, type)
                 continue
             flag = self.temporary(f"$has_{name}_")
             self.frame.set_value(s.range, flag, insert_constant(self.graph, False, s.range))
@@ -395,6 +451,15 @@ class ControlMixin(EmitterCore):
         else:
             n = self.node("aten::Delete", [value, index], 0, target.range)
             n.overload = _delete_overload(value.type)
+
+
+def _loops(s: X.If) -> Iterator[X.Stmt]:
+    """The loops that stand in a branch, not in another loop."""
+    for inner in (*s.body, *s.orelse):
+        if isinstance(inner, X.For | X.While):
+            yield inner
+        elif isinstance(inner, X.If):
+            yield from _loops(inner)
 
 
 def _delete_overload(t: T.Type) -> str:

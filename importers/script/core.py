@@ -60,6 +60,12 @@ class EmitterCore(ABC):
         self.late_names: dict[str, tuple[str, Frame]] = {}
         #: Variables of loops that have ended.
         self.loop_variables: dict[str, tuple[X.Stmt, T.Type]] = {}
+        #: Variables of the loops around that some of their branches assign.
+        self.partial: dict[str, T.Type] = {}
+        #: Whether what TorchScript refused is tried as Python means it, and whether there was something that it may mean.
+        self.as_python = self.may_differ = False
+        #: Whether an operand of ``and``, ``or`` was an Optional, of which TorchScript makes no bool.
+        self.optional_operands = False
         #: The assignments of None that were emitted.
         self.nones: list[X.Assign] = []
         #: The names that the definition assigns.
@@ -230,6 +236,12 @@ class EmitterCore(ABC):
         finally:
             self.loop_status = before
 
+    def list_of(self, values: Sequence[Value]) -> Value:
+        """A list of values of one type."""
+        output = self.node("prim::ListConstruct", values, 1, None).output
+        output.type = T.ListType(values[0].type)
+        return output
+
     def temporary(self, prefix: str) -> str:
         name = f"{prefix}{self._temporaries}"
         self._temporaries += 1
@@ -275,6 +287,12 @@ class EmitterCore(ABC):
     def if_expression(
         self, range: SourceRange, condition: Condition, then: Callable[[], Value], other: Callable[[], Value]
     ) -> Value: ...
+
+    @abstractmethod
+    def chosen_function(self, e: X.Ternary) -> SugaredValue | None: ...
+
+    @abstractmethod
+    def operand(self, e: X.BinOp) -> Value: ...
 
     @abstractmethod
     def refine(self, range: SourceRange, refinements: Refinements) -> None: ...

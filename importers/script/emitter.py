@@ -13,6 +13,7 @@ from bridge.importers.script import matching
 from bridge.importers.script import tree as X
 from bridge.importers.script.annotations import hints_of, signature_of
 from bridge.importers.script.assign import AssignMixin
+from bridge.importers.script.choices import ChoiceMixin
 from bridge.importers.script.conditions import ConditionMixin
 from bridge.importers.script.control import ControlMixin
 from bridge.importers.script.core import Definition, EmitterCore
@@ -37,6 +38,7 @@ __all__ = ["Emitter"]
 
 class Emitter(
     AssignMixin,
+    ChoiceMixin,
     ConditionMixin,
     ControlMixin,
     ExpressionMixin,

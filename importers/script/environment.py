@@ -186,9 +186,7 @@ class Frame:
 
     def not_found(self, name: str, range: SourceRange) -> CompileError:
         reason = self._root().errors.get(name)
-        if reason is not None:
-            return CompileError(f"{reason} and was used here", range)
-        text = f"undefined value {name}"
+        text = f"undefined value {name}" if reason is None else f"{reason} and was used here"
         if name in self.m.loop_variables:
             place, type = self.m.loop_variables[name]
             return LoopVariable(text, range, place, name, type)
@@ -238,7 +236,7 @@ class Frame:
         simple: Value | None,
         parent: SugaredValue,
         annotated: T.Type | None,
-    ) -> Value:
+    ) -> Value | None:
         if annotated is not None:
             raise CompileError(
                 f"Attempting to declare and annotate the type of variable '{name}' but it is already defined in an "
@@ -246,6 +244,8 @@ class Frame:
                 range,
             )
         outer = as_simple(parent)
+        if simple is None and outer is None and self._chooses(name):
+            return None
         if simple is None or outer is None:
             kind = value.kind if simple is None else parent.kind
             raise CompileError(
@@ -272,6 +272,15 @@ class Frame:
             place = self._place_of(name) if T.NONE in T.members_of(outer.type) else None
             raise CompileError(text, range) if place is None else StartsAsNone(text, range, place, simple.type)
         return simple
+
+    def _chooses(self, name: str) -> bool:
+        """Whether a function that a variable is may be another one from here on: in branches, not in loops."""
+        frame: Frame | None = self
+        while frame is not None and name not in frame.values:
+            if frame.is_body:
+                return False
+            frame = frame.next
+        return True
 
     def _place_of(self, name: str) -> object:
         """The assignment in an outer frame that made a variable None."""

@@ -56,6 +56,10 @@ class LoopVariable(CompileError):
         self.place, self.name, self.type = place, name, type
 
 
+class NeedsOperand(CompileError):
+    """``and``, ``or`` of what TorchScript makes no bool of: they give one of the operands, as in Python."""
+
+
 class FrontendError(CompileError):
     """The source cannot be read as script."""
 

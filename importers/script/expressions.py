@@ -10,7 +10,7 @@ from bridge.importers.script import tree as X
 from bridge.importers.script.calls import looking_at
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
-from bridge.importers.script.errors import CompileError
+from bridge.importers.script.errors import CompileError, NeedsOperand
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
 from bridge.importers.script.sets import SetValue, set_operator
@@ -66,6 +66,10 @@ class ExpressionMixin(EmitterCore):
             return self._sequence(e, hint)
         if isinstance(e, X.DictLit):
             return self._mapping(e, hint)
+        if isinstance(e, X.Ternary):
+            chosen = self.chosen_function(e)
+            if chosen is not None:
+                return chosen
         if isinstance(e, X.BinOp) and e.op in "|&-^":
             a, b = self.arguments([e.lhs, e.rhs], unpack=False)
             found = set_operator(e.op, a, b, e.range, self)
@@ -202,7 +206,9 @@ class ExpressionMixin(EmitterCore):
         raise CompileError("this expression cannot be used as a value", e.range)
 
     def _binary(self, e: X.BinOp) -> Value:
-        if e.op in ("and", "or", "is", "is not"):
+        if e.op in ("and", "or"):
+            return self._and_or(e)
+        if e.op in ("is", "is not"):
             return self.condition(e).value
         if e.op in ("//", "@"):
             args = self.arguments([e.lhs, e.rhs], unpack=False)
@@ -215,6 +221,18 @@ class ExpressionMixin(EmitterCore):
                 n.overload, n.output.type = "", T.STR
                 return n.output
         return self._binary_call(e)
+
+    def _and_or(self, e: X.BinOp) -> Value:
+        """A bool where TorchScript can make one of the operands; else one of them."""
+        if self.as_python:
+            return self.operand(e)
+        self.may_differ = True
+        before, self.optional_operands = self.optional_operands, False
+        value = self.condition(e).value
+        if self.optional_operands:
+            raise NeedsOperand("an operand of this may be None: write if … is None", e.range)
+        self.optional_operands = before
+        return value
 
     def _binary_call(self, e: X.BinOp) -> Value:
         a, b = self.arguments([e.lhs, e.rhs], unpack=False)

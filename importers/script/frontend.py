@@ -252,13 +252,14 @@ class Builder:
         range = self.token(node, len("while"))
         if node.orelse:
             raise NotSupportedError("else branches of while loops aren't supported: set a flag before break", range)
-        return T.While(range, self.expr(node.test), self.body(node.body))
+        return T.While(range, self.expr(node.test), self.body(node.body), getattr(node, "assured", frozenset()))
 
     def for_(self, node: ast.For) -> T.Stmt:
         range = self.token(node, len("for"))
         if node.orelse:
             raise NotSupportedError("else branches of for loops aren't supported: set a flag before break", range)
-        return T.For(range, self.expr(node.target), self.expr(node.iter), self.body(node.body))
+        assured: frozenset[str] = getattr(node, "assured", frozenset())
+        return T.For(range, self.expr(node.target), self.expr(node.iter), self.body(node.body), assured)
 
     def if_(self, node: ast.If) -> T.Stmt:
         return T.If(self.token(node, len("if")), self.expr(node.test), self.body(node.body), self.body(node.orelse))

@@ -366,6 +366,8 @@ class ModuleValue(SugaredValue):
         )
 
     def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
+        from bridge.importers.script.choices import by_key
+
         container = self.module.container
         known, key = matching.constant_of(index)
         if container == "list":
@@ -387,6 +389,10 @@ class ModuleValue(SugaredValue):
             raise CompileError(f"Key Error, {key}", range)
         if hint is not None:
             return self._indexed(range, m, index, hint)
+        if index.type is T.STR:
+            names, values = self._entries(m) if container == "dict" else self._tensors(range, m)
+            keys = [matching.constant_of(n.as_value(range, m))[1] for n in names.items]
+            return by_key(dict(zip(keys, values.items, strict=True)), index, range, m)
         raise CompileError(
             "Unable to extract string literal index. ModuleDict indexing is only supported with string literals. "
             "Enumeration of ModuleDict is supported, e.g. 'for k, v in self.items(): ...'",

@@ -51,6 +51,31 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield from _statements(getattr(s, field, []))
 
 
+def _bound(s: ast.stmt) -> set[str]:
+    """The names that an assignment gives a value."""
+    targets = s.targets if isinstance(s, ast.Assign) else [s.target] if isinstance(s, ast.AnnAssign) else []
+    return {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+def _assured(loop: ast.For | ast.While, orelse: list[ast.stmt]) -> frozenset[str]:
+    """The variables that have a value at every ``break`` of a loop, and behind its ``else``."""
+    at_breaks: list[set[str]] = []
+
+    def walk(body: list[ast.stmt], known: set[str]) -> None:
+        for s in body:
+            if isinstance(s, ast.Break):
+                at_breaks.append(known)
+            known = known | _bound(s)
+            if isinstance(s, ast.If | ast.With):
+                walk(s.body, known)
+                walk(getattr(s, "orelse", []), known)
+
+    targets = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)} if isinstance(loop, ast.For) else set()
+    walk(loop.body, targets)
+    after = set().union(*map(_bound, orelse))
+    return frozenset(after.intersection(*at_breaks))
+
+
 def _has_walrus(e: ast.AST) -> bool:
     return any(isinstance(n, ast.NamedExpr) for n in ast.walk(e))
 
@@ -106,6 +131,7 @@ class _Rewriter(ast.NodeTransformer):
     def _then(self, node: ast.For | ast.While, flag: str | None, orelse: list[ast.stmt]) -> list[ast.stmt]:
         if flag is None:
             return [node, *orelse]
+        node.assured = _assured(node, orelse)  # type: ignore[union-attr]
         after = ast.If(ast.UnaryOp(ast.Not(), ast.Name(flag, ast.Load())), orelse, [])
         return [_assign(flag, ast.Constant(False), node), node, _at(after, orelse[0])]
 

@@ -84,6 +84,10 @@ class StaticDict(SugaredValue):
         return key
 
     def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
+        if not known_constant(index)[0] and index.type is T.STR and self.items:
+            from bridge.importers.script.choices import by_key
+
+            return by_key(self.items, index, range, m)
         key = self._key(index, range)
         if key not in self.items:
             raise CompileError(f"there is no '{key}' among the keywords of this call", range)
@@ -148,12 +152,22 @@ class CapturedDict(StaticDict):
         known, key = known_constant(index)
         if known and key in self.python:
             return self.make(self.python[key], m, range)
+        if self._holds_functions(range, m):
+            from bridge.importers.script.choices import by_key
+
+            return by_key({k: self.make(v, m, range) for k, v in self.python.items()}, index, range, m)
         return SimpleValue(self.as_value(range, m)).getitem(range, m, index, hint)
+
+    def _holds_functions(self, range: SourceRange, m: EmitterCore) -> bool:
+        return any(self.make(v, m, range).is_function for v in self.python.values())
 
     def contains(self, index: Value, range: SourceRange, m: EmitterCore) -> Value:
         known, key = known_constant(index)
         if known:
             return insert_constant(m.graph, key in self.python, range)
+        if self._holds_functions(range, m):
+            keys = SimpleValue(m.list_of([self.make(k, m, range).as_value(range, m) for k in self.python]))
+            return matching.insert(m.graph, "aten::__contains__", [keys.value, index], range=range)
         return matching.insert(m.graph, "aten::__contains__", [self.as_value(range, m), index], range=range)
 
     def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
@@ -163,7 +177,7 @@ class CapturedDict(StaticDict):
         return insert_constant(m.graph, len(self.python), range)
 
     def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
-        if any(self.make(v, m, range).is_function for v in self.python.values()):
+        if self._holds_functions(range, m):
             return StaticDict(self.entries(range, m)).attr(range, m, name)
         return SimpleValue(self.as_value(range, m)).attr(range, m, name)
 

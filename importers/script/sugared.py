@@ -305,7 +305,11 @@ class SugaredTuple(SugaredValue):
         return matching.make_tuple(m.graph, [i.as_value(range, m) for i in self.items])
 
     def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
+        from bridge.importers.script.choices import by_index
+
         known, i = matching.constant_of(index)
+        if not known and index.type is T.INT and self.items:
+            return by_index(self.items, index, range, m)
         if not known or not isinstance(i, int):
             raise CompileError(
                 "Expected integer literal for index but got a variable or non-integer. ModuleList/Sequential indexing is only "

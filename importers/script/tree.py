@@ -302,23 +302,25 @@ class If(Stmt):
 
 
 class While(Stmt):
-    """``while cond: body``"""
+    """``while cond: body``; ``assured`` are variables that have a value behind the loop and its ``else``, whatever happens."""
 
-    __slots__ = ("body", "cond")
+    __slots__ = ("assured", "body", "cond")
 
-    def __init__(self, range: SourceRange, cond: Expr, body: list[Stmt]) -> None:
+    def __init__(self, range: SourceRange, cond: Expr, body: list[Stmt], assured: frozenset[str] = frozenset()) -> None:
         super().__init__(range, cond, *body)
-        self.cond, self.body = cond, body
+        self.cond, self.body, self.assured = cond, body, assured
 
 
 class For(Stmt):
-    """``for target in iter: body``"""
+    """``for target in iter: body``; ``assured`` as for :class:`While`."""
 
-    __slots__ = ("body", "iter", "target")
+    __slots__ = ("assured", "body", "iter", "target")
 
-    def __init__(self, range: SourceRange, target: Expr, iter: Expr, body: list[Stmt]) -> None:
+    def __init__(
+        self, range: SourceRange, target: Expr, iter: Expr, body: list[Stmt], assured: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(range, target, iter, *body)
-        self.target, self.iter, self.body = target, iter, body
+        self.target, self.iter, self.body, self.assured = target, iter, body, assured
 
 
 class Assign(Stmt):

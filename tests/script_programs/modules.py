@@ -234,6 +234,19 @@ class Loop(nn.Module):
         return h, states
 
 
+class WithClassMethods(nn.Module):
+    @classmethod
+    def raised(cls, x):
+        return x + 1
+
+    @classmethod
+    def scaled(cls, x, n: int):
+        return cls.raised(x) * n
+
+    def forward(self, x):
+        return self.raised(x) + self.scaled(x, 3)
+
+
 def subjects():
     yield "add", Add(2)
     yield "scale", Scale(2.0)
@@ -249,3 +262,4 @@ def subjects():
     yield "training", Training()
     yield "interface", UsesInterface()
     yield "loop", Loop()
+    yield "class_methods", WithClassMethods()

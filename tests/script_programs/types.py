@@ -296,3 +296,34 @@ def default_values(a: int = 3, b: float = 2, c: str = "t", d: bool = False, e: T
 
 def call_default_values():
     return default_values(), default_values(1), default_values(c="u", a=5)
+
+
+def bool_of_float(n: float, m: int):
+    return n * m
+
+
+class Counted:
+    def __init__(self, n: int):
+        self.n = n
+
+
+def bools_as_numbers(x, b: bool, c: bool, n: int, y: float):
+    k = 1
+    if b:
+        k = c
+    n += b
+    numbers = (b + c, n * b, y * b, b / 2, b // 2, b % 2, -b, b < c, b == 1, max(b, 1), divmod(b, 2), k)
+    tensors = (x * b, x + b, x > b, x - b, x.clamp(b), torch.full([2], b), x.transpose(0, b), torch.add(x, x, alpha=b))
+    return numbers, tensors, bool_of_float(b, c), [1, 2][b], b in [1, 2], Counted(b).n
+
+
+def bool_returned(b: bool) -> Optional[int]:
+    return b
+
+
+def class_method_of_union(x: Union[Tensor, List[Tensor]], y: Union[Tuple[int, int], int]):
+    if isinstance(y, tuple):
+        return y[0]
+    if isinstance(x, list):
+        return len(x)
+    return 0
