@@ -167,7 +167,9 @@ class Pickler:
         if id(value) not in self._states:
             method = value.type.methods["__getstate__"]
             if self._run is None or "__setstate__" not in value.type.methods:
-                raise self._error(f"is a {value.type.name}, which has a '__getstate__' of its own and no '__setstate__'")
+                raise self._error(
+                    f"is a {value.type.name}, which has a '__getstate__' of its own and no '__setstate__'"
+                )
             state = self._states[id(value)] = self._run(method, [value])
             held = {id(v) for v in value.attributes.values()}
             self._made |= {id(v) for v in (state if isinstance(state, tuple) else ()) if id(v) not in held}
