@@ -220,7 +220,6 @@ _FROM_TENSOR: dict[T.Type, str] = {
     T.FLOAT: "aten::FloatImplicit", T.COMPLEX: "aten::ComplexImplicit", T.INT: "aten::IntImplicit",
     T.NUMBER: "aten::ScalarImplicit",
 }  # fmt: skip
-_FROM_BOOL: dict[T.Type, str] = {T.FLOAT: "aten::Float", T.INT: "aten::Int", T.NUMBER: "aten::Int"}
 _FROM_NUMBER: dict[T.Type, str] = {T.FLOAT: "aten::Float", T.COMPLEX: "aten::Complex", T.INT: "aten::Int"}
 _FROM_BOOL: dict[T.Type, str] = {T.FLOAT: "aten::Float", T.INT: "aten::Int", T.NUMBER: "aten::Int"}
 
