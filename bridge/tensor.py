@@ -7,6 +7,7 @@ operator (sizes, conversions to Python, the tape's own methods) or needs more th
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -535,6 +536,11 @@ class Tensor:
 
         extra = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k != "grad"}
         return rebuild, (type(self), np.asarray(self._array), self._requires_grad and self.is_leaf, extra)
+
+    def norm(self, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Tensor:
+        """The norm of order ``p`` (a number, ``fro`` or ``nuc``) over ``dim``, or of all elements."""
+        result: Tensor = importlib.import_module("bridge.functional").norm(self, p, dim, keepdim, dtype=dtype)
+        return result
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

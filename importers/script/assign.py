@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.annotations import qualified_name
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.empties import starts_empty
 from bridge.importers.script.errors import CompileError
@@ -79,6 +80,8 @@ class AssignMixin(EmitterCore):
             this = self.sugared(target.value, 1)
             result = self.sugared(value, 1, type).as_value(value.range, self)
             this.set_attr(s.range, self, target.name, result)
+            if self.as_python:
+                self._know_attribute(target, result)
         elif isinstance(target, X.Subscript):
             self.assign_subscript(s.range, target, Named(self.expr(value), "", value.range))
         else:
@@ -242,6 +245,14 @@ class AssignMixin(EmitterCore):
         return Named(matching.insert(self.graph, "aten::tensor", [value], keywords), "", value.range)
 
     # -- augmented ---------------------------------------------------------------------------------------------
+
+    def _know_attribute(self, target: X.Select, value: Value) -> None:
+        """What an attribute is behind an assignment: known, unless the value may be None."""
+        name = qualified_name(target)
+        if name is not None:
+            self.frame.forget(name)
+            maybe = T.NONE in T.members_of(value.type)
+            self.frame.refined[name] = None if maybe else value.type
 
     def emit_aug_assign(self, s: X.AugAssign) -> None:
         target = s.target

@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.annotations import qualified_name
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError
@@ -65,6 +66,11 @@ class Condition:
         self.value, self.refinements, self.static = value, refinements or Refinements(), static
 
 
+def dotted_name(e: X.Expr) -> str | None:
+    """``self.h`` as text; None for any other expression."""
+    return qualified_name(e) if isinstance(e, X.Select) else None
+
+
 def _none_status(v: Value) -> str:
     if v.type is T.NONE or (v.node.kind == "prim::Constant" and "value" not in v.node.attributes and v.type == T.NONE):
         return "always"
@@ -92,7 +98,7 @@ class ConditionMixin(EmitterCore):
             special = self._condition_call(e)
             if special is not None:
                 return special
-        given = self.expr(e)
+        given = self._unrefined(e)
         if isinstance(given.type, T.OptionalType):
             return self._present_and_true(e, given, given.type.element)
         value = self.to_bool(e.range, given)
@@ -116,7 +122,8 @@ class ConditionMixin(EmitterCore):
             return self.to_bool(e.range, self.unchecked_cast(given, type))
 
         value = self.if_expression(e.range, Condition(there), true, lambda: insert_constant(self.graph, False, e.range))
-        return Condition(value, Refinements([(e.name, type)] if isinstance(e, X.Var) else ()))
+        name = e.name if isinstance(e, X.Var) else dotted_name(e) if self.as_python else None
+        return Condition(value, Refinements([(name, type)] if name is not None else ()))
 
     def _condition_call(self, e: X.Apply) -> Condition | None:
         if isinstance(e.callee, X.Var) and e.callee.name in ("isinstance", "hasattr"):
@@ -131,7 +138,7 @@ class ConditionMixin(EmitterCore):
         return None
 
     def _identity(self, e: X.BinOp) -> Condition:
-        lhs, rhs = self.expr(e.lhs), self.expr(e.rhs)
+        lhs, rhs = self._unrefined(e.lhs), self._unrefined(e.rhs)
         a, b = _none_status(lhs), _none_status(rhs)
         its_is = e.op == "is"
         if a == b == "always":
@@ -140,7 +147,15 @@ class ConditionMixin(EmitterCore):
             return Condition(insert_constant(self.graph, not its_is, e.range), None, not its_is)
         name = "aten::__is__" if its_is else "aten::__isnot__"
         value = matching.builtin_call(self.graph, e.range, name, [Named(lhs), Named(rhs)])
-        return Condition(value, _is_none(e.lhs, lhs, e.rhs, rhs, its_is))
+        return Condition(value, _is_none(e.lhs, lhs, e.rhs, rhs, its_is, self.as_python))
+
+    def _unrefined(self, e: X.Expr) -> Value:
+        """An operand of ``is``; an attribute as it is, whatever is known of it."""
+        if not isinstance(e, X.Select):
+            return self.expr(e)
+        value = self.sugared(e.value, 1).attr(e.range, self, e.name).as_value(e.range, self)
+        self.may_differ |= isinstance(value.type, T.OptionalType)
+        return value
 
     def _short_circuit(self, range: SourceRange, first: X.Expr, second: X.Expr, is_or: bool) -> Condition:
         lhs = self.condition(first)
@@ -199,6 +214,9 @@ class ConditionMixin(EmitterCore):
     def refine(self, range: SourceRange, refinements: Refinements) -> None:
         """Give variables the types that are known now."""
         for name, type in refinements.true:
+            if "." in name:
+                self.frame.refined[name] = type
+                continue
             value = self.frame.value(name, range)
             self.frame.set_value(range, name, self.unchecked_cast(value, type))
 
@@ -288,17 +306,18 @@ def _folded(value: Value) -> tuple[bool, Any]:
     return True, compare(a, b)
 
 
-def _is_none(a: X.Expr, a_value: Value, b: X.Expr, b_value: Value, its_is: bool) -> Refinements:
+def _is_none(a: X.Expr, a_value: Value, b: X.Expr, b_value: Value, its_is: bool, as_python: bool) -> Refinements:
     """What ``x is None`` says of x."""
+    name = a.name if isinstance(a, X.Var) else dotted_name(a) if as_python else None
     is_none = isinstance(b, X.Literal) and b.value is None
     if not is_none and isinstance(a, X.Literal) and a.value is None:
-        return _is_none(b, b_value, a, a_value, its_is)
-    if not is_none or not isinstance(a, X.Var):
+        return _is_none(b, b_value, a, a_value, its_is, as_python)
+    if not is_none or name is None:
         return Refinements()
     present: list[_Refinement] = []
     if isinstance(a_value.type, T.OptionalType):
-        present = [(a.name, a_value.type.element)]
+        present = [(name, a_value.type.element)]
     elif isinstance(a_value.type, T.UnionType):
         rest = [t for t in a_value.type.members if t is not T.NONE]
-        present = [(a.name, T.union(*rest))] if rest else []
+        present = [(name, T.union(*rest))] if rest else []
     return Refinements((), present) if its_is else Refinements(present, ())

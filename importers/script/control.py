@@ -59,6 +59,7 @@ class ControlMixin(EmitterCore):
         if all(exits):
             assert n.block is not None
             self.exit_blocks.add(n.block)
+        self._join_refined(frames, exits)
         self._join_functions(range, condition.value, blocks, frames, exits)
         mutated = self._mutated(range, blocks, frames, exits)
         for name in sorted(mutated):
@@ -70,6 +71,13 @@ class ControlMixin(EmitterCore):
             self.refine(X.merged(body[0].range, body) if body else range, refinements)
             self.emit_statements(body)
         return self.pop()
+
+    def _join_refined(self, frames: tuple[Frame, Frame], exits: tuple[bool, bool]) -> None:
+        """What is known of attributes behind both branches."""
+        for name in {**frames[0].refined, **frames[1].refined}:
+            known = [f.refined_type(name) for f, exit in zip(frames, exits, strict=True) if not exit]
+            if known:
+                self.frame.refined[name] = known[0] if all(t == known[0] for t in known) else None
 
     def _join_functions(
         self,

@@ -91,6 +91,7 @@ class Frame:
         "m",
         "next",
         "places",
+        "refined",
         "types",
         "values",
     )
@@ -108,6 +109,8 @@ class Frame:
         self.errors: dict[str, str] = {}
         #: Variable → the assignment (a tree) that made it None.
         self.places: dict[str, object] = {}
+        #: Attributes (``self.h``) that are known not to be None here → their type; None: not known any more.
+        self.refined: dict[str, T.Type | None] = {}
 
     # -- looking up --------------------------------------------------------------------------------------------
 
@@ -198,6 +201,24 @@ class Frame:
             frame = frame.next
         return frame
 
+    def refined_type(self, dotted: str) -> T.Type | None:
+        """What an attribute is known to be here, beside what it is declared as."""
+        frame: Frame | None = self
+        while frame is not None:
+            if dotted in frame.refined:
+                return frame.refined[dotted]
+            frame = frame.next
+        return None
+
+    def forget(self, name: str) -> None:
+        """Nothing is known of the attributes of a variable any more."""
+        frame: Frame | None = self
+        while frame is not None:
+            for dotted in list(frame.refined):
+                if dotted.startswith(f"{name}."):
+                    self.refined[dotted] = None
+            frame = frame.next
+
     def explain(self, name: str, reason: str) -> None:
         """Remember why a variable is not defined after an ``if``, for when it is used."""
         self._root().errors[name] = reason
@@ -217,6 +238,8 @@ class Frame:
         parent = self.find_outside(name)
         if parent is not None:
             simple = self._checked_against(range, name, value, simple, parent, annotated)
+        if self.m.as_python:
+            self.forget(name)
         if simple is None:
             self.values[name] = value
             return

@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.annotations import qualified_name
 from bridge.importers.script.calls import looking_at
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
@@ -52,7 +53,8 @@ class ExpressionMixin(EmitterCore):
         if isinstance(e, X.Var):
             return self.frame.get(e.name, e.range)
         if isinstance(e, X.Select):
-            return self.sugared(e.value, 1).attr(e.range, self, e.name)
+            attribute = self.sugared(e.value, 1).attr(e.range, self, e.name)
+            return self._present(e, attribute) if self.as_python else attribute
         if isinstance(e, X.Apply):
             looking_at(e.range)
             return self.apply(e, binders, hint)
@@ -67,14 +69,23 @@ class ExpressionMixin(EmitterCore):
         if isinstance(e, X.DictLit):
             return self._mapping(e, hint)
         if isinstance(e, X.Ternary):
-            chosen = self.chosen_function(e)
-            if chosen is not None:
-                return chosen
+            function = self.chosen_function(e)
+            if function is not None:
+                return function
         if isinstance(e, X.BinOp) and e.op in "|&-^":
             a, b = self.arguments([e.lhs, e.rhs], unpack=False)
             found = set_operator(e.op, a, b, e.range, self)
             return found if found is not None else SimpleValue(self.binary_operator(e.op, a, b, e.range))
         return SimpleValue(self._simple(e, hint))
+
+    def _present(self, e: X.Select, found: SugaredValue) -> SugaredValue:
+        """An attribute that is known not to be None here."""
+        value, name = as_simple(found), qualified_name(e)
+        if value is None or name is None or not isinstance(value.type, T.OptionalType):
+            return found
+        if self.frame.refined_type(name) is None:
+            return found
+        return SimpleValue(matching.insert(self.graph, "aten::_unwrap_optional", [value], range=e.range))
 
     def apply(self, e: X.Apply, binders: int, hint: T.Type | None) -> SugaredValue:
         callee = self.sugared(e.callee, 1)
