@@ -66,7 +66,14 @@ def setitem(tensor: Tensor, key: Any, value: Any) -> None:
     elif value._array.ndim == 0:
         _call("aten::fill_.Tensor", [result, value])
     else:
-        _call("aten::copy_", [result, _strip_ones(value, result), False])
+        stripped = _strip_ones(value, result)
+        try:
+            _call("aten::copy_", [result, stripped, False])
+        except RuntimeError:
+            from bridge.ir.ops.expand import expanded_shape
+
+            expanded_shape(stripped._array.shape, result._array.shape)  # an assignment expands, and says so
+            raise
 
 
 def _value(value: Any, tensor: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError, IRError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least, same_sizes
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import is_lowered, known_rank, lower_functional
 from bridge.ir.registry import Operator, Unsupported, overloads
@@ -121,6 +122,20 @@ class Steps:
     def dtype(self, x: Any) -> DType:
         """The element type."""
         return x.dtype if isinstance(x.dtype, DType) else by_numpy(x.dtype)
+
+    def at_least(self, x: Any, least: Sequence[int], why: Callable[[], str]) -> Any:
+        """x, whose last sizes must not be smaller than these; ``why`` is what is raised otherwise."""
+        sizes = self.shape(x)[self.rank(x) - len(least) :]
+        if any(isinstance(s, int) and s < n for s, n in zip(sizes, least, strict=True)):
+            raise BridgeError(why())
+        return x
+
+    def sized(self, x: Any, sizes: Sequence[Any], why: Callable[[], str]) -> Any:
+        """x, whose last sizes must be these; ``why`` is what is raised otherwise."""
+        own = self.shape(x)[self.rank(x) - len(sizes) :]
+        if any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(own, sizes, strict=True)):
+            raise BridgeError(why())
+        return x
 
     def undecided(self) -> bool:
         """A definition decides by a number that is not known: it cannot."""
@@ -388,6 +403,17 @@ class _Lowering(Steps):
         if isinstance(found, Number) and x.dims is not None:
             found.symbol = x.dims[dim]
         return found
+
+    def at_least(self, x: Any, least: Sequence[int], why: Callable[[], str]) -> Any:
+        return at_least(self.e, super().at_least(x, least, why), least)
+
+    def sized(self, x: Any, sizes: Sequence[Any], why: Callable[[], str]) -> Any:
+        x = super().sized(x, sizes, why)
+        own = x.dims[x.rank - len(sizes) :]
+        if all(a is not None and a == (b if isinstance(b, int) else b.symbol) for a, b in zip(own, sizes, strict=True)):
+            return x
+        wanted = [s if isinstance(s, int) else s.value for s in sizes]
+        return same_sizes(self.e, x, self.e.ints([*[0] * (x.rank - len(sizes)), *wanted]))
 
     def dtype(self, x: Any) -> DType:
         return self.e.dtype_of(x)

@@ -137,9 +137,11 @@ def in_place(
         return out
 
     def lower(e: Any, call: Any) -> Any:
+        from bridge.ir.ops._checks import as_large_as, may_grow
         from bridge.ir.ops._onnx import lower_functional
 
-        return e.cast(lower_functional(e, call, o), call["self"].dtype)
+        made = e.cast(lower_functional(e, call, o), call["self"].dtype)
+        return as_large_as(e, made, call["self"]) if may_grow(o, call) else made
 
     def rule(call: Call) -> Results:
         t = call.tensor("self")

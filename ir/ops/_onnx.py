@@ -21,7 +21,6 @@ __all__ = [
     "INT32",
     "INT64",
     "NUMBERS",
-    "at_least",
     "axes_of",
     "axis_of",
     "common",
@@ -260,16 +259,6 @@ def axes_of(e: Emitter, value: Any, dims: Any, empty_is_all: bool = True) -> lis
     if dims is None or (empty_is_all and isinstance(dims, list | tuple) and not dims):
         return None
     return [axis_of(e, value, d) for d in (dims if isinstance(dims, list | tuple) else [dims])]
-
-
-def at_least(e: Emitter, x: Any, least: Sequence[int]) -> Any:
-    """x, with a run-time check that its last dimensions have these sizes or more: onnxruntime would compute something
-    else than an error. A tensor cannot be reshaped to more elements than it has."""
-    known = [None] * len(least) if x.dims is None else x.dims[-len(least) :]
-    if all(n <= 0 or (isinstance(d, int) and d >= n) for d, n in zip(known, least, strict=True)):
-        return x
-    wanted = ints(*[0] * (known_rank(e, x, "this operator") - len(least)), *least)
-    return e.op("Reshape", x, e.op("Max", e.shape_of(x), wanted, dims=(x.rank,)), dims=x.dims)
 
 
 def shape_vector(e: Emitter, sizes: Any) -> Any:

@@ -450,10 +450,14 @@ activation("logit(float? eps=None)", _logit, _logit_node, _logit_grad, names="ep
 
 def _glu(x: Array, dim: int = -1) -> Any:
     d = dim_of(dim, x.ndim)
-    if x.shape[d] % 2:
-        raise BridgeError(f"Halving dimension must be even, but dimension {d} is size {x.shape[d]}")
+    _halved(d, x.shape[d])
     a, b = np.split(x, 2, axis=d)
     return a * sigmoid(b)
+
+
+def _halved(dim: int, size: int) -> None:
+    if size % 2:
+        raise BridgeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
 
 
 def _glu_types(call: Call) -> Results:
@@ -469,7 +473,12 @@ def _glu_types(call: Call) -> Results:
 def _lower_glu(e: Emitter, call: LoweredCall) -> Any:
     x = call["self"]
     axis = axis_of(e, x, call["dim"])
+    size = None if x.dims is None else x.dims[axis]
+    if isinstance(size, int):
+        _halved(axis, size)
     a, b = e.op("Split", x, outputs=2, dtype=[x.dtype] * 2, axis=axis, num_outputs=2 if e.opset >= 18 else None)
+    if not isinstance(size, int):  # the second half may be smaller
+        b = e.op("Reshape", b, e.shape_of(a), dims=a.dims)
     return apply(e, "Mul", a, apply(e, "Sigmoid", b))
 
 

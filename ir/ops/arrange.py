@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, argument_dtype, declare, dim_of, dims_of, in_place
 from bridge.ir.ops._onnx import (
     BOOL,
@@ -359,6 +360,7 @@ def _lower_unfold(e: Emitter, call: LoweredCall) -> Any:
     rank = known_rank(e, x, "unfold")
     n = x.dims[axis]
     if not isinstance(n, int):
+        x = at_least(e, x, [0 if i != axis else size for i in range(rank)])
         length = e.op(
             "Reshape",
             e.op("Slice", e.shape_of(x), ints(axis), ints(axis + 1), ints(0)),

@@ -236,6 +236,10 @@ def _lower_cross(e: Emitter, call: LoweredCall) -> Any:
             e.unsupported("cross without its dimension needs to know where the size of 3 is")
         dim -= rank
 
+    rank = known_rank(e, a, "cross")
+    threes = np.asarray([3 if i == dim % rank else 0 for i in range(rank)], np.int64)
+    a, b = [x if x.dims and x.dims[dim] == 3 else e.op("Reshape", x, threes, dims=x.dims) for x in (a, b)]
+
     def turned(x: Any, by: int) -> Any:
         return e.op("Gather", x, np.asarray([by % 3, (by + 1) % 3, (by + 2) % 3]), axis=dim)
 

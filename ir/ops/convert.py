@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.dtypes import DType, by_code, by_name, by_numpy
+from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import as_large_as
 from bridge.ir.ops._declare import Array, declare, given
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.ops.expand import expand, lower_expand
@@ -213,10 +215,20 @@ declare(
 
 def _write(self: Array, src: Any, *rest: Any) -> Array:
     if isinstance(src, np.ndarray):
-        self[...] = expand(src, list(self.shape)).astype(self.dtype, copy=False)
+        if src.shape != self.shape:
+            src = _written(src, self)
+        self[...] = src.astype(self.dtype, copy=False)
     else:
         self[...] = np.asarray(src).astype(self.dtype)
     return self
+
+
+def _written(src: Array, into: Array) -> Array:
+    """What is copied, in the shape of what it is copied into. Raises what torch raises for shapes that do not fit."""
+    both = np.broadcast_shapes(into.shape, src.shape)
+    if both != into.shape:
+        raise BridgeError(f"output with shape {list(into.shape)} doesn't match the broadcast shape {list(both)}")
+    return expand(src, list(into.shape))
 
 
 def _lower_write(name: str) -> Any:
@@ -224,7 +236,8 @@ def _lower_write(name: str) -> Any:
         x, value = call["self"], e.cast(call[name], call["self"].dtype)
         if value.dims is not None and value.dims == x.dims and all(d is not None for d in value.dims):
             return e.op("Identity", value)
-        return lower_expand(e, value, e.shape_of(x))
+        out = lower_expand(e, value, e.shape_of(x))
+        return out if value.dims == () else as_large_as(e, out, x)
 
     return lower
 

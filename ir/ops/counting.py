@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import from_front
 from bridge.ir.ops._declare import Array, declare, dim_of
 from bridge.ir.ops._onnx import (
     BOOL,
@@ -158,6 +159,9 @@ def _lower_one_hot(e: Emitter, call: LoweredCall) -> Any:
     x, n = e.cast(call["self"], INT64), call["num_classes"]
     if not is_lowered(n) and n == -1:
         n = e.op("Add", e.op("ReduceMax", x, keepdims=0, dims=()), e.scalar(1, INT64))
+    # a class that there is not would be a row of zeros: look each class up in the list of classes
+    classes = e.op("Range", e.scalar(0, INT64), e.scalar(n, INT64), e.scalar(1, INT64), dims=(None,))
+    x = e.op("Gather", classes, from_front(e, x), axis=0, dims=x.dims)
     off_on = np.asarray([0, 1], np.int64)
     if x.rank != 0:
         return e.op("OneHot", x, e.ints([n]), off_on, dtype=INT64, axis=-1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import equal_dims, same_sizes
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, compute_dtype, ints, is_lowered, known_rank, shape_vector
 from bridge.ir.ops._samples import f4, i8, of
@@ -83,10 +84,40 @@ def _lower_expand(e: Emitter, call: LoweredCall) -> Any:
     x, size = call["self"], call["size"]
     if isinstance(size, list | tuple):
         # -1 keeps a size: for ONNX's Expand that is a 1, which the value's own size wins over
-        return lower_expand(e, x, shape_vector(e, [1 if not is_lowered(s) and s == -1 else s for s in size]))
+        out = lower_expand(e, x, shape_vector(e, [1 if _kept(s) else s for s in size]))
+        if _fits(x.dims, size):
+            return out
+        return same_sizes(e, out, shape_vector(e, [0 if _kept(s) else s for s in size]))
     one, vector = e.constant(np.asarray([1], np.int64)), shape_vector(e, size)
     minus = e.op("Equal", vector, e.constant(np.asarray([-1], np.int64)), dtype=BOOL)
-    return lower_expand(e, x, e.op("Where", minus, one, vector, dtype=vector.dtype))
+    out = lower_expand(e, x, e.op("Where", minus, one, vector, dtype=vector.dtype))
+    return same_sizes(e, out, e.op("Where", minus, e.constant(np.asarray([0], np.int64)), vector, dtype=vector.dtype))
+
+
+def _kept(size: Any) -> bool:
+    return not is_lowered(size) and bool(size == -1)
+
+
+def _fits(dims: Sequence[Dim] | None, sizes: Sequence[Any]) -> bool:
+    """Whether sizes cannot be smaller than those that a tensor has: ONNX's Expand broadcasts both ways."""
+    if dims is None or len(dims) > len(sizes):
+        return False
+    pairs = zip(dims, sizes[len(sizes) - len(dims) :], strict=True)
+    return all(
+        d == 1 or _kept(s) or (not is_lowered(s) and s != 1) or (d is not None and d == _symbol(s)) for d, s in pairs
+    )
+
+
+def _symbol(size: Any) -> Dim:
+    return size if isinstance(size, int) else getattr(size, "symbol", None)
+
+
+def _lower_expand_as(e: Emitter, call: LoweredCall) -> Any:
+    x, other = call["self"], call["other"]
+    shape = e.shape_of(other)
+    out = lower_expand(e, x, shape)
+    fits = other.dims is not None and _fits(x.dims, [d if isinstance(d, int) else other for d in other.dims])
+    return out if fits or equal_dims(x.dims, other.dims) else same_sizes(e, out, shape)
 
 
 declare(
@@ -102,7 +133,7 @@ declare(
     lambda ops, x, other: ops("aten::expand", x, list(other.shape)),
     composite=True,
     types=lambda call: result(call.tensor("self").dtype, call.tensor("other").dims),
-    onnx=lambda e, call: lower_expand(e, call["self"], e.shape_of(call["other"])),
+    onnx=_lower_expand_as,
     samples=of((f4(3, 1), f4(3, 4)), (f4(), f4(2, 2))),
 )
 declare(

@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import equal_dims
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, INT64, ints, is_lowered, known_rank, typed, where
 from bridge.ir.ops._samples import b1, f4, i8, of
@@ -124,8 +125,9 @@ def _transposed_index(e: Emitter, call: LoweredCall) -> tuple[Any, list[Any], li
         if i is None or i.dtype.name not in ("bool", "uint8"):
             expanded.append(i)
             continue
-        found = typed(e, "NonZero", BOOL, e.cast(i, BOOL), result=INT64)
-        n = known_rank(e, i, "a mask")
+        n, at = known_rank(e, i, "a mask"), len(expanded)
+        mask = _of_shape(e, e.cast(i, BOOL), x, at)
+        found = typed(e, "NonZero", BOOL, mask, result=INT64)
         rows = (
             [found]
             if n == 1
@@ -138,6 +140,17 @@ def _transposed_index(e: Emitter, call: LoweredCall) -> tuple[Any, list[Any], li
     adjacent = places == list(range(places[0], places[-1] + 1)) if places else True
     order = places + [d for d in range(rank) if d not in places]
     return x, [expanded[p] for p in places], order, adjacent
+
+
+def _of_shape(e: Emitter, mask: Any, x: Any, at: int) -> Any:
+    """A mask, whose shape is that of the dimensions from ``at`` on of what it picks from."""
+    n = mask.rank
+    if x.dims is not None and equal_dims(mask.dims, x.dims[at : at + n]):
+        return mask
+    shape = e.op("Slice", e.shape_of(x), ints(at), ints(at + n), dims=(n,))
+    if n > 1:  # first no size that is smaller, then as many elements
+        mask = e.op("Reshape", mask, e.op("Max", e.shape_of(mask), shape, dims=(n,)), dims=mask.dims)
+    return e.op("Reshape", mask, shape, dims=mask.dims)
 
 
 def _joint_index(e: Emitter, parts: list[Any]) -> tuple[Any, int]:

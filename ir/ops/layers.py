@@ -11,6 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import from_front
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import INT64, compute_dtype, ints, is_lowered, known_rank, typed
 from bridge.ir.ops._samples import S, f4, f8, of, positive
@@ -56,7 +57,7 @@ declare(
     "aten::embedding(Tensor weight, Tensor indices, SymInt padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor",
     embedding,
     types=_embedding_types,
-    onnx=lambda e, call: e.op("Gather", call["weight"], call["indices"], axis=0),
+    onnx=lambda e, call: e.op("Gather", call["weight"], from_front(e, call["indices"]), axis=0),
     grad=_embedding_grad,
     samples=of((f4(5, 3), idx(0, 4, 4)), (f4(5, 3), np.asarray([[0, 1], [2, 2]])), (f4(5, 3), idx(1, 2, 2), 2)),
 )

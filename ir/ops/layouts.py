@@ -89,6 +89,17 @@ def _unbatched(t: Any, x: Any, rank: int) -> tuple[Any, bool]:
 def im2col(t: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
     x, alone = _unbatched(t, x, 4)
     k, d, p, s = (spread(v, 2) for v in (kernel, dilation, padding, stride))
+
+    def why() -> str:
+        sizes = t.shape(x)[2:]
+        counts = tuple(_columns(n, k[i], d[i], p[i], s[i]) for i, n in enumerate(sizes))
+        return (
+            f"Given input with spatial size ({sizes[0]}, {sizes[1]}), kernel_size={tuple(k)}, dilation={tuple(d)}, "
+            f"padding={tuple(p)}, calculated shape of the array of sliding blocks as {counts}, but its components must be "
+            "at least one."
+        )
+
+    x = t.at_least(x, [d[i] * (k[i] - 1) + 1 - 2 * p[i] for i in range(2)], why)
     x = t.constant_pad_nd(x, [p[1], p[1], p[0], p[0]], 0)
     batch, channels, height, width = t.shape(x)
     counts = [_columns(n, k[i], d[i], 0, s[i]) for i, n in enumerate((height, width))]

@@ -10,9 +10,11 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import as_large_as, same_sizes
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import common, ints, is_lowered, refuse_complex, typed
 from bridge.ir.ops._samples import S, f4, f8, i8, of
+from bridge.ir.ops.expand import expanded_shape
 from bridge.ir.promotion import to_dtype
 from bridge.ir.rules import Call, Results, broadcast_dims, result
 from bridge.ir.types import Dim, TensorType
@@ -98,10 +100,7 @@ def _into(base: Array, product: Any, name: str = "") -> None:
     except ValueError:
         fits = False
     if not fits:
-        raise BridgeError(
-            f"The expanded size of the tensor ({product.shape[-1]}) must match the existing size ({base.shape[-1] if base.ndim else 1}) "
-            f"at non-singleton dimension {product.ndim - 1}.  Target sizes: {list(product.shape)}.  Tensor sizes: {list(base.shape)}"
-        )
+        expanded_shape(base.shape, product.shape)  # says how
 
 
 def addmm(self: Array, mat1: Array, mat2: Array, beta: Any = 1, alpha: Any = 1) -> Any:
@@ -123,7 +122,12 @@ def addbmm_like(self: Array, batch1: Array, batch2: Array, beta: Any = 1, alpha:
 
 
 def addmv(self: Array, mat: Array, vec: Array, beta: Any = 1, alpha: Any = 1) -> Any:
-    return _scaled(mv(mat, vec), self, beta, alpha)
+    product = mv(mat, vec)
+    if self.shape not in ((), (1,), product.shape):
+        raise BridgeError(
+            f"size mismatch, got input ({self.shape[0]}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})"
+        )
+    return _scaled(product, self, beta, alpha)
 
 
 # -- composite ---------------------------------------------------------------------------------------------------------
@@ -243,6 +247,19 @@ def _lower_product(*names: str) -> Any:
     return lambda e, call: matmul_node(e, call[names[0]], call[names[1]])
 
 
+def _batch_of(e: Emitter, a: Any, b: Any) -> Any:
+    """b, whose number of matrices is that of a: MatMul takes one matrix for many too."""
+    if a.dims and b.dims and a.dims[0] is not None and a.dims[0] == b.dims[0]:
+        return b
+    count = e.op("Slice", e.shape_of(a), ints(0), ints(1), dims=(1,))
+    return same_sizes(e, b, e.op("Concat", count, ints(0, 0), axis=0, dims=(3,)))
+
+
+def _lower_bmm(e: Emitter, call: LoweredCall) -> Any:
+    a, b = call["self"], call["mat2"]
+    return matmul_node(e, a, _batch_of(e, a, b))
+
+
 def _lower_dot(e: Emitter, call: LoweredCall) -> Any:
     a, b = [call[x.name] for x in call.schema.arguments[:2]]
     return matmul_node(e, a, b)
@@ -268,13 +285,13 @@ def _lower_add_product(a: str, b: str) -> Any:
                 alpha=None if alpha == 1 else float(alpha),
                 beta=None if beta == 1 else float(beta),
             )
-        product = matmul_node(e, x, y)
+        product = matmul_node(e, x, _batch_of(e, x, y) if a == "batch1" else y)
         if is_lowered(alpha) or alpha != 1:
             product = typed(e, "Mul", dtype, product, alpha)
         if not is_lowered(beta) and beta == 0:
             return product
         scaled = base if not is_lowered(beta) and beta == 1 else typed(e, "Mul", dtype, base, beta)
-        return typed(e, "Add", dtype, scaled, product)
+        return as_large_as(e, typed(e, "Add", dtype, scaled, product), product)
 
     return lower
 
@@ -356,7 +373,7 @@ declare(
     "aten::bmm(Tensor self, Tensor mat2) -> Tensor",
     bmm,
     types=_product_types("self", "mat2"),
-    onnx=_lower_product("self", "mat2"),
+    onnx=_lower_bmm,
     grad=_bmm_grad,
     samples=of((f4(2, 2, 3), f4(2, 3, 4)), (i8(1, 2, 3), i8(1, 3, 2))),
 )

@@ -11,6 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import DType
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import from_front, holds, none_true
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, INT64, typed, where
 from bridge.ir.ops._samples import S, f4, f8, of, positive
@@ -220,9 +221,16 @@ def _bce(x: Array, t: Array, weight: Any, reduction: int) -> Any:
     return _reduced(out if weight is None else out * weight, reduction)
 
 
+def _compared(e: Emitter, op_type: str, x: Any, bound: float) -> Any:
+    return typed(e, op_type, x.dtype, x, e.scalar(bound, x.dtype), result=BOOL, dims=x.dims)
+
+
 def _lower_bce(e: Emitter, call: LoweredCall) -> Any:
     x, t = call["self"], call["self"].dtype
     y, one, low = e.cast(call["target"], t), e.scalar(1.0, t), e.scalar(-100.0, t)
+    if x.rank:
+        outside = e.op("Or", _compared(e, "Less", x, 0.0), _compared(e, "Greater", x, 1.0), dims=x.dims)
+        x = holds(e, x, none_true(e, outside))
     logs = [_do(e, t, "Max", v, low) for v in (_do(e, t, "Log", x), _do(e, t, "Log", _do(e, t, "Sub", one, x)))]
     out = _do(
         e, t, "Neg", _do(e, t, "Add", _do(e, t, "Mul", y, logs[0]), _do(e, t, "Mul", _do(e, t, "Sub", one, y), logs[1]))
@@ -327,7 +335,10 @@ def nll_node(e: Emitter, x: Any, target: Any, weight: Any, reduction: Any, ignor
     alone = x.rank == 1
     if alone:
         x, target = e.op("Unsqueeze", x, np.asarray([0])), e.op("Unsqueeze", target, np.asarray([0]))
-    out = e.op("NegativeLogLikelihoodLoss", x, e.cast(target, INT64), weight, reduction=name, ignore_index=ignore_index)
+    target = e.cast(target, INT64)
+    ignored = e.op("Equal", target, e.scalar(ignore_index, INT64), dtype=BOOL, dims=target.dims)
+    target = e.op("Where", ignored, target, from_front(e, target), dims=target.dims)
+    out = e.op("NegativeLogLikelihoodLoss", x, target, weight, reduction=name, ignore_index=ignore_index)
     return e.op("Squeeze", out, np.asarray([0])) if alone and reduction == NONE else out
 
 

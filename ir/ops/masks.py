@@ -70,18 +70,16 @@ def masked_select(self: Array, mask: Array) -> Any:
     return np.array(a[m])
 
 
+def _joint_shape(e: Emitter, x: Any, mask: Any) -> Any:
+    """The shape that a tensor and a mask broadcast to."""
+    wide = e.op("And", mask, e.op("Expand", e.constant(np.asarray(True)), e.shape_of(x)))
+    return e.op("Shape", wide, dtype=INT64, dims=(None,))
+
+
 def _lower_masked_select(e: Emitter, call: LoweredCall) -> Any:
     x, mask = call["self"], e.cast(call["mask"], BOOL)
     if x.dims != mask.dims or x.dims is None or None in x.dims:
-        wide = (
-            e.op("Or", e.op("Equal", e.op("Shape", x, dtype=INT64, dims=(1,)), ints(-1), dtype=BOOL), False)
-            if False
-            else None
-        )
-        del wide
-        shape = e.op(
-            "Shape", e.op("And", mask, e.op("Expand", e.constant(np.asarray(True)), e.shape_of(x))), dtype=INT64
-        )
+        shape = _joint_shape(e, x, mask)
         x, mask = e.op("Expand", x, shape), e.op("Expand", mask, shape)
     flat_x, flat_m = e.op("Reshape", x, ints(-1)), e.op("Reshape", mask, ints(-1))
     return e.op("Compress", flat_x, flat_m, axis=0)
@@ -118,7 +116,8 @@ def masked_scatter(self: Array, mask: Array, source: Array) -> Any:
 def _lower_masked_scatter(e: Emitter, call: LoweredCall) -> Any:
     x, mask = call["self"], e.cast(call["mask"], BOOL)
     if x.dims is None or mask.dims != x.dims or None in x.dims:
-        mask = e.op("Expand", mask, e.shape_of(x))
+        shape = _joint_shape(e, x, mask)
+        x, mask = e.op("Expand", x, shape), e.op("Expand", mask, shape)
     where_ = e.op("Transpose", typed(e, "NonZero", BOOL, mask, result=INT64), perm=[1, 0])
     count = e.op("Slice", e.op("Shape", where_, dtype=INT64, dims=(2,)), ints(0), ints(1), ints(0))
     values = e.op("Slice", e.op("Reshape", e.cast(call["source"], x.dtype), ints(-1)), ints(0), count, ints(0))

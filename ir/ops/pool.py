@@ -11,8 +11,9 @@ import numpy as np
 from bridge.ir.dtypes import by_name, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import INT64, at_least, typed
+from bridge.ir.ops._onnx import INT64, typed
 from bridge.ir.ops._samples import S, f4, f8, of
 from bridge.ir.ops.windows import Windows, batched, fixed, known_sizes, out_size, sizes, spread, unbatched
 from bridge.ir.registry import unsupported

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import from_front
 from bridge.ir.ops._declare import Array, declare, dim_of, in_place
 from bridge.ir.ops._onnx import BOOL, INT64, axis_of, ints, is_lowered, known_rank, typed, where
 from bridge.ir.ops._samples import S, f4, i8, of
@@ -49,7 +50,7 @@ def _lower_index_select(e: Emitter, call: LoweredCall) -> Any:
     if x.rank == 0:
         return e.op("Identity", x)
     one = e.op("Reshape", i, ints(-1)) if i.rank != 1 else i
-    return e.op("Gather", x, e.cast(one, INT64), axis=axis_of(e, x, call["dim"]))
+    return e.op("Gather", x, from_front(e, e.cast(one, INT64)), axis=axis_of(e, x, call["dim"]))
 
 
 def _index_select_grad(c: Any, g: Any) -> Any:
@@ -84,7 +85,10 @@ declare(
     gather,
     types=lambda call: result(call.tensor("self").dtype, call.tensor("index").dims),
     onnx=lambda e, call: e.op(
-        "GatherElements", call["self"], e.cast(call["index"], INT64), axis=axis_of(e, call["self"], call["dim"])
+        "GatherElements",
+        call["self"],
+        from_front(e, e.cast(call["index"], INT64)),
+        axis=axis_of(e, call["self"], call["dim"]),
     ),
     grad=_gather_grad,
     samples=of(
@@ -121,7 +125,7 @@ def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") ->
 
 def _lower_scatter(how: str | None) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
-        x, i = call["self"], e.cast(call["index"], INT64)
+        x, i = call["self"], from_front(e, e.cast(call["index"], INT64))
         names = call.schema.index
         src = call["src"] if "src" in names else call["value"]
         reduce = how or ({"add": "add", "multiply": "mul"}[call["reduce"]] if "reduce" in names else None)
@@ -244,6 +248,11 @@ def _index_add(self: Array, dim: int, index: Array, source: Array, alpha: Any = 
     if not self.ndim:
         return _index_add(self.reshape(1), 0, index.reshape(-1), source.reshape(-1), alpha).reshape(())
     out = self.copy()
+    if index.size != source.shape[d]:
+        raise BridgeError(
+            f"index_add_(): Number of indices ({index.size}) should be equal to source.size(dim): ({source.shape[d]}), "
+            f"for dim: {d}"
+        )
     i = _checked(index, self.shape[d] if self.ndim else 1, str(d))
     where_: Any = (slice(None),) * d + (i,)
     np.add.at(out, where_, source * to_dtype(alpha, self.dtype))
@@ -257,7 +266,8 @@ def _spread_index(e: Emitter, call: LoweredCall, source: Any) -> tuple[Any, int]
     rank = known_rank(e, x, "indexing along a dimension")
     if rank == 0:
         e.unsupported("indexing a 0-d tensor is not exported")
-    i = e.op("Reshape", e.cast(call["index"], INT64), ints(*[-1 if k == axis else 1 for k in range(rank)]))
+    i = from_front(e, e.cast(call["index"], INT64))
+    i = e.op("Reshape", i, ints(*[-1 if k == axis else 1 for k in range(rank)]))
     return e.op("Expand", i, e.shape_of(source)), axis
 
 
@@ -294,7 +304,15 @@ def _index_copy(self: Array, dim: int, index: Array, source: Array) -> Any:
     if not self.ndim:
         return _index_copy(self.reshape(1), 0, index.reshape(-1), source.reshape(-1)).reshape(())
     out = self.copy()
-    out[(slice(None),) * d + (_checked(index, self.shape[d], str(d)),)] = source
+    if index.size != source.shape[d]:
+        raise IndexError(
+            f"index_copy_(): Number of indices ({index.size}) should be equal to source.size(dim) ({source.shape[d]})"
+        )
+    try:
+        i = _checked(index, self.shape[d], str(d))
+    except BridgeError as error:
+        raise IndexError(f"index_copy_(): {error.message}") from None
+    out[(slice(None),) * d + (i,)] = source
     return out
 
 

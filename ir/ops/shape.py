@@ -9,6 +9,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, declare, dim_of, dims_of, op
 from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, known_rank, shape_vector, typed
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
@@ -251,11 +252,20 @@ declare(
 
 
 def narrow(ops: Any, self: Any, dim: int, start: int, length: int) -> Any:
-    n = self.shape[dim_of(dim, len(self.shape))]
-    low = start + n if start < 0 else start
-    if length < 0 or low < 0 or low + length > n:
-        raise BridgeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+    low = _narrowed(self.shape[dim_of(dim, len(self.shape))], start, length)
     return ops("aten::slice.Tensor", self, dim, low, low + length, 1)
+
+
+def _narrowed(size: int, start: int, length: int) -> int:
+    """Where a part of a dimension starts. Raises what torch raises where there is no such part."""
+    if length < 0:
+        raise BridgeError("narrow(): length must be non-negative.")
+    if not -size <= start <= size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+    low = start + size if start < 0 else start
+    if low + length > size:
+        raise BridgeError(f"start ({low}) + length ({length}) exceeds dimension size ({size}).")
+    return low
 
 
 def _narrow_types(call: Call) -> Results:
@@ -274,11 +284,22 @@ def _narrow_types(call: Call) -> Results:
 
 def _lower_narrow(e: Emitter, call: LoweredCall) -> Any:
     x, start, length = call["self"], call["start"], call["length"]
-    if is_lowered(start) or is_lowered(length):
-        end = e.op("Add", e.ints([start]), e.ints([length]))
-        return e.op("Slice", x, e.ints([start]), end, ints(axis_of(e, x, call["dim"])), ints(1))
-    end = start + length if start >= 0 or start + length < 0 else MAX
-    return e.op("Slice", x, ints(start), ints(end), ints(axis_of(e, x, call["dim"])), ints(1))
+    axis, known = axis_of(e, x, call["dim"]), not is_lowered(start) and not is_lowered(length)
+    if known:
+        end = start + length if start >= 0 or start + length < 0 else MAX
+        part = e.op("Slice", x, ints(start), ints(end), ints(axis), ints(1))
+    else:
+        part = e.op("Slice", x, e.ints([start]), e.op("Add", e.ints([start]), e.ints([length])), ints(axis), ints(1))
+    size = None if x.dims is None else x.dims[axis]
+    if known and isinstance(size, int):
+        _narrowed(size, start, length)
+        return part
+    if x.rank is None:
+        return part
+    part.dims = tuple(d if i != axis else None for i, d in enumerate(x.dims))
+    part = at_least(e, part, [0 if i != axis else length for i in range(x.rank)])  # a slice stops at the end
+    part.dims = tuple(d if i != axis or not isinstance(length, int) else length for i, d in enumerate(part.dims))
+    return part
 
 
 declare(
@@ -366,6 +387,11 @@ def _reversed_types(call: Call) -> Results:
     return result(t.dtype, None if t.dims is None else t.dims[::-1])
 
 
+def _lower_reversed(e: Emitter, call: LoweredCall) -> Any:
+    x = call["self"]
+    return permuted(e, x, list(range(known_rank(e, x, "T")))[::-1])
+
+
 def _lower_t(e: Emitter, call: LoweredCall) -> Any:
     x = call["self"]
     rank = known_rank(e, x, "t()")
@@ -409,7 +435,7 @@ declare(
     lambda ops, x: ops("aten::permute", x, list(range(len(x.shape)))[::-1]),
     composite=True,
     types=_reversed_types,
-    onnx=_lower_t,
+    onnx=_lower_reversed,
     samples=of((f4(3, 4),), (f4(2, 3, 4),)),
 )
 

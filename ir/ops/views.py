@@ -107,8 +107,21 @@ def lower_reshape(e: Emitter, x: Any, shape: Any) -> Any:
     zero = not isinstance(shape, list | tuple) or any(is_lowered(s) or s == 0 for s in shape)
     minus = not isinstance(shape, list | tuple) or any(is_lowered(s) or s == -1 for s in shape)
     # allowzero together with -1 is refused for a 0, which torch calls ambiguous too; without a 0 in sight it is left out
-    allow = 1 if zero and e.opset >= 14 and not (minus and not _literal_zero(shape)) else None
+    # of a shape with one run-time size onnxruntime makes a -1 otherwise, and so finds room where there is none
+    exact = isinstance(shape, list | tuple) and not any(s == -1 for s in shape if not is_lowered(s))
+    fits = isinstance(shape, list | tuple) and _cancels(x.dims, shape)
+    allow = 1 if zero and e.opset >= 14 and (_literal_zero(shape) or not minus or (exact and not fits)) else None
     return e.op("Reshape", x, shape_vector(e, shape), allowzero=allow)
+
+
+def _cancels(dims: Sequence[Dim] | None, shape: Sequence[Any]) -> bool:
+    """Whether a tensor of these dimensions is known to have as many elements as the shape."""
+    new = [s if isinstance(s, int) else getattr(s, "symbol", None) for s in shape]
+    if dims is None or None in dims or None in new:
+        return False
+    names = [sorted(d for d in found if isinstance(d, str)) for found in (dims, new)]
+    counts = [math.prod(d for d in found if isinstance(d, int)) for found in (dims, new)]
+    return names[0] == names[1] and counts[0] == counts[1]
 
 
 def _literal_zero(shape: Any) -> bool:

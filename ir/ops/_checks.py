@@ -1,0 +1,116 @@
+"""Checks of exported models: where torch raises, onnxruntime must fail, and not compute something else.
+
+ONNX has no operator that fails on demand. Each check is a node on the way of the data that cannot be computed unless what it
+checks holds; it is left out where types tell that it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bridge.ir.dtypes import by_name
+from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.registry import Operator
+from bridge.ir.rules import like_self
+from bridge.ir.types import Dim
+
+__all__ = [
+    "as_large_as",
+    "at_least",
+    "equal_dims",
+    "from_front",
+    "holds",
+    "may_grow",
+    "none_true",
+    "one_for_one",
+    "same_sizes",
+]
+
+_BOOL, _INT32, _INT64 = by_name("bool"), by_name("int32"), by_name("int64")
+
+
+def _ints(*values: int) -> np.ndarray[Any, Any]:
+    return np.asarray(values, np.int64)
+
+
+def equal_dims(a: Sequence[Dim] | None, b: Sequence[Dim] | None) -> bool:
+    """Whether two shapes are known to be the same."""
+    return a is not None and b is not None and None not in a and tuple(a) == tuple(b)
+
+
+def at_least(e: Emitter, x: Any, least: Sequence[Any]) -> Any:
+    """x, whose last dimensions have these sizes or more (ints, of which some may be run-time values)."""
+    known = [None] * len(least) if x.dims is None else x.dims[len(x.dims) - len(least) :]
+    if all(
+        isinstance(n, int) and (n <= 0 or (isinstance(d, int) and d >= n)) for d, n in zip(known, least, strict=True)
+    ):
+        return x
+    if x.rank is None:
+        e.unsupported("this operator needs a tensor whose number of dimensions is known")
+    # a tensor cannot be reshaped to more elements than it has
+    wanted = e.ints([*[0] * (x.rank - len(least)), *least])
+    return e.op("Reshape", x, e.op("Max", e.shape_of(x), wanted, dims=(x.rank,)), dims=x.dims)
+
+
+def from_front(e: Emitter, index: Any) -> Any:
+    """Indices of which none may be negative: for onnxruntime those count from the end."""
+    known = index if isinstance(index, np.ndarray) else getattr(index, "constant", None)
+    if known is not None and (not known.size or known.min() >= 0):
+        return index
+    index = index if index.dtype is _INT32 else e.cast(index, _INT64)
+    # the remainder is not negative: a negative index becomes one that is too large for anything
+    return e.op("Mod", index, np.asarray(2**30 if index.dtype is _INT32 else 2**62, index.dtype.numpy), dims=index.dims)
+
+
+def same_sizes(e: Emitter, x: Any, shape: Any) -> Any:
+    """x, which has as many elements as that shape (a vector of the model; a 0 in it stands for the size of x)."""
+    # of a Concat onnxruntime would make a shape with -1 in it, which is always right
+    return e.op("Reshape", x, e.op("Abs", shape, dims=shape.dims), dims=x.dims)
+
+
+def as_large_as(e: Emitter, x: Any, other: Any) -> Any:
+    """x, which broadcasting must not have made larger than ``other``."""
+    if equal_dims(x.dims, other.dims):
+        return x
+    return e.op("Reshape", x, e.shape_of(other), dims=other.dims)
+
+
+def may_grow(o: Operator, call: LoweredCall) -> bool:
+    """Whether an operator that broadcasts can make more of its first argument than there is."""
+    x = call["self"]
+    if o.types is like_self:
+        return False
+    for a in o.schema.arguments:
+        value = call[a.name] if a.name != "self" else None
+        dims = getattr(value, "dims", ())
+        if dims is None or (dims and (x.dims is None or len(dims) > len(x.dims))):
+            return True
+        if dims and any(
+            d != 1 and (d is None or d != s) for d, s in zip(reversed(dims), reversed(x.dims), strict=False)
+        ):
+            return True
+    return False
+
+
+def one_for_one(e: Emitter, x: Any, other: Any) -> Any:
+    """x, whose shape is that of ``other``."""
+    if equal_dims(x.dims, other.dims):
+        return x
+    shape = e.shape_of(other)
+    larger = e.op("Reshape", x, e.op("Max", e.shape_of(x), shape, dims=shape.dims), dims=x.dims)
+    return e.op("Reshape", larger, shape, dims=other.dims)
+
+
+def holds(e: Emitter, x: Any, condition: Any) -> Any:
+    """x, which has one dimension or more, where that bool of one element is true."""
+    shape = e.op("Where", condition, e.shape_of(x), _ints(-2), dtype=_INT64)
+    return e.op("Reshape", x, shape, dims=x.dims)
+
+
+def none_true(e: Emitter, wrong: Any) -> Any:
+    """Whether no element is true, as a bool of one element."""
+    count = e.op("ReduceSum", e.cast(wrong, _INT64), keepdims=0, dims=())
+    return e.op("Equal", count, e.scalar(0, _INT64), dtype=_BOOL, dims=())
