@@ -18,7 +18,7 @@ import bridge
 import bridge.onnx
 from bridge import Tensor, nn
 
-FILES = ("decoding", "lists", "sharing", "state", "tensors")
+FILES = ("decoding", "lists", "rows", "sharing", "state", "tensors")
 for _name in FILES:
     importlib.import_module(f"loops.{_name}")
 

@@ -16,7 +16,7 @@ from bridge.exporters.onnx.values import INT64, Abstract, Run
 from bridge.ir import types as T
 from bridge.ir.graph import Node
 
-__all__ = ["add", "difference", "is_int", "loop_index", "subtract"]
+__all__ = ["add", "difference", "is_int", "loop_index", "parts", "subtract"]
 
 
 def is_int(v: Abstract) -> bool:
@@ -51,18 +51,19 @@ def subtract(m: Machine, a: Abstract, b: Abstract) -> Abstract:
 
 def difference(a: Run, b: Run) -> int | None:
     """``a - b``, where it is known."""
-    (base, plus), (other, more) = _parts(a), _parts(b)
+    (base, plus), (other, more) = parts(a), parts(b)
     return plus - more if base is other else None
 
 
-def _parts(v: Run) -> tuple[Run, int]:
+def parts(v: Run) -> tuple[Run, int]:
+    """An int as the sum of another one and a constant."""
     root = v.root
     return root.sum_of if root.sum_of is not None else (root, 0)
 
 
 def _plus(m: Machine, a: Run, b: int) -> Abstract:
     """A run-time int and a known one."""
-    base, more = _parts(a)
+    base, more = parts(a)
     more += b
     if more == 0:
         return base.seen_as(T.INT)
@@ -80,7 +81,7 @@ def loop_index(i: Run, trip: Abstract) -> None:
         i.below = None, trip
         return
     count = trip.root.count_of or trip
-    base, more = _parts(count)
+    base, more = parts(count)
     if base.symbol is not None:
         i.below = base.symbol, more
 

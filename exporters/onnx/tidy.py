@@ -13,6 +13,7 @@ from bridge.exporters.onnx.hoist import hoist
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.tidy_ifs import fuse, merged_with_condition
 from bridge.exporters.onnx.tidy_loops import counted, without_invariants
+from bridge.exporters.onnx.tidy_rows import rows
 from bridge.exporters.onnx.tidy_same import share
 from bridge.exporters.onnx.values import Run
 
@@ -26,7 +27,7 @@ def tidy(body: Body, opset: int) -> None:
     share(body, opset >= 13)
     if any(r.bodies() for r in body.nodes):
         for _ in range(2):
-            _simplify(body)
+            _simplify(body, opset)
             _with_roots(body)
             _drop(body, ())
             hoist(body)
@@ -131,7 +132,7 @@ def _reads(body: Body) -> list[Run]:
 # -- What is there twice, or for nothing --------------------------------------------------------------------------------------
 
 
-def _simplify(body: Body) -> None:
+def _simplify(body: Body, opset: int) -> None:
     """Names for the same value go, and control flow that decides nothing."""
     made: list[Record] = []
     before: dict[Run, Record] = {}
@@ -141,13 +142,15 @@ def _simplify(body: Body) -> None:
             r.outputs[0].same_as = r.inputs[0]
             continue
         for b in r.bodies():
-            _simplify(b)
+            _simplify(b, opset)
         for o in r.outputs:
             before[o] = r
         if r.op_type == "Loop" and not r.domain:
             made += counted(r, before)
             without_invariants(r, before)
-            made.append(r)
+            behind = rows(r, opset, made)
+            made += [r, *behind]
+            before.update((o, n) for n in behind for o in n.outputs)
         elif r.op_type == "If" and not r.domain:
             made += merged_with_condition(r)
         else:

@@ -69,7 +69,8 @@ def counted(r: Record, outer: Mapping[Run, Record]) -> list[Record]:
         return []
     replace(body, {body.params[2 + k]: body.params[0]})
     r.inputs[0], r.inputs[1] = limit, None
-    body.outputs[0] = going if going is not None else body.params[1]
+    always = going is None or _is_true(made.get(going.root))
+    body.outputs[0] = body.params[1] if always or going is None else going
     number = _number(constant or outer.get(limit))
     loop_index(body.params[0], limit if number is None else number)
     if constant is None:
