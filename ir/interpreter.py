@@ -71,10 +71,10 @@ class Program:
             value = np.asarray(value)
             self.tensors.append(r)
         elif isinstance(value, T.EnumValue):
-            value = _member(value)
+            value = value.member
         elif isinstance(value, list | dict):
             if isinstance(value, list) and value and isinstance(value[0], T.EnumValue):
-                value = [_member(v) for v in value]
+                value = [v.member for v in value]
             self.copied.append(r)
         self.template[r] = value
 
@@ -118,11 +118,6 @@ class Program:
                 e.add_note(f"in {kind}, at {place.highlight()}")
                 e.__bridge_noted__ = True  # type: ignore[attr-defined]
             raise
-
-
-def _member(value: T.EnumValue) -> Any:
-    """The member of the Python enum, where there is one."""
-    return value if value.type.python is None else value.type.python[value.name]
 
 
 _programs: weakref.WeakKeyDictionary[Graph, tuple[Any, Program]] = weakref.WeakKeyDictionary()

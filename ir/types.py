@@ -416,6 +416,11 @@ class EnumValue:
                 return value
         raise KeyError(self.name)
 
+    @property
+    def member(self) -> Any:
+        """The member of the Python enum, where there is one; else this."""
+        return self if self.type.python is None else self.type.python[self.name]
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EnumValue) and self.name == other.name and self.type == other.type
 

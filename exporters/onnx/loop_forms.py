@@ -141,7 +141,12 @@ class Forms:
             before.token.read = True
             before.token.samples += token.samples
             raise Skip
-        return form_of(t, [*samples_of(t, before), *token.samples])
+        try:
+            return form_of(t, [*samples_of(t, before), *token.samples])
+        except Unknown:
+            if not isinstance(before, tuple):
+                raise
+            return before  # as in the first iteration: what the body makes of that tells the type of its elements
 
     def widen(self, a: Attempt) -> bool:
         """Make the assumed forms true of what the body handed on; whether they were already."""

@@ -47,7 +47,7 @@ def as_abstract(m: Machine, v: Any, type: T.Type) -> Abstract:
         return m.new_cell(type, {k: as_abstract(m, x, of) for k, x in v.items()})
     if isinstance(v, np.generic):
         return v.item()
-    return v
+    return v.member if isinstance(v, T.EnumValue) else v
 
 
 @handles("prim::Constant")

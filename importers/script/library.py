@@ -126,6 +126,12 @@ def list_less(a, b):
             return a[i] < b[i]
     return len(a) < len(b)
 
+def list_contains(items, one):
+    for item in items:
+        if item == one:
+            return True
+    return False
+
 def repeated(text: str, count: int):
     return "".join([text for _ in range(count)])
 

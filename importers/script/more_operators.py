@@ -52,6 +52,8 @@ class OperatorMixin(EmitterCore):
             one, other = (Named(self._number_of(v), "", range) for v in (left, right))
             return self.binary_operator(op, one, other, range)
         if op == "in":
+            if isinstance(left.type, T.ListType) and left.type.element == right.type:
+                return library_call("list_contains", range, self, [left, right]).as_value(range, self)
             return self._in_tuple(left, right, range) if isinstance(left.type, T.TupleType) else None
         if isinstance(left.type, T.TupleType):
             return self._of_tuples(op, left, right, range)
