@@ -276,6 +276,20 @@ def one_tensor_listed_in_every_round(x, n: int):
     return held[-1], held[0]
 
 
+def written_in_a_loop_with_two_ways_out(x, n: int):
+    total, left = torch.zeros(2, 3), torch.ones(2, 3)
+    seen = []
+    while True:
+        seen.append(x)
+        left = left * 0.5
+        total += left
+        if left.sum() < 0.1:
+            break
+        if len(seen) > n:
+            break
+    return total, left
+
+
 REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (taken_by_a_branch, ESCAPES),
     (written_through_the_branch, ESCAPES),
@@ -305,6 +319,7 @@ EXPORTED = [
     (reshaped_when_the_writing_is_over, TRIPS),
     (written_before_it_is_listed, TRIPS),
     (written_before_it_is_listed_in_a_loop_in_a_loop, TRIPS),
+    (written_in_a_loop_with_two_ways_out, TRIPS),
 ]
 
 

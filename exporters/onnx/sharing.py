@@ -158,6 +158,9 @@ class _Sharing:
             key = ("attribute", self.bases.get(n.input, n.input), n["name"])
             self._give(n.output, frozenset((key,)), key)
             return
+        if n.kind == "prim::Uninitialized":  # what a way out leaves behind, where nobody looks
+            self._give(n.output, frozenset(), n.output)
+            return
         if n.kind in ("prim::unchecked_cast", "aten::detach", "aten::_unwrap_optional"):
             self._give(n.outputs[0], self._of(n.inputs[0]), self.bases.get(n.inputs[0], n.inputs[0]))
             return
