@@ -8,7 +8,7 @@ A :class:`ScriptObject` is an instance: a class and the values of its attributes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from bridge.ir.errors import IRError
 from bridge.ir.types import Type
@@ -241,6 +241,37 @@ class ScriptObject:
         self.type = type
         self.attributes: dict[str, Any] = attributes if attributes is not None else {}
         self.runtime: dict[Function, Any] = {}
+
+    # -- as ``module._c`` of torch ----------------------------------------------------------------------------------
+
+    #: Makes what people call a method by; set by the package that runs programs.
+    bound: ClassVar[Callable[[ScriptObject, Function], Any]]
+
+    def hasattr(self, name: str) -> bool:
+        """Whether the class declares the attribute."""
+        return name in self.type.attributes
+
+    def getattr(self, name: str) -> Any:
+        """The value of an attribute. Raises RuntimeError when there is no such attribute."""
+        if not self.hasattr(name):
+            raise IRError(f"{self.type.name} does not have a field with name '{name}'")
+        return self.attributes[name]
+
+    def setattr(self, name: str, value: Any) -> None:
+        """Set an attribute that the class declares; the value is not checked. Raises RuntimeError."""
+        self.getattr(name)
+        self.attributes[name] = value
+
+    def _has_method(self, name: str) -> bool:
+        return name in self.type.methods
+
+    def _get_method(self, name: str) -> Any:
+        function = self.type.find_method(name)
+        if function is None:
+            raise IRError(f"Method '{name}' is not defined.")
+        return type(self).bound(self, function)
+
+    # -- parts ------------------------------------------------------------------------------------------------------
 
     def submodules(self) -> Iterator[tuple[str, ScriptObject]]:
         """(name, module) of each direct submodule."""

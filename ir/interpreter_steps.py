@@ -13,6 +13,7 @@ import numpy as np
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, FunctionType, ScriptObject
 from bridge.ir.dtypes import by_numpy
+from bridge.ir.empty_lists import empty_list_code
 from bridge.ir.errors import Error, IRError, UnsupportedError
 from bridge.ir.graph import Block, Node
 from bridge.ir.interpreter import Frame, Program, Step, run_function
@@ -92,6 +93,15 @@ def _operator(p: Program, n: Node) -> Step:
     ):
         return _call_of(p, n, execute)
     ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
+    if o.schema.name in ("aten::tensor", "aten::as_tensor") and isinstance(n.inputs[0].type, T.ListType):
+        declared, out = n.inputs[0].type, outs[0]
+
+        def from_list(f: Frame) -> None:
+            args = [f[i] for i in ins]
+            args[1] = empty_list_code(declared, args[0]) if args[1] is None else args[1]
+            f[out] = execute(*args) if f.call is None else f.call(o, args)
+
+        return from_list
     if len(outs) == 1:
         (out,) = outs
 

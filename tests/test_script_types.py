@@ -5,7 +5,7 @@ import collections
 import enum
 import io
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import pytest
 
@@ -503,3 +503,44 @@ def test_complex_numbers() -> None:
 def test_empty_containers_are_shared_too() -> None:
     assert not torch.jit.script([])
     assert not torch.jit.script({})
+
+
+class Settings(NamedTuple):
+    name: str = "it's"
+    table: dict[str, int] = {"a": 1}  # noqa: RUF012
+    ratio: float = 1e10
+    on: bool = True
+    sizes: list[int] | None = None
+
+
+def same_settings(s: Settings) -> Settings:
+    return s
+
+
+@torch.jit.script
+def of_many(x: Union[int, complex, float], y: Union[int, float]) -> Union[int, complex, float]:  # noqa: PYI041, UP007
+    return x
+
+
+def test_types_as_graphs_show_them() -> None:
+    """As torch prints them."""
+    assert str(torch.jit.script(same_settings).graph).splitlines()[0] == (
+        "graph(%s.1 : NamedTuple(name : str = it's, table : Dict(str, int) = {a: 1}, ratio : float = 10000000000., "
+        "on : bool = True, sizes : int[]? = None)):"
+    )
+    assert str(of_many.graph).splitlines()[:2] == ["graph(%x.1 : Scalar,", "      %y : Union(float, int)):"]
+    assert of_many(3, 1.5) == 3
+
+
+Untyped = collections.namedtuple("Untyped", ["value"])
+
+
+def test_fields_without_types_are_tensors() -> None:
+    def make() -> Any:
+        return Untyped(1)
+
+    with pytest.raises(RuntimeError) as e:
+        torch.jit.script(make)
+    assert "Expected a value of type 'Tensor (inferred)' for argument 'value' but instead found type 'int'." in str(
+        e.value
+    )

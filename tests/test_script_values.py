@@ -488,3 +488,171 @@ def test_what_a_program_says_of_gradients() -> None:
     assert history(torch.ones(1))[2] is False
     assert x.where(x > 2, torch.zeros(1)).item() == 0
     assert data.item() == 1
+
+
+def empty_ints() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    none: list[int] = []
+    flags: list[bool] = []
+    return torch.tensor(none), torch.as_tensor([none, none]), torch.tensor(flags)
+
+
+def ragged() -> torch.Tensor:
+    return torch.tensor([[1, 2], [3]])
+
+
+def of_none() -> torch.Tensor:
+    return torch.tensor([None])
+
+
+def turned(x: torch.Tensor) -> torch.Tensor:
+    return x.t()
+
+
+def decided(x: torch.Tensor) -> bool:
+    return bool(x)
+
+
+@pytest.mark.parametrize("interpreted", [False, True])
+def test_tensors_of_empty_lists_have_the_declared_type(interpreted: bool) -> None:
+    from bridge.jit.running import interpreted as through_interpreter
+
+    scripted = torch.jit.script(empty_ints)
+    found = through_interpreter(scripted)() if interpreted else scripted()
+    assert [(t.dtype, tuple(t.shape)) for t in found] == [
+        (torch.int64, (0,)),
+        (torch.int64, (2, 0)),
+        (torch.bool, (0,)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("f", "args", "text"),
+    [
+        (ragged, (), "Expected sequence of length 2 at dim 1 (got 1)"),
+        (of_none, (), "Input must be of ints, floats, or bools, got NoneType"),
+        (turned, (torch.zeros(2, 2, 2),), "t() expects a tensor with <= 2 dimensions, but self is 3D"),
+        (decided, (torch.zeros(2),), "Boolean value of Tensor with more than one value is ambiguous"),
+        (decided, (torch.zeros(0),), "Boolean value of Tensor with no values is ambiguous"),
+    ],
+)
+def test_what_operators_refuse_in_a_program(f: Any, args: Any, text: str) -> None:
+    with pytest.raises(RuntimeError) as e:
+        torch.jit.script(f)(*args)
+    assert text in str(e.value)
+
+
+@torch.jit.script
+def has_items(xs: Optional[list[int]]) -> int:  # noqa: UP045
+    found = 0
+    if isinstance(xs, (int, (float,), list, str)):
+        found += 1
+    if isinstance(xs, list):
+        found += len(xs)
+    return found
+
+
+def test_a_list_that_may_be_none() -> None:
+    assert (has_items([3, 4]), has_items(None)) == (3, 0)
+
+
+def fresh(x: torch.Tensor) -> torch.Tensor:
+    nn.init.normal_(x, 1.0, 2.0)
+    nn.init.xavier_uniform_(x)
+    return nn.init.constant_(x, 0.5) + nn.init.uniform_(x)
+
+
+def test_initialisers_in_a_program() -> None:
+    torch.manual_seed(3)
+    expected = fresh(torch.ones(2, 3))
+    torch.manual_seed(3)
+    assert torch.equal(torch.jit.script(fresh)(torch.ones(2, 3)), expected)
+
+
+class Labelled(torch.jit.ScriptModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 3
+
+    @torch.jit.script_method
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Grows."""
+        return x * self.size
+
+
+def test_the_object_behind_a_module() -> None:
+    m = Labelled()
+    assert m.forward.__doc__ == "Grows."
+    assert (m._c.hasattr("size"), m._c.hasattr("sizes"), m._c.getattr("size")) == (True, False, 3)
+    assert (m._c._has_method("forward"), m._c._has_method("backward")) == (True, False)
+    m._c.setattr("size", 4)
+    assert m._c._get_method("forward")(torch.ones(1)).item() == 4.0
+    with pytest.raises(RuntimeError, match="does not have a field with name 'sizes'"):
+        m._c.getattr("sizes")
+    with pytest.raises(RuntimeError, match="Method 'backward' is not defined"):
+        m._c._get_method("backward")
+
+
+def test_functions_of_a_unit() -> None:
+    unit = torch.jit.CompilationUnit(
+        "def one(x):\n    def more(y):\n        return y + 1\n    return more(x)\ndef two(x):\n    return one(one(x))\n"
+    )
+    assert [f.name for f in unit.get_functions()] == ["one", "two"]
+    assert unit.find_function("three") is None
+    assert unit.find_function("two")(torch.zeros(1)).item() == 2.0
+
+
+def test_nothing_is_compiled_when_compiling_is_off() -> None:
+    torch.jit._state.disable()
+    try:
+        assert torch.jit.script(turned) is turned
+        assert torch.jit.trace(turned, (torch.ones(2, 2),)) is turned
+    finally:
+        torch.jit._state.enable()
+    assert torch.jit.script(turned) is not turned
+
+
+@torch.jit._overload
+def scaled(x: int, by: str = "two") -> int: ...
+
+
+@torch.jit._overload
+def scaled(x: float, by: float = 2.0) -> float:  # noqa: F811
+    pass
+
+
+def scaled(x: Any, by: Any = 2.0) -> Any:  # noqa: F811
+    return x * by if isinstance(by, float) else x + len(by)
+
+
+@torch.jit.script
+def scaled_both(x: float, n: int) -> tuple[float, float, int]:
+    return scaled(x), scaled(x, 3.0), scaled(n, "abc")
+
+
+def test_defaults_of_overloads_are_those_that_fit() -> None:
+    assert scaled_both(1.5, 2) == (3.0, 4.5, 5)
+
+
+def test_overloads_that_are_no_declarations() -> None:
+    with pytest.raises(
+        RuntimeError, match=r"Only `pass` statement or `\.\.\.` can be the body of overload declaration"
+    ):
+
+        @torch.jit._overload
+        def longer(x: str) -> str:
+            return x + "0"
+
+
+class Unfinished(nn.Module):
+    @torch.jit._overload_method
+    def forward(self, x: int) -> int:
+        pass
+
+    @torch.jit._overload_method
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: F811
+        pass
+
+
+def test_overloads_without_an_implementation() -> None:
+    with pytest.raises(RuntimeError, match='Implementation for the method "forward" is missing'):
+        torch.jit.script(Unfinished())

@@ -19,10 +19,10 @@ _HOMES = {
     "bridge.jit.functions": "ScriptFunction",
     "bridge.futures": "Future fork wait _fork _wait",
     "bridge.jit.objects": "RecursiveScriptClass",
-    "bridge.jit.modules": "RecursiveScriptModule ScriptModule",
+    "bridge.jit.modules": "RecursiveScriptModule ScriptModule _unique_state_dict",
     "bridge.jit.script": (
         "Attribute Final annotate export ignore interface is_scripting isinstance script unused _drop _overload "
-        "_overload_method _unwrap_optional optimized_execution strict_fusion CompileError FrontendError NotSupportedError"
+        "_overload_method _unwrap_optional optimized_execution strict_fusion fuser CompileError FrontendError NotSupportedError"
     ),
     "bridge.jit.trace": "is_tracing script_if_tracing trace trace_module",
     "bridge.jit.trace_check": "TracingCheckError",
@@ -36,6 +36,8 @@ __all__ = [n for n in _HOME_OF if not n.startswith("_")]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "_state":
+        return importlib.import_module("bridge.jit._state")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'torch.jit' has no attribute '{name}'")

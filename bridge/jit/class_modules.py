@@ -17,6 +17,7 @@ from bridge.importers.script import CompileError, ModuleSelf, compile_function, 
 from bridge.importers.script import tree as X
 from bridge.importers.script.type_comments import type_comment, with_type_comment
 from bridge.ir.classes import ClassType, Function
+from bridge.jit import _state
 from bridge.jit.functions import ScriptFunction
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ class MethodStub:
 
 def script_method(fn: Callable[..., Any]) -> Any:
     """Mark a method of a class derived from ``ScriptModule``: it is compiled when an instance is made."""
-    return MethodStub(fn)
+    return MethodStub(fn) if _state.is_enabled() else fn
 
 
 def prepare_class(cls: type[Any]) -> None:
     """Collect the marked methods of a new class, and let instances compile them once ``__init__`` is done."""
+    if not _state.is_enabled():
+        return
     methods: dict[str, MethodStub] = {}
     for base in reversed(cls.__bases__):
         methods |= getattr(base, "_methods", {})
@@ -166,6 +169,14 @@ class CompilationUnit:
         for f in made:
             f.ensure_defined()
         return self
+
+    def find_function(self, name: str) -> ScriptFunction | None:
+        """The function of that name; None when there is none."""
+        return self._functions.get(name)
+
+    def get_functions(self) -> list[ScriptFunction]:
+        """All functions, in the order of the text."""
+        return list(self._functions.values())
 
     def __getattr__(self, name: str) -> ScriptFunction:
         found = self.__dict__.get("_functions", {}).get(name)

@@ -5,8 +5,10 @@ In Python these do nothing, or almost; their meaning is in how the compiler trea
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, TypeVar
@@ -152,6 +154,15 @@ def optimized_execution(should_optimize: bool) -> Iterator[None]:
     yield
 
 
+class fuser(contextlib.nullcontext[None]):
+    """Accepted for programs that choose one: onnxruntime fuses what it can."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        if name not in ("fuser0", "fuser1", "fuser2", "fuser3"):
+            raise RuntimeError(f"unrecognized fuser option (name: {name})")
+
+
 class strict_fusion(contextlib.nullcontext[None]):
     """Accepted for programs that ask for it; there is no fuser here to be strict about."""
 
@@ -168,9 +179,29 @@ def _key(fn: Any) -> str:
 
 
 def _overload(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare one signature of a function; the implementation follows under the same name."""
+    """Declare one signature of a function; the implementation follows under the same name.
+
+    Raises RuntimeError when it has a body, which nobody would run.
+    """
+    _check_is_declaration(fn)
     _overloads.setdefault(_key(fn), []).append(fn)
     return fn
+
+
+def _check_is_declaration(fn: Callable[..., Any]) -> None:
+    try:
+        text = textwrap.dedent(inspect.getsource(fn))
+        (definition,) = ast.parse(text).body
+    except (OSError, SyntaxError, ValueError):
+        return
+    body = definition.body if isinstance(definition, ast.FunctionDef) else []
+    only = body[0] if len(body) == 1 else None
+    dots = isinstance(only, ast.Expr) and isinstance(only.value, ast.Constant) and only.value.value is Ellipsis
+    if body and not isinstance(only, ast.Pass) and not dots:
+        raise RuntimeError(
+            f"Only `pass` statement or `...` can be the body of overload declaration:\n{text}"
+            "the implementation follows it, under the same name and without the decorator"
+        )
 
 
 def overloads_of(fn: Any) -> list[Callable[..., Any]] | None:
@@ -187,7 +218,8 @@ def clear_overloads(fn: Any) -> None:
 
 
 def _overload_method(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare one signature of a method."""
+    """Declare one signature of a method. Raises RuntimeError when it has a body, which nobody would run."""
+    _check_is_declaration(fn)
     owner = fn.__qualname__.rpartition(".")[0]
     _method_overloads.setdefault(_key(fn), {}).setdefault(owner, []).append(fn)
     return fn

@@ -15,7 +15,7 @@ from bridge.jit import running
 from bridge.jit.values import match_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["ConstMap", "OverloadedMethod", "ScriptFunction", "ScriptMethod"]
 
@@ -40,6 +40,7 @@ class _Callable:
     """Shared by functions and methods: the texts."""
 
     _function: Function
+    __call__: Callable[..., Any]
 
     @property
     def graph(self) -> Graph:
@@ -52,6 +53,11 @@ class _Callable:
         from bridge.ir.passes.inline import inlined_graph
 
         return inlined_graph(self._function)
+
+    def graph_for(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph that runs for these arguments, all calls inlined; runs it."""
+        self(*args, **kwargs)
+        return self.inlined_graph
 
     @property
     def schema(self) -> Schema:
@@ -168,3 +174,6 @@ class ScriptMethod(_Callable):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ScriptMethod:
         return ScriptMethod(copy.deepcopy(self.owner, memo), self._function)
+
+
+ScriptObject.bound = ScriptMethod

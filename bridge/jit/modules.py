@@ -394,6 +394,14 @@ def instantiate(
     return RecursiveScriptModule._construct(held, fill)
 
 
+def _unique_state_dict(module: Module, keep_vars: bool = False) -> dict[str, Any]:
+    """The state of a module with each tensor once, under its first name; ``keep_vars`` keeps its place on the tape."""
+    found: dict[int, tuple[str, Any]] = {}
+    for name, value in module.state_dict(keep_vars=True).items():
+        found.setdefault(id(value), (name, value))
+    return {name: value if keep_vars else value.detach() for name, value in found.values()}
+
+
 _python_methods: dict[Any, list[str]] = {}
 
 

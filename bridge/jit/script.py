@@ -18,7 +18,8 @@ from bridge.importers.script import (
 from bridge.importers.script import tree as X
 from bridge.ir.classes import Function
 from bridge.ir.source import SourceRange
-from bridge.jit import decorators
+from bridge.ir.types import Type
+from bridge.jit import _state, decorators
 from bridge.jit.annotations import annotation_to_type
 from bridge.jit.bases import is_module, is_module_class
 from bridge.jit.decorators import (
@@ -29,6 +30,7 @@ from bridge.jit.decorators import (
     _unwrap_optional,
     annotate,
     export,
+    fuser,
     ignore,
     interface,
     is_scripting,
@@ -38,6 +40,7 @@ from bridge.jit.decorators import (
 )
 from bridge.jit.decorators import isinstance_ as isinstance
 from bridge.jit.functions import ScriptFunction
+from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import python_cu, qualified_name
 from bridge.jit.objects import shared
 from bridge.jit.resolve import ClosureResolver, builtin_name
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Attribute", "CompileError", "Final", "FrontendError", "NotSupportedError", "_drop", "_overload", "_overload_method", "_unwrap_optional",
-    "annotate", "annotation_to_type", "builtin_name", "compile_overloads", "export", "has_exports", "ignore",
+    "annotate", "annotation_to_type", "builtin_name", "compile_overloads", "export", "fuser", "has_exports", "ignore",
     "interface", "is_scripting", "isinstance", "optimized_execution", "script", "script_exported", "script_function",
     "strict_fusion", "unused",
 ]  # fmt: skip
@@ -71,7 +74,7 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     from bridge.jit.script_classes import around, class_type_of, compile_class, interface_of
     from bridge.pytorch.programs import is_program, taken_over
 
-    if _is(obj, ScriptModule | ScriptFunction):
+    if not _state.is_enabled() or _is(obj, ScriptModule | ScriptFunction):
         return obj
     if is_program(obj):
         return taken_over(obj)
@@ -154,7 +157,7 @@ def compile_overloads(fn: Any) -> list[Function] | None:
     if declared is None and theirs is None:
         return known
     if fn in (declared or ()):
-        raise RuntimeError(f'Implementation for the function "{qualified_name(fn)}" is missing')
+        raise RuntimeError(f'Implementation for the function "{qualified_name(fn)}" is missing.')
     functions = list(known or [])
     body = definition_of(fn)
     signatures = [(d.params, d.returns) for d in map(definition_of, declared or ())]
@@ -162,14 +165,23 @@ def compile_overloads(fn: Any) -> list[Function] | None:
     for params, returns in signatures:
         merged = body.with_signature(params, returns)
         name = python_cu.unique_name(qualified_name(fn))
-        f = compile_function(merged, ClosureResolver(fn), name, defaults=default_values(fn))
-        signature_of(merged, ClosureResolver(fn))
+        types = {a.name: a.type for a in signature_of(merged, ClosureResolver(fn)).arguments}
+        # A default of the implementation is one of an overload where it is of the type that the overload declares.
+        defaults = {n: d for n, d in default_values(fn).items() if n in types and _is_of(d, types[n])}
+        f = compile_function(merged, ClosureResolver(fn), name, defaults=defaults)
         python_cu.add_function(f)
         f.ensure_defined()
         functions.append(f)
     decorators.clear_overloads(fn)
     _overloads[fn] = functions
     return functions
+
+
+def _is_of(value: Any, type: Type) -> bool:
+    try:
+        return infer_type(value).is_subtype_of(type)
+    except CannotInfer:
+        return True  # checked where it is compiled
 
 
 def _signature_of_texts(body: X.Def, arguments: list[str], result: str) -> tuple[list[X.Param], X.Expr]:

@@ -253,6 +253,11 @@ def _declare_overloads(module: Any, concrete: ConcreteType) -> list[Function]:
         if not declared:
             continue
         fn = _function_of(module, name)
+        if fn in declared:
+            raise RuntimeError(
+                f'Implementation for the method "{name}" is missing. It must stand behind all its overload declarations, '
+                "under the same name and without the decorator"
+            )
         body = definition_of(fn, name)
         names = []
         for i, declaration in enumerate(declared):

@@ -12,6 +12,7 @@ from bridge import _dispatch
 from bridge.importers.script.normalize import normalize_operators
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
+from bridge.jit import _state
 from bridge.jit.bases import is_module
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.inference import CannotInfer, infer_type, tensor_type
@@ -65,6 +66,8 @@ def trace(
     del _compilation_unit
     if optimize is not None:
         _warn_optimize()
+    if not _state.is_enabled():
+        return func
     if isinstance(func, ScriptModule):
         warnings.warn(
             "The input to trace is already a ScriptModule, tracing it is a no-op. Returning the object as is.",
@@ -148,6 +151,8 @@ def trace_module(
     del _compilation_unit
     if optimize is not None:
         _warn_optimize()
+    if not _state.is_enabled():
+        return mod
     if not is_module(mod):
         raise AttributeError("expected torch.nn.Module as the first argument")
     if not isinstance(inputs, dict):

@@ -41,7 +41,7 @@ def unfold(
 
 def lp_pool1d(
     input: Tensor,
-    norm_type: Union[int, float],  # noqa: UP007
+    norm_type: Union[int, float],  # noqa: PYI041, UP007
     kernel_size: int,
     stride: Optional[BroadcastingList1[int]] = None,  # noqa: UP045
     ceil_mode: bool = False,
@@ -61,7 +61,7 @@ def lp_pool1d(
 
 def lp_pool2d(
     input: Tensor,
-    norm_type: Union[int, float],  # noqa: UP007
+    norm_type: Union[int, float],  # noqa: PYI041, UP007
     kernel_size: BroadcastingList2[int],
     stride: Optional[BroadcastingList2[int]] = None,  # noqa: UP045
     ceil_mode: bool = False,

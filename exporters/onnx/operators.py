@@ -12,6 +12,7 @@ from bridge.exporters.onnx.facts import fact
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.values import Abstract, Cell, Columns, Maybe, Run, RunList, Stacked, Text, Unset, type_of
 from bridge.ir import types as T
+from bridge.ir.empty_lists import empty_list_code
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
 from bridge.ir.node_schema import operator_of
@@ -66,6 +67,8 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
             lambda: call_operator(m, node, o, without),
         )
     values = o.complete([plain(m, a) for a in args])
+    if o.schema.name in ("aten::tensor", "aten::as_tensor") and values[1] is None:
+        values[1] = empty_list_code(node.inputs[0].type, values[0])
     if o.schema.is_mutable and isinstance(args[0], Cell):
         return _change_known(m, node, o, args[0], values)
     if not o.side_effect and _is_static(values) and _folds(o, values):

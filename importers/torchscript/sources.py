@@ -230,7 +230,8 @@ class Sources:
             if not index.isdigit() or int(index) >= len(self._constants):
                 file.refuse("refers to a constant that is not there", value)
             return self._constants[int(index)]
-        return file.guarded(literal_value, value)
+        made = file.guarded(literal_value, value)
+        return tuple(made) if isinstance(made, list) else made  # of a parameter that a number stands for: List[int]=[0]
 
     # -- finishing -------------------------------------------------------------------------------------------------------
 

@@ -331,6 +331,8 @@ def _infer(data: Any) -> DType:
     while isinstance(flat, list | tuple):
         if not flat:
             return default_dtype()
+        if any(v is None for v in flat):
+            raise BridgeError("Input must be of ints, floats, or bools, got NoneType")
         kinds = [number_dtype(v) if not isinstance(v, list | tuple | np.ndarray) else _infer_one(v) for v in flat]
         order = "bifc"
         return max(kinds, key=lambda d: order.index(d.kind))
@@ -351,7 +353,19 @@ def tensor_kernel(data: Any, dtype: Any = None, device: Any = None, requires_gra
     except OverflowError:  # a program wraps integers around (``x[0] = -2`` of bytes)
         return np.array(data).astype(wanted)
     except ValueError as error:
-        raise BridgeError("Expected sizes of the nested lists to be equal at each depth") from error
+        raise BridgeError(_ragged(data, 0) or str(error)) from error
+
+
+def _ragged(data: Any, dim: int) -> str:
+    """Where the lists inside a list differ in length."""
+    if not isinstance(data, list | tuple) or not data or not isinstance(data[0], list | tuple):
+        return ""
+    length = len(data[0])
+    for inner in data[1:]:
+        got = len(inner) if isinstance(inner, list | tuple) else 0
+        if got != length:
+            return f"Expected sequence of length {length} at dim {dim + 1} (got {got})"
+    return next((text for inner in data if (text := _ragged(inner, dim + 1))), "")
 
 
 def _nested(t: Type, depth: int = 0) -> tuple[Type, int]:
