@@ -164,7 +164,7 @@ class ProgramLowering:
         """
         from bridge.exporters.onnx.write import function_bytes
 
-        tidy(record.body, self.opset)
+        tidy(record.body, self.opset, record.parameters.values())
         used = used_values(record.body)
         record.parameters = {p: r for p, r in record.parameters.items() if r in used}
         record.body.params += record.parameters.values()
@@ -229,7 +229,7 @@ class ProgramLowering:
         if main.raises:
             leaves.append(m.current(m.error))
         finish_outputs(m, main.body, list(leaves), leaves)
-        tidy(main.body, self.opset)
+        tidy(main.body, self.opset, [p for path, p in m.parameters.items() if path not in main.states])
         return leaves
 
 

@@ -7,7 +7,7 @@ the same nodes, which is how an import believes what is claimed of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from bridge.exporters.onnx.hoist import hoist
 from bridge.exporters.onnx.records import Body, Origin, Record
@@ -15,13 +15,17 @@ from bridge.exporters.onnx.tidy_ifs import fuse, merged_with_condition
 from bridge.exporters.onnx.tidy_loops import counted, without_invariants
 from bridge.exporters.onnx.tidy_rows import rows
 from bridge.exporters.onnx.tidy_same import share
+from bridge.exporters.onnx.tidy_traps import without_known_conditions, without_round_trips
 from bridge.exporters.onnx.values import Run
 
 __all__ = ["tidy"]
 
 
-def tidy(body: Body, opset: int) -> None:
-    """Make a graph of a program small: both the values and the results stay the same."""
+def tidy(body: Body, opset: int, constants: Collection[Run]) -> None:
+    """Make a graph of a program small: both the values and the results stay the same.
+
+    ``constants`` are the tensors of the module that no caller gives.
+    """
     _with_roots(body)
     _drop(body, ())
     share(body, opset >= 13)
@@ -32,9 +36,11 @@ def tidy(body: Body, opset: int) -> None:
             _drop(body, ())
             hoist(body)
             share(body, opset >= 13)
+        without_round_trips(body)
     _with_roots(body)
     _drop(body, ())
     _seal(body, None)
+    without_known_conditions(body, constants)
 
 
 def _with_roots(body: Body) -> None:

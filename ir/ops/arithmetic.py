@@ -73,8 +73,7 @@ def sub(self: Any, other: Any, alpha: Any = 1) -> Any:
 
 
 def rsub(self: Any, other: Any, alpha: Any = 1) -> Any:
-    a, b = as_arrays(self, other)
-    return sub(b, a, alpha)
+    return sub(other, self, alpha)
 
 
 def mul(self: Any, other: Any) -> Any:
