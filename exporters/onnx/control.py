@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair
+from bridge.exporters.onnx.mutation import choice
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run
@@ -19,14 +20,15 @@ __all__ = ["either"]
 class Side:
     """One branch: its nodes, its results, and the heap after it."""
 
-    __slots__ = ("body", "heap", "values")
+    __slots__ = ("body", "heap", "tensors", "values")
 
     def __init__(self, m: Machine, name: str, run: Callable[[], list[Abstract]]) -> None:
         self.body = Body(name=name)
         before = m.heap
         m.heap = dict(before)
         with m.into(self.body):
-            self.values = [m.latest(v) for v in run()]
+            self.tensors = run()
+            self.values = [m.latest(v) for v in self.tensors]
         self.heap, m.heap = m.heap, before
 
     def now(self, m: Machine, v: Abstract) -> Abstract:
@@ -49,10 +51,15 @@ def lower_if(m: Machine, node: Node) -> Abstract:
         return _results(node, [m.env[v] for v in node.blocks[chosen].outputs])
     e = m.emitter
     test = e.materialise(e.cast(test, BOOL))
+    start = Run(BOOL, ()).born
     sides = [Side(m, name, partial(_block, m, b)) for name, b in zip(("then", "else"), node.blocks, strict=True)]
     if any(isinstance(v, Poison) for s in sides for v in s.values):
         raise Skip
-    return _join(m, node, test, *sides)
+    results = _join(m, node, test, *sides, start)
+    if m.program.writes:
+        pairs = zip(*(s.tensors for s in sides), results, strict=True)
+        results = [_shared(m, test, a, b, r, start) for a, b, r in pairs]
+    return _results(node, results)
 
 
 def _block(m: Machine, block: Block) -> list[Abstract]:
@@ -63,14 +70,31 @@ def _block(m: Machine, block: Block) -> list[Abstract]:
 def either(m: Machine, node: Node, test: Run, then: Callable[[], Abstract], other: Callable[[], Abstract]) -> Abstract:
     """The result of a node that is made in one of two ways, which run time chooses."""
     test = m.emitter.materialise(m.emitter.cast(test, BOOL))
-    return _join(m, node, test, Side(m, "then", lambda: [then()]), Side(m, "else", lambda: [other()]))
+    start = Run(BOOL, ()).born
+    sides = Side(m, "then", lambda: [then()]), Side(m, "else", lambda: [other()])
+    return _results(node, _join(m, node, test, *sides, start))
 
 
 def _results(node: Node, values: list[Abstract]) -> Abstract:
     return values[0] if len(node.outputs) == 1 else values
 
 
-def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstract:
+def _shared(m: Machine, test: Run, a: Abstract, b: Abstract, result: Abstract, start: int) -> Abstract:
+    """A result with the memory that it shares: of what both branches give, or of one of two. ``start`` is when they began."""
+    if not isinstance(result, Run) or result.number is not None or result.is_list:
+        return result
+    if a is b and isinstance(a, Run):
+        return a
+    first, second = (v if isinstance(v, Run) and m.existed(v, start) else None for v in (a, b))
+    sides = first, second
+    if sides == (None, None):
+        return result
+    made = result.another()
+    made.view = choice(m, test, sides, result.another())
+    return made
+
+
+def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int) -> list[Abstract]:
     pairs: list[tuple[Abstract, Abstract, Run]] = []
     found: list[tuple[Abstract, Abstract]] = []  # the sides of each, as they were asked for
 
@@ -95,7 +119,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
         return merge_pair(m, a, b, pair)
 
     results = [value(a, b) for a, b in zip(then.values, other.values, strict=True)]
-    for key in _changed(m, then, other):
+    for key in _changed(m, then, other, start):
         if isinstance(key, Cell):
             sides = (then.body, other.body)
             m.heap[key] = merge_content(m, key, then.heap[key], other.heap[key], test, sides, pair)
@@ -107,7 +131,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side) -> Abstrac
         finish_outputs(m, other.body, [b for _, b, _ in pairs], merged)
         branches = {"then_branch": then.body, "else_branch": other.body}
         m.emitter.append(Record("If", "", [test], merged, branches, m.emitter.origin))
-    return _results(node, results)
+    return results
 
 
 def _negated(m: Machine, test: Run) -> Run | None:
@@ -127,14 +151,13 @@ def _decided(v: Abstract, there: Run | None, absent: Run | None) -> Abstract:
     return None if v.present.root is absent else v
 
 
-def _changed(m: Machine, then: Side, other: Side) -> list[Any]:
+def _changed(m: Machine, then: Side, other: Side, start: int) -> list[Any]:
     """What existed before and a branch wrote to: lists of the heap, and tensors that are not the branch's own."""
-    own = {o for s in (then, other) for r in s.body.nodes for o in r.outputs}
     found = []
     for side in (then, other):
         for key, content in side.heap.items():
             before = m.heap.get(key, None if isinstance(key, Cell) else key)
-            exists = key in m.heap if isinstance(key, Cell) else key not in own
+            exists = key in m.heap if isinstance(key, Cell) else m.existed(key, start)
             if exists and content is not before and key not in found:
                 found.append(key)
     return found

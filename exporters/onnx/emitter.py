@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, cut
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.values import INT64, Run, RunList
 from bridge.ir.dtypes import DType, by_numpy
@@ -47,6 +48,9 @@ class OnnxEmitter:
         **attributes: Any,
     ) -> Any:
         """Add a node; see :class:`bridge.ir.lowering.Emitter`."""
+        if op_type == "SplitToSequence" and not domain and inputs[0].dtype.name in WITHOUT_SPLIT:
+            length = inputs[1] if len(inputs) > 1 else None
+            return cut(self, inputs[0], length, attributes["axis"], None if dims is None else tuple(dims))
         wired = [self._input(i) for i in inputs]
         while wired and wired[-1] is None:
             wired.pop()

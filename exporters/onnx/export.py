@@ -14,11 +14,11 @@ from bridge.exporters.onnx.large import Arrays
 from bridge.exporters.onnx.may_write import may_write
 from bridge.exporters.onnx.model import build_model
 from bridge.exporters.onnx.program import MainRecord, ProgramLowering
-from bridge.exporters.onnx.report import ExportError, Report
+from bridge.exporters.onnx.report import Entry, ExportError, Report
 from bridge.exporters.onnx.sharing import shared_writes
 from bridge.exporters.onnx.specialise import specialised
 from bridge.exporters.onnx.unused import put_aside
-from bridge.exporters.onnx.values import Run, RunList
+from bridge.exporters.onnx.values import Run, RunList, type_of
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import by_onnx
 from bridge.ir.errors import LoweringError
@@ -81,13 +81,14 @@ def export_program(
     modules = modules or (kept.options["modules"] if kept is not None else "functions")
     if modules not in ("functions", "inline"):
         raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
-    # Perhaps in branches that are not taken for these arguments.
-    shared = shared_writes(function, hosted) if may_write(function, owner) else []
     program_of = owner, function
+    writes = may_write(function, owner)
 
     def attempt(lengths: bool) -> Exported:
         owner, function = program_of
         report = Report()
+        shared: list[Entry] = []
+        first = True
         for _ in range(8):
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
@@ -97,6 +98,10 @@ def export_program(
                 inputs = _kept_inputs(owner, function, kept)
             else:
                 inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
+            types = [type_of(v) for v in inputs.arguments]
+            if first:  # perhaps in branches that are not taken for these arguments
+                shared = shared_writes(function, owner, types, hosted) if writes else []
+            first = False
             if inputs.problems:
                 raise ExportError([*shared, *inputs.problems])
             try:
@@ -107,7 +112,7 @@ def export_program(
             if found is None:
                 break
             owner, function = found
-        still = shared_writes(function, hosted) if shared and function is not program_of[1] else shared
+        still = shared_writes(function, owner, types, hosted) if shared and function is not program_of[1] else shared
         if still:
             raise ExportError(still)
         for entry in inputs.fixed:

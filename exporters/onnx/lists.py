@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,11 @@ from bridge.exporters.onnx.values import (
     RunList,
     Stacked,
     Text,
+    View,
     leaves,
     number_dtype_of,
 )
+from bridge.exporters.onnx.view_writes import through_positions
 from bridge.ir import types as T
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node, Value
@@ -89,6 +92,18 @@ def append(m: Machine, node: Node) -> Abstract:
     return cell if node.outputs else []
 
 
+def _note_piece(m: Machine, content: Any, element: Abstract, i: Any) -> None:
+    """Remember that an element of a list of views, whose length is not known, shares memory with what was cut into pieces."""
+    view = content.view if isinstance(content, RunList) else None
+    if not isinstance(view, View) or not isinstance(element, Run):
+        return
+
+    def piece(now: Run) -> Run:
+        return columns.item(m, T.TENSOR, view.reapply(now), i)  # type: ignore[no-any-return]
+
+    element.view = View(view.base, view.operator, piece, through_positions(piece), view.seen)
+
+
 @handles("aten::__getitem__")
 def get_item(m: Machine, node: Node) -> Abstract:
     cell = _cell(m, node)
@@ -110,6 +125,7 @@ def get_item(m: Machine, node: Node) -> Abstract:
     m.frozen = frozen  # reading puts them nowhere
     if isinstance(found, Cell) and held:
         found.home = _home_in_known(m, held, i)
+    _note_piece(m, content, found, i)
     for x in leaves(found):
         if isinstance(x, Cell) and x.home is None:
             m.frozen[x] = "it was taken out of a list whose length is not known"
@@ -343,13 +359,20 @@ def _unpack(m: Machine, cell: Cell, content: Any, node: Node) -> list[Abstract]:
     e, t, count = m.emitter, element_of(cell), len(node.outputs)
     length = columns.length(m, content)
     if length == count:
-        return [columns.item(m, t, content, i) for i in range(count)]
+        return _pieces(m, t, content, range(count))
     off = e.op("Abs", e.op("Sub", e.scalar(length, INT64), np.array(count, np.int64), dims=()), dims=())
     more = e.op("Add", e.scalar(length, INT64), np.array(1, np.int64), dims=())
     far = e.op("Mul", off, more, dims=())  # 0, or past the end
     checked = next((i for i in reversed(range(count)) if node.outputs[i].uses), None)
     places = [e.op("Add", far, np.array(i, np.int64), dims=()) if i == checked else i for i in range(count)]
-    return [columns.item(m, t, content, i) for i in places]
+    return _pieces(m, t, content, places)
+
+
+def _pieces(m: Machine, t: T.Type, content: Any, places: Sequence[Any]) -> list[Abstract]:
+    items = [columns.item(m, t, content, i) for i in places]
+    for x, i in zip(items, places, strict=True):
+        _note_piece(m, content, x, i)
+    return items
 
 
 @handles("aten::stack", "aten::cat")

@@ -28,7 +28,7 @@ from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Block, Node
 from bridge.ir.source import SourceRange
 
-__all__ = ["Attempt", "Forms", "Grows", "Kept", "NewCell", "written_cells"]
+__all__ = ["Attempt", "Forms", "Grows", "Kept", "NewCell", "Same", "written_cells"]
 
 #: What changes the length of a list, and whether it only appends.
 _CHANGES = {
@@ -56,6 +56,13 @@ class Kept:
 
 
 @dataclass(slots=True)
+class Same:
+    """Stands for a tensor that the body hands on as it got it."""
+
+    tensor: Run
+
+
+@dataclass(slots=True)
 class NewCell:
     """A carried list that is another one in every iteration, with the form of its content."""
 
@@ -68,6 +75,8 @@ class Attempt:
     """The body lowered for assumed forms of what is carried."""
 
     body: Body
+    machine: Machine
+    start: int  # when it began
     entered: list[Abstract] = field(default_factory=list)
     entered_contents: dict[Any, Any] = field(default_factory=dict)
     entered_cells: dict[Cell, Any] = field(default_factory=dict)
@@ -102,6 +111,7 @@ class Forms:
     def __init__(self, heap: Mapping[Any, Any], initial: Sequence[Abstract], place: SourceRange | None) -> None:
         self.heap0, self.place = heap, place
         self.initial, self.values = initial, list[Any](initial)
+        self.other = [False] * len(self.values)  # what was found not to stay the same tensor
         self.contents: dict[Any, Any] = {}
         self.listed: set[Any] = set()  # lists that were found to be read while they grow
 
@@ -152,12 +162,13 @@ class Forms:
         """Make the assumed forms true of what the body handed on; whether they were already."""
         stable = True
         for i, (form, out) in enumerate(zip(self.values, a.results, strict=True)):
+            if isinstance(form, Same) and not isinstance(out, Same):
+                form, self.other[i] = self.initial[i], True
             new = self._widen(form, out, a)
-            if new is not form:
+            if new is not self.values[i]:
                 self.values[i], stable = new, False
-        own = {o for r in a.body.nodes for o in r.outputs} | set(a.body.params)
         for key, content in a.heap.items():
-            known = key in self.heap0 if isinstance(key, Cell) else key not in own
+            known = key in self.heap0 if isinstance(key, Cell) else a.machine.existed(key, a.start)
             if not known:
                 continue
             before = a.entered_contents.get(key, self.heap0.get(key, key))
@@ -174,6 +185,8 @@ class Forms:
     # -- values ----------------------------------------------------------------------------------------------------------
 
     def _widen(self, form: Any, out: Abstract, a: Attempt) -> Any:
+        if isinstance(out, Same):
+            return form if isinstance(form, Same) else out
         if isinstance(form, Kept):
             return form if out is form.value else self._widen(form.value, out, a)
         if _may_be_none(form, out):

@@ -15,12 +15,13 @@ import numpy as np
 
 from bridge.exporters.onnx.columns import element_of, to_form
 from bridge.exporters.onnx.ints import loop_index
-from bridge.exporters.onnx.loop_forms import Attempt, Forms, Grows, Kept, NewCell, written_cells
+from bridge.exporters.onnx.loop_forms import Attempt, Forms, Grows, Kept, NewCell, Same, written_cells
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import as_maybe, finish_outputs
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.raising import no_error
 from bridge.exporters.onnx.records import Body, Record
+from bridge.exporters.onnx.same_tensor import stays
 from bridge.exporters.onnx.scans import Scan
 from bridge.exporters.onnx.static_loops import run_static, unrolled
 from bridge.exporters.onnx.values import (
@@ -56,6 +57,11 @@ class LoopLowering:
         self.initial = [m.get(v) for v in node.inputs[2:]]
         self.heap0 = m.heap
         self.forms = Forms(self.heap0, self.initial, node.range)
+        self.tensors = [m.env[v] for v in node.inputs[2:]]
+        if m.program.writes:
+            for k, v in enumerate(self.tensors):
+                if _is_tensor(v) and stays(node, k):
+                    self.forms.values[k] = Same(v)
         self.forms.expect(written_cells(self.block, m))
 
     # -- lowering the body -------------------------------------------------------------------------------------------
@@ -80,7 +86,7 @@ class LoopLowering:
         """The body for the assumed forms; None when a list was read that was assumed to be filled only."""
         m, body = self.m, Body(name="body")
         statement = m.emitter.origin, m.emitter.hint
-        a = Attempt(body)
+        a = Attempt(body, m, Run(INT64, ()).born)
         m.heap = dict(self.heap0)
         i = Run(INT64, (), number=T.INT)
         loop_index(i, self.trip)
@@ -103,6 +109,10 @@ class LoopLowering:
             if any(isinstance(v, Poison) for v in outputs):
                 raise Skip
             a.proceed, *a.results = [m.latest(v) for v in outputs]
+            if m.program.writes:
+                a.results = [
+                    self._handed_on(k, v, r, a) for k, (v, r) in enumerate(zip(outputs[1:], a.results, strict=True))
+                ]
             self._settle(a)
             if m.error in self.forms.contents:
                 m.emitter.begin(*statement)
@@ -126,6 +136,11 @@ class LoopLowering:
                 if any(x is not y for x, y in zip(old, new, strict=True)):
                     m.heap[key] = made
 
+    def _handed_on(self, k: int, v: Abstract, now: Abstract, a: Attempt) -> Abstract:
+        """What is handed on: that it is the same tensor, where it is and the tensor exists outside."""
+        known = self.forms.other[k] or not _is_tensor(v) or not _is_tensor(self.tensors[k])
+        return now if known or v is not a.entered[k] else Same(self.tensors[k])
+
     def _unless_raised(self, proceed: Abstract) -> Abstract:
         """Whether to go on, which no loop does after an exception."""
         going = no_error(self.m)
@@ -140,6 +155,8 @@ class LoopLowering:
             return Growing(form.token)
         if isinstance(form, Kept):
             return form.value
+        if isinstance(form, Same):
+            return form.tensor
         if isinstance(form, Run):
             p = form.like(f"{self.m.emitter.hint}/in")
             p.symbol, p.joined = None, True
@@ -212,6 +229,8 @@ class LoopLowering:
 
     def _result(self, form: Any, entered: Any, start: Any, out: Any, a: Attempt, rows: list[Any]) -> Abstract:
         """What a carried value is after the loop; its ONNX values are added to ``rows``."""
+        if isinstance(form, Same):
+            return form.tensor
         if isinstance(form, Run):
             result = form.like(f"{self.m.emitter.hint}/Loop")
             result.joined = True
@@ -262,6 +281,10 @@ class LoopLowering:
         return e.materialise(v if isinstance(v, Run) else e.constant(v, p.dtype))
 
 
+def _is_tensor(v: Abstract) -> bool:
+    return type(v) is Run and v.number is None
+
+
 def _runs(content: Any) -> Iterator[Run]:
     """The ONNX values that stand for a list."""
     if isinstance(content, Columns):
@@ -281,7 +304,7 @@ def lower_loop(m: Machine, node: Node) -> Abstract:
     trip, proceed, *_ = [m.get(v) for v in node.inputs]
     if proceed is False or (isinstance(trip, int) and trip <= 0):
         m.frame.decisions[node] = -1
-        values = [m.get(v) for v in node.inputs[2:]]
+        values = [m.env[v] for v in node.inputs[2:]]
         return values[0] if len(node.outputs) == 1 else values
     known = run_static(m, node, trip, proceed)
     if known is not None:

@@ -102,6 +102,10 @@ class Machine:
             return present(self, v)
         return v
 
+    def existed(self, v: Run, start: int) -> bool:
+        """Whether a tensor was there when so many values had been made; those of the module are, whenever they are first read."""
+        return v.born < start or v.fixed or self.parameters.get(v.hint) is v
+
     def latest(self, v: Abstract) -> Abstract:
         """Every tensor in it as it is now."""
         if isinstance(v, tuple):

@@ -7,7 +7,7 @@ not provable what shares memory with what, the write is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,18 +15,22 @@ import numpy as np
 from bridge.exporters.onnx.hierarchy import all_tensors
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine
-from bridge.exporters.onnx.values import Abstract, Cell, Run, View
-from bridge.exporters.onnx.view_writes import writer_of
+from bridge.exporters.onnx.merge import finish_outputs
+from bridge.exporters.onnx.records import Body, Record
+from bridge.exporters.onnx.values import Abstract, Cell, Choice, Run, RunList, View, merge_dims
+from bridge.exporters.onnx.view_writes import through_positions, writer_of
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
 from bridge.ir.registry import Operator
 
-__all__ = ["lower_mutable", "note_view", "present"]
+__all__ = ["choice", "lower_mutable", "note_view", "present"]
 
 #: Operators that may or may not give a view: strides decide, which a program for free sizes does not know.
 _MAYBE = {"aten::reshape", "aten::contiguous", "aten::flatten", "aten::reshape_as", "aten::ravel"}
+#: Views in which elements may have the same place, or another type.
+_OVERLAPS = {"aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold", "aten::view"}
 #: Operators that give the tensor itself where it has the element type already, and a new one otherwise.
-_CONVERSIONS = {
+CONVERSIONS = {
     "aten::to", "aten::type_as", "aten::float", "aten::double", "aten::int", "aten::long", "aten::half", "aten::bool", "aten::cpu",
     "aten::positive",
 }  # fmt: skip
@@ -37,18 +41,41 @@ def present(m: Machine, v: Run) -> Run:
     written = m.heap.get(v)
     if written is not None:
         return written  # type: ignore[no-any-return]
-    if v.view is None:
+    if v.view is None or _written(m, v) == v.view.seen:
         return v
-    if _written(m, v) is v.view.seen:
-        return v
+    if isinstance(v.view, Choice):
+        first, second = (present(m, v.view.own if s is None else s) for s in v.view.sides)
+        return _chosen(m, v.view.test, first, second)
     return v.view.reapply(present(m, v.view.base))  # type: ignore[no-any-return]
 
 
-def _written(m: Machine, v: Run) -> Run | None:
+def _written(m: Machine, v: Run) -> Any:
     """The last value that was written to the memory of a tensor; None: nothing was."""
     while v.view is not None:
+        if isinstance(v.view, Choice):
+            return _all_written(m, v.view.sides, v.view.own)
         v = v.view.base
     return m.heap.get(v)
+
+
+def _all_written(m: Machine, sides: tuple[Run | None, Run | None], own: Run) -> Any:
+    return tuple(_written(m, own if s is None else s) for s in sides)
+
+
+def choice(m: Machine, test: Run, sides: tuple[Run | None, Run | None], own: Run) -> Choice:
+    """What a result of a branch shares its memory with: see :class:`Choice`."""
+    return Choice(test, sides, own, _all_written(m, sides, own))
+
+
+def _chosen(m: Machine, test: Run, a: Run, b: Run) -> Run:
+    """One value or the other, of which each may have other sizes."""
+    e = m.emitter
+    made = Run(a.dtype, merge_dims(a.dims, b.dims), f"{e.hint}/If")
+    branches = {"then_branch": Body(name="then"), "else_branch": Body(name="else")}
+    for body, v in zip(branches.values(), (a, b), strict=True):
+        finish_outputs(m, body, [v], [made])
+    e.append(Record("If", "", [test], [made], branches, e.origin))
+    return made
 
 
 def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result: Abstract) -> None:
@@ -56,28 +83,51 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     base = m.env[node.inputs[0]] if node.inputs else None
     if not isinstance(base, Run):
         return
-    if o.schema.name in _CONVERSIONS and _is_new(o, values, base, result):
+    if o.schema.name in CONVERSIONS and _is_new(o, values, base, result):
         return
     name = node.inputs[0].debug_name_base or node.inputs[0].debug_name
     single = isinstance(result, Run) and o.schema.name not in _MAYBE
 
     def reapply(now: Run) -> Run:
-        from bridge.exporters.onnx.operators import lower_call
-
         if not single:
             raise LoweringError(
                 f"'{name}' was written to in place after {o.schema.name} made another tensor of it, which may share its "
                 "memory; write to a .clone() of it",
                 node.range,
             )
-        again = lower_call(m, node, o, [now, *values[1:]])
+        again = again_of(now)
         assert isinstance(again, Run)
         return again
 
+    def again_of(now: Run) -> Abstract:
+        from bridge.exporters.onnx.operators import lower_call
+
+        return lower_call(m, node, o, [now, *values[1:]])
+
+    pieces = m.heap.get(result) if isinstance(result, Cell) else None
+    if isinstance(pieces, tuple):
+        _note_pieces(m, o.schema.name, base, pieces, lambda now: m.heap[again_of(now)])
+        return
+    if isinstance(pieces, RunList):
+        pieces.view = View(base, o.schema.name, lambda now: m.heap[again_of(now)], None, _written(m, base))
+        return
     write = writer_of(o.schema.name, values) if single else None
+    if write is None and single and o.schema.name not in _OVERLAPS:
+        write = through_positions(reapply)
     for r in _runs(m, result):
         if r is not base and r.view is None:
             r.view = View(base, o.schema.name, reapply, write, _written(m, base), _row(o, base, values))
+
+
+def _note_pieces(m: Machine, name: str, base: Run, pieces: tuple[Any, ...], again: Callable[[Run], Any]) -> None:
+    """Remember that every one of several results is a view; ``again`` makes all of them."""
+
+    def piece(k: int) -> Callable[[Run], Run]:
+        return lambda now: again(now)[k]
+
+    for k, r in enumerate(pieces):
+        if r is not base and r.view is None:
+            r.view = View(base, name, piece(k), through_positions(piece(k)), _written(m, base))
 
 
 def _is_new(o: Operator, values: Sequence[Any], base: Run, result: Abstract) -> bool:
@@ -134,6 +184,9 @@ def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:
     if target.view is None:
         m.heap[target] = new
         return
+    if isinstance(target.view, Choice):
+        _write_to_sides(m, node, target.view, new, name)
+        return
     if target.view.write is None:
         raise LoweringError(
             f"'{name}' is written to in place and may share memory with another tensor "
@@ -141,7 +194,7 @@ def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:
             node.range,
         )
     base, at = target, list[Any]()
-    while base.view is not None and base.view.row is not None:
+    while isinstance(base.view, View) and base.view.row is not None:
         at.insert(0, base.view.row)
         base = base.view.base
     if at:  # x[i][j] = new: one write into the tensor itself
@@ -152,6 +205,18 @@ def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:
         base = target.view.base
         written = target.view.write(m, present(m, base), new)
     _write(m, node, base, written, name)
+
+
+def _write_to_sides(m: Machine, node: Node, view: Choice, new: Run, name: str) -> None:
+    """Write to the tensor that a result of a branch is; the other one stays what it is."""
+    for k, side in enumerate(view.sides):
+        if side is None:
+            m.heap[view.own] = new
+            continue
+        now = present(m, side)
+        kept = _chosen(m, view.test, *((new, now) if k == 0 else (now, new)))
+        kept.dims = now.dims
+        _write(m, node, side, kept, name)
 
 
 def _note_state(m: Machine, node: Node, path: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.exporters.onnx.machine import Machine
-from bridge.exporters.onnx.sharing import follows, inside
+from bridge.exporters.onnx.same_tensor import follows, inside
 from bridge.exporters.onnx.values import Abstract, Cell, Maybe, leaves
 from bridge.ir.graph import Node
 

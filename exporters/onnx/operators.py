@@ -76,7 +76,7 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     if o.side_effect and m.program.hosted and not _is_idle(o, values):
         raise LoweringError(f"{o.schema.name} draws from the generator of the process", node.range)
     if o.schema.is_mutable and _is_idle(o, values):
-        return args[0]
+        return m.env[node.inputs[0]]
     if o.schema.is_mutable:
         from bridge.exporters.onnx.mutation import lower_mutable
 

@@ -188,10 +188,10 @@ def pass_through(m: Machine, node: Node) -> Abstract:
     if isinstance(v, Maybe):
         if node.kind != "prim::unchecked_cast":
             raise LoweringError("a value that may be None, depending on data, is used as if it were none", node.range)
-        return m.current(v.value)
+        return v.value
     if v is None and node.kind != "prim::unchecked_cast":
         raise LoweringError("a value that is None here is used as if it were none", node.range)
-    return v
+    return m.env[node.inputs[0]]  # not what it is now: it is the same tensor
 
 
 @handles("prim::Uninitialized")

@@ -21,6 +21,7 @@ from bridge.exporters.onnx.tidy import tidy
 from bridge.exporters.onnx.values import (
     Abstract,
     Cell,
+    Choice,
     Columns,
     Maybe,
     ObjectRef,
@@ -245,6 +246,9 @@ def _check_results(m: Machine, results: Any, frame: Frame) -> None:
         elif isinstance(r, Maybe):
             _check_results(m, [r.value], frame)
         while isinstance(r, Run):
+            if isinstance(r.view, Choice):
+                _check_results(m, [s for s in (*r.view.sides, r.view.own) if s is not None], frame)
+                break
             if r in m.heap and r.root.name in m.parameters:
                 raise ExportError(
                     [Entry("output", f"the result shares memory with '{r.root.name}', which is written to", place)]

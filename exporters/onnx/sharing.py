@@ -1,21 +1,27 @@
 """What an in-place write changes beside the name that it is written through, where that depends on the path taken.
 
-The lowering follows memory that is shared along a straight line: a tensor and its views. Where an ``if`` or a loop decides
-whether two names stand for one tensor, or a list holds it, a write through one of them changes the other on some paths
-only. :func:`shared_writes` finds such writes, as far as the other name is used afterwards, so that they are refused
-instead of computed wrongly. One walk over the inlined graph; sets of origins, to a fixed point around loops.
+The lowering follows memory that is shared: a tensor and its views, one of two tensors that an ``if`` chooses, a list or dict
+that stays in one block. Where a loop decides whether two names stand for one tensor, a branch makes a view, or another
+list holds it, a write through one of them changes the other on some paths only. :func:`shared_writes` finds such writes, as
+far as the other name is used afterwards, so that they are refused instead of computed wrongly. One walk over the inlined
+graph; sets of origins, to a fixed point around loops.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from bridge.exporters.onnx.known_types import KnownTypes
 from bridge.exporters.onnx.may_write import written as tensors_written
+from bridge.exporters.onnx.mutation import CONVERSIONS
 from bridge.exporters.onnx.report import Entry
+from bridge.exporters.onnx.same_tensor import comes_after, earlier, follows, inside, repeated, source
 from bridge.ir import types as T
-from bridge.ir.classes import ClassType, Function
+from bridge.ir.classes import ClassType, Function, ScriptObject
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
+from bridge.ir.passes.constants import NOT_CONSTANT, constant_value
 from bridge.ir.passes.inline import inlined_graph
 
 __all__ = ["shared_writes"]
@@ -24,11 +30,18 @@ Origins = frozenset[Any]
 _HOLDERS = (T.ListType, T.DictType, T.TupleType, T.OptionalType)
 
 
-def shared_writes(function: Function, hosted: bool = False) -> list[Entry]:
-    """Every write whose effect on another name depends on data, as an obstacle; ``hosted`` where the caller's tensors count."""
+def shared_writes(
+    function: Function, owner: ScriptObject | None, given: Sequence[T.Type], hosted: bool = False
+) -> list[Entry]:
+    """Every write whose effect on another name depends on data, as an obstacle.
+
+    ``given`` are the types of the arguments; ``hosted`` where the caller's tensors count.
+    """
     obstacles: list[Entry] = []
     graph = inlined_graph(function)
-    sharing = _Sharing(graph)
+    own = graph.inputs[1:] if owner is not None else graph.inputs
+    types = KnownTypes(dict(zip(own, given, strict=False)), {graph.inputs[0]: owner} if owner is not None else {})
+    sharing = _Sharing(graph, types)
     for w, written in sharing.writes:
         other = sharing.touched(w, written)
         if other is not None:
@@ -49,11 +62,14 @@ def shared_writes(function: Function, hosted: bool = False) -> list[Entry]:
 
 
 class _Sharing:
-    """For every tensor or holder of tensors, the tensors that it may be or hold (``origins``) and its straight-line base."""
+    """For every tensor or holder of tensors, the tensors that it may be or hold (``origins``), its straight-line base, and the
+    origins that the lowering knows it to share memory with, and when (``known``)."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, types: KnownTypes) -> None:
         self.origins: dict[Value, Origins] = {}
         self.bases: dict[Value, Any] = {}
+        self.known: dict[Value, Origins] = {}
+        self.types = types
         self.writes: list[tuple[Node, Value]] = []
         self.first: dict[Value, Origins] = {}  # of a list or dict: before anything is put into it
         self.puts: dict[Value, dict[Node, Origins]] = {}  # and what is put into it, by what does it
@@ -74,7 +90,8 @@ class _Sharing:
         """Another name of what is written, on some path, that is older than the write and used after it."""
         mine, base = self.origins[written], self.bases[written]
         for v in self.order:
-            if self.bases[v] != base and not mine.isdisjoint(self._when(w, v)) and _is_older(v, w):
+            both = mine & self._when(w, v) if self.bases[v] != base else frozenset()
+            if not both <= (self.known[v] & self.known[written]) and _is_older(v, w):
                 if any(follows(use.user, w, v) for use in v.uses):
                     return v
         group = self.groups.get(base, base)
@@ -92,9 +109,9 @@ class _Sharing:
             return self.origins[v]
         held: list[Origins] = []
         for put, origins in puts.items():
-            if _comes_after(w, put):
+            if comes_after(w, put):
                 held.append(origins)
-            elif (body := _repeated(w, put, v)) is not None:
+            elif (body := repeated(w, put, v)) is not None:
                 held.append(_earlier(origins, body) | _earlier(origins))
         return self.first.get(v, frozenset()).union(*held)
 
@@ -102,7 +119,7 @@ class _Sharing:
         """The attribute (or argument, for a host) that is written to as what it is not known to be, whatever is used later."""
         base = self.bases[written]
         for o in self.origins[written]:
-            if o == base:
+            if o == base or o in self.known[written]:
                 continue
             if isinstance(o, tuple) and o[0] == "attribute":
                 return str(o[2])
@@ -110,7 +127,17 @@ class _Sharing:
                 return o.debug_name_base or o.debug_name
         return None
 
-    def _give(self, v: Value, origins: Origins, base: Any) -> None:
+    def _like(self, v: Value, other: Value) -> None:
+        """``v`` is the same tensor, or a view of it."""
+        self._give(v, self._of(other), self.bases.get(other, other), self.known.get(other, frozenset()))
+
+    def _new(self, v: Value) -> None:
+        """``v`` shares its memory with nothing that is older."""
+        own = frozenset((v,))
+        self._give(v, own, v, own)
+
+    def _give(self, v: Value, origins: Origins, base: Any, known: Origins = frozenset()) -> None:
+        self.known[v] = known
         old = self.origins.get(v)
         new = origins if old is None else old | origins
         if new != old:
@@ -123,7 +150,10 @@ class _Sharing:
     def _block(self, block: Block) -> None:
         for v in block.inputs:
             if v not in self.origins and _relevant(v):
-                self._give(v, frozenset((v,)) if block.owner is None else frozenset(), v)
+                if block.owner is None:
+                    self._new(v)
+                else:
+                    self._give(v, frozenset(), v)
         for n in block.nodes:
             if n.kind == "prim::If":
                 self._if(n)
@@ -136,60 +166,145 @@ class _Sharing:
         for b in n.blocks:
             self._block(b)
         for i, o in enumerate(n.outputs):
-            if _relevant(o):
-                self._give(o, self._of(*(b.outputs[i] for b in n.blocks)), o)
+            sides = [b.outputs[i] for b in n.blocks]
+            self.changed |= self.types.join(o, *sides)
+            before = earlier(o)
+            if before is not None:
+                self._like(o, before)
+            elif _relevant(o):
+                self._give(o, self._of(*sides), o, self._chosen(o, n.blocks))
+
+    def _chosen(self, o: Value, blocks: Sequence[Block]) -> Origins:
+        """What the lowering knows of a tensor that may be one that exists outside of the branches."""
+        if not isinstance(o.type, T.TensorType):
+            return frozenset()
+        sides = [(source(b.outputs[o.node.outputs.index(o)], b), b) for b in blocks]
+        return frozenset().union(*(self.known.get(v, ()) for v, b in sides if not inside(v.node, b)))
 
     def _loop(self, n: Node) -> None:
         body = n.blocks[0]
         for p, first, again in zip(body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True):
-            if _relevant(p):
+            self.changed |= self.types.enter(p, first, again)
+            if earlier(p) is not None:
+                self._like(p, first)
+            elif _relevant(p):
                 self._give(p, self._of(first) | _earlier(self._of(again), body), p)
         self._block(body)
         for o, first, again in zip(n.outputs, n.inputs[2:], body.outputs[1:], strict=True):
-            if _relevant(o):
+            self.changed |= self.types.join(o, first, again)
+            if earlier(o) is not None:
+                self._like(o, first)
+            elif _relevant(o):
                 self._give(o, self._of(first, again), o)
 
     def _node(self, n: Node) -> None:
         self.writes += [(n, v) for v in tensors_written(n)]
+        self.changed |= self.types.node(n)
         if n.kind in ("prim::GetAttr", "prim::SetAttr") and is_object_type(n.inputs[0].type):
             self._attribute(n)
             return
         if n.kind == "prim::GetAttr":
             key = ("attribute", self.bases.get(n.input, n.input), n["name"])
-            self._give(n.output, frozenset((key,)), key)
+            self._give(n.output, frozenset((key,)), key, frozenset((key,)))
             return
         if n.kind == "prim::Uninitialized":  # what a way out leaves behind, where nobody looks
             self._give(n.output, frozenset(), n.output)
             return
         if n.kind in ("prim::unchecked_cast", "aten::detach", "aten::_unwrap_optional"):
-            self._give(n.outputs[0], self._of(n.inputs[0]), self.bases.get(n.inputs[0], n.inputs[0]))
+            self._like(n.outputs[0], n.inputs[0])
             return
         if n.kind in ("aten::append", "aten::insert", "aten::_set_item", "aten::extend"):
             held, both = self._of(*n.inputs[1:]), self._of(*n.inputs)  # now and, where this is in a loop, from here on
             self.first.setdefault(n.inputs[0], self._of(n.inputs[0]))
             self.puts.setdefault(n.inputs[0], {})[n] = held | _earlier(held)
-            self._give(n.inputs[0], both | _earlier(both), self.bases.get(n.inputs[0], n.inputs[0]))
-            holder = n.inputs[0].node
-            if holder.kind == "prim::GetAttr" and is_object_type(holder.input.type):
-                self._store((holder.input.type, holder["name"]), both | _earlier(both))
+            into = n.inputs[0]
+            known = self._known_of(*n.inputs) if _is_followed(into) else frozenset()
+            self._give(into, both | _earlier(both), self.bases.get(into, into), known)
+            if into.node.kind == "prim::GetAttr" and is_object_type(into.node.input.type):
+                self._store((into.node.input.type, into.node["name"]), both | _earlier(both))
+        if _gives_pieces(n) or (_takes_one(n) and _gives_pieces(n.inputs[0].node)):
+            for o in n.outputs:
+                self._like(o, n.inputs[0])
+            return
         if _makes_list(n) or (n.kind == "prim::ListUnpack" and _makes_list(n.input.node) and len(n.input.uses) == 1):
             for o in n.outputs:
-                self._give(o, frozenset((o,)), o)
+                self._new(o)
             return
-        view_of = _viewed(n)
+        view_of = None if self._converts(n) else _viewed(n)
         for i, o in enumerate(n.outputs):
             if not _relevant(o):
                 continue
             if n.kind == "prim::TupleUnpack" and n.input.node.kind == "prim::TupleConstruct":
-                element = n.input.node.inputs[i]
-                self._give(o, self._of(element), self.bases.get(element, element))
-                continue
-            if view_of is not None and isinstance(o.type, T.TensorType):
-                self._give(o, self._of(view_of), self.bases.get(view_of, view_of))
+                self._like(o, n.input.node.inputs[i])
+            elif view_of is not None and isinstance(o.type, T.TensorType):
+                self._like(o, view_of)
             elif isinstance(o.type, _HOLDERS) or any(isinstance(i.type, _HOLDERS) for i in n.inputs if _takes_out(n)):
-                self._give(o, self._of(*n.inputs) or frozenset((o,)), o)
+                self._give(o, self._of(*n.inputs) or frozenset((o,)), o, self._in_followed(n))
             else:
-                self._give(o, frozenset((o,)), o)
+                self._new(o)
+
+    def _known_of(self, *values: Value) -> Origins:
+        return frozenset().union(*(self.known.get(v, frozenset()) for v in values))
+
+    def _in_followed(self, n: Node) -> Origins:
+        """What is known of a list or dict that the lowering follows element by element, or of one of its elements."""
+        if n.kind in _BUILT and _is_followed(n.output):
+            return self._known_of(*n.inputs)
+        if _takes_one(n) and n.inputs[0].node.kind in _BUILT and _is_followed(n.inputs[0]):
+            return self._known_of(n.inputs[0])
+        return frozenset()
+
+    def _converts(self, n: Node) -> bool:
+        """Whether a node makes a tensor of another element type, which is a new one."""
+        if n.kind not in CONVERSIONS or not n.inputs:
+            return False
+        a, b = self.types.dtype(n.inputs[0]), self.types.dtype(n.outputs[0])
+        return a is not None and b is not None and a is not b
+
+
+#: What makes a list or dict of elements that the lowering follows, as long as it is used as follows: by what only reads it,
+#: wherever that is, and by what changes it at a known place, in the block that it was made in.
+_BUILT = ("prim::ListConstruct", "prim::DictConstruct")
+_READS = {"aten::cat", "aten::stack", "aten::len", "aten::__getitem__", "aten::__contains__", "prim::ListUnpack"}
+
+
+def _is_followed(v: Value) -> bool:
+    """Whether the lowering knows what a list or dict holds wherever it is used."""
+    return v.node.kind in _BUILT and all(_is_plain_use(use.user, v) for use in v.uses)
+
+
+def _is_plain_use(user: Node, v: Value) -> bool:
+    if user.kind in _READS:
+        return True
+    if user.kind == "prim::Return":
+        return user.block is not None and user.block.owner is None
+    if user.block is not v.node.block or user.inputs[0] is not v:
+        return False
+    return user.kind == "aten::append" or (user.kind == "aten::_set_item" and _is_constant(user.inputs[1]))
+
+
+def _is_constant(v: Value) -> bool:
+    return constant_value(v) is not NOT_CONSTANT
+
+
+def _takes_one(n: Node) -> bool:
+    """Whether a node takes elements out of a list at places that are known."""
+    return n.kind == "prim::ListUnpack" or (n.kind == "aten::__getitem__" and _is_constant(n.inputs[1]))
+
+
+def _gives_pieces(n: Node) -> bool:
+    """Whether a node gives a list of views (``chunk``, ``unbind``) of which only elements at known places are used."""
+    if (
+        not n.kind.startswith("aten::")
+        or len(n.outputs) != 1
+        or n.outputs[0].type != T.ListType(T.TENSOR)
+        or not n.inputs
+    ):
+        return False
+    schema = schema_of(n)
+    if schema is None or not schema.returns[0].alias or not isinstance(n.inputs[0].type, T.TensorType):
+        return False
+    return all(_takes_one(use.user) or use.user.kind == "aten::len" for use in n.output.uses)
 
     def _store(self, key: tuple[Any, str], origins: Origins) -> None:
         before = self.stored.get(key, frozenset())
@@ -286,42 +401,3 @@ def _is_older(v: Value, w: Node) -> bool:
     if n.kind == "prim::Param":
         return n.block is not None and (n.block.owner is None or inside(w, n.block))
     return n.is_before(w) and not any(inside(w, b) for b in n.blocks)
-
-
-def inside(n: Node, block: Block) -> bool:
-    """Whether a node is in a block, however deep."""
-    b = n.block
-    while b is not None:
-        if b is block:
-            return True
-        b = b.owner.block if b.owner is not None else None
-    return False
-
-
-def follows(user: Node, w: Node, v: Value) -> bool:
-    """Whether ``user`` may run after ``w`` with the same ``v``: later in the text, or in a loop that ``v`` is outside of."""
-    return _repeated(user, w, v) is not None or _comes_after(user, w)
-
-
-def _repeated(user: Node, w: Node, v: Value) -> Block | None:
-    """The innermost body, not that of ``v``, in which ``user`` may run in a round after the one of ``w``."""
-    block = w.block
-    while block is not None and block.owner is not None:
-        loop = block.owner
-        if loop.kind == "prim::Loop" and inside(user, block) and not inside(v.node, block):
-            return block
-        block = loop.block
-    return None
-
-
-def _comes_after(user: Node, w: Node) -> bool:
-    """Whether ``user`` may run after ``w`` in one round of every loop around both."""
-    if user is w or not w.is_before(user):
-        return False
-    block = w.block
-    while block is not None and block.owner is not None:
-        owner = block.owner
-        if owner.kind == "prim::If" and not inside(user, block) and any(inside(user, b) for b in owner.blocks):
-            return False  # the other branch
-        block = owner.block
-    return True

@@ -7,6 +7,7 @@ and dicts are :class:`Cell` s, whose content lives in the interpreter's heap, be
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bridge.ir.classes import ScriptObject
 
 __all__ = [
-    "BOOL", "DOUBLE", "INT64", "Abstract", "Appended", "Cell", "Columns", "Filling", "Growing", "Home", "Maybe", "ObjectRef", "Poison", "Run",
+    "BOOL", "DOUBLE", "INT64", "Abstract", "Appended", "Cell", "Choice", "Columns", "Filling", "Growing", "Home", "Maybe", "ObjectRef", "Poison", "Run",
     "RunList", "Stacked", "Text", "Unset", "View", "is_run", "leaves", "map_content", "merge_dims", "number_dtype_of", "number_kind",
     "number_type", "runtime_type", "same_static", "type_of",
 ]  # fmt: skip
@@ -48,6 +49,23 @@ class View:
     row: Any = None
 
 
+@dataclass(slots=True, eq=False, frozen=True)
+class Choice:
+    """How a result of a branch is, depending on ``test``, one of two tensors that exist outside: it is read from them and
+    written to them. A side that the branch made is None: that is ``own``, which has the value at first in any case.
+
+    ``seen`` is what had been written to them when the branch ended.
+    """
+
+    test: Run
+    sides: tuple[Run | None, Run | None]
+    own: Run
+    seen: Any
+
+
+_born = itertools.count()
+
+
 class Run:
     """An ONNX value (``Lowered`` in bridge.ir.lowering): a tensor, or a number that only run time knows.
 
@@ -58,11 +76,11 @@ class Run:
     ``joined``: it comes out of a branch, a loop or a list, so that it may be the same tensor as another value.
     ``blank`` values are constants at which nobody looks. Of the root of an int (``ints``): ``sum_of`` is another int and a constant
     whose sum it is, ``least`` the least value it may have (of what a loop stacked: the least length), ``below`` a free size (or None) and a constant whose sum it is less than,
-    ``count_of`` what it is where that is not negative.
+    ``count_of`` what it is where that is not negative. ``born`` counts the values that were made before.
     """
 
     __slots__ = (
-        "below", "blank", "constant", "count_of", "dims", "dtype", "fixed", "hint", "joined", "least", "name", "named", "number",
+        "below", "blank", "born", "constant", "count_of", "dims", "dtype", "fixed", "hint", "joined", "least", "name", "named", "number",
         "same_as", "sum_of", "symbol", "view",
     )  # fmt: skip
 
@@ -82,7 +100,8 @@ class Run:
         self.joined = False
         self.same_as: Run | None = None
         self.constant: np.ndarray[Any, Any] | None = None
-        self.view: View | None = None
+        self.view: View | Choice | None = None
+        self.born = next(_born)
         self.blank = False
         self.sum_of: tuple[Run, int] | None = None
         self.least: int | None = None

@@ -12,7 +12,7 @@ from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.values import INT64, Run
 from bridge.ir.errors import LoweringError
 
-__all__ = ["writer_of"]
+__all__ = ["through_positions", "writer_of"]
 
 #: ``write(machine, base now, new value of the view)`` gives the new base.
 Write = Callable[[Machine, Run, Run], Run]
@@ -22,6 +22,25 @@ def writer_of(name: str, values: Sequence[Any]) -> Write | None:
     """How a view made by this operator with these arguments is written to; None where that is not known."""
     make = _WRITERS.get(name)
     return None if make is None else make(list(values[1:]))
+
+
+def through_positions(reapply: Callable[[Run], Run]) -> Write:
+    """How any view without overlaps is written to: the view of the elements' positions tells where its elements go."""
+
+    def write(m: Machine, base: Run, new: Run) -> Run:
+        e = m.emitter
+        allow = 1 if e.opset >= 14 else None  # a 0 is a size, not "keep"
+        shape = e.shape_of(base)
+        size = e.op("Size", base, dims=(), dtype=INT64)
+        every = e.op("Range", np.array(0, np.int64), size, np.array(1, np.int64), dims=(None,), dtype=INT64)
+        places = reapply(e.op("Reshape", every, shape, dims=base.dims, allowzero=allow))
+        where = e.op("Reshape", places, np.array([-1, 1], np.int64), dims=(None, 1))
+        values = e.op("Reshape", e.cast(new, base.dtype), np.array([-1], np.int64), dims=(None,))
+        flat = e.op("Reshape", base, np.array([-1], np.int64), dims=(None,))
+        out = e.op("ScatterND", flat, where, values, dims=(None,))
+        return e.op("Reshape", out, shape, dims=base.dims, allowzero=allow)  # type: ignore[no-any-return]
+
+    return write
 
 
 def _rank(base: Run) -> int:
