@@ -290,16 +290,73 @@ def written_in_a_loop_with_two_ways_out(x, n: int):
     return total, left
 
 
+def pieces_of_an_unknown_size(x, n: int):
+    y = (x * 2).t()[:2]
+    first, second = y.chunk(2, 0)
+    for _i in range(n):
+        first.add_(second)
+    return y, first, second
+
+
+def columns_and_the_diagonal(x, n: int):
+    y = (x * 2)[:, :2]
+    left, right = y.unbind(1)
+    corner = y.diagonal()
+    corner.mul_(n)
+    left += right
+    return y, left, right, corner
+
+
+def held_by_a_list_of_one_block(x, n: int):
+    y = x * 2
+    held = [y]
+    held.append(x + 0)
+    y.add_(10)
+    held[1].mul_(n)
+    return held[0], held[1], y
+
+
+def chosen_twice(x, flag: bool):
+    y = x * 2
+    z = x * 3
+    if flag:
+        e = y
+    else:
+        e = z
+    first = e[0]
+    if not flag:
+        f = e
+    else:
+        f = x + 1
+    f.add_(10)
+    y.mul_(2)
+    first.sub_(1)
+    return e, f, first, y, z
+
+
+def chosen_in_a_loop(x, n: int):
+    y = x * 2
+    for i in range(n):
+        if i % 2 == 1:
+            e = y
+        else:
+            e = y * 0
+        e += i
+    return y, x
+
+
+def converted_before_the_writing(x, n: int):
+    y = x * 2
+    held = {"whole": y.to(torch.int64), "bits": y.to(torch.bool)}
+    y.add_(n)
+    return held["whole"], held["bits"], y
+
+
 REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
-    (taken_by_a_branch, ESCAPES),
-    (written_through_the_branch, ESCAPES),
-    (two_names_out_of_a_branch, ESCAPES),
     (a_view_out_of_a_branch, ESCAPES),
     (held_by_a_tuple, ESCAPES),
     (held_by_a_list, ESCAPES),
-    (written_in_a_branch_too, ESCAPES),
     (taken_by_a_loop, TRIPS),
-    (carried_by_a_loop, TRIPS),
     (swapped_by_a_loop, TRIPS),
     (both_names_are_used, TRIPS),
     (written_a_round_later_in_a_list, TRIPS),
@@ -320,6 +377,17 @@ EXPORTED = [
     (written_before_it_is_listed, TRIPS),
     (written_before_it_is_listed_in_a_loop_in_a_loop, TRIPS),
     (written_in_a_loop_with_two_ways_out, TRIPS),
+    (taken_by_a_branch, ESCAPES),
+    (written_through_the_branch, ESCAPES),
+    (two_names_out_of_a_branch, ESCAPES),
+    (written_in_a_branch_too, ESCAPES),
+    (carried_by_a_loop, TRIPS),
+    (pieces_of_an_unknown_size, TRIPS),
+    (columns_and_the_diagonal, TRIPS),
+    (held_by_a_list_of_one_block, TRIPS),
+    (chosen_twice, ESCAPES),
+    (chosen_in_a_loop, TRIPS),
+    (converted_before_the_writing, TRIPS),
 ]
 
 

@@ -179,7 +179,8 @@ class _Sharing:
         if not isinstance(o.type, T.TensorType):
             return frozenset()
         sides = [(source(b.outputs[o.node.outputs.index(o)], b), b) for b in blocks]
-        return frozenset().union(*(self.known.get(v, ()) for v, b in sides if not inside(v.node, b)))
+        hidden = self._of(*(v for v, b in sides if inside(v.node, b)))
+        return self._known_of(*(v for v, b in sides if not inside(v.node, b))) - hidden
 
     def _loop(self, n: Node) -> None:
         body = n.blocks[0]
@@ -214,12 +215,13 @@ class _Sharing:
             self._like(n.outputs[0], n.inputs[0])
             return
         if n.kind in ("aten::append", "aten::insert", "aten::_set_item", "aten::extend"):
-            held, both = self._of(*n.inputs[1:]), self._of(*n.inputs)  # now and, where this is in a loop, from here on
-            self.first.setdefault(n.inputs[0], self._of(n.inputs[0]))
-            self.puts.setdefault(n.inputs[0], {})[n] = held | _earlier(held)
             into = n.inputs[0]
-            known = self._known_of(*n.inputs) if _is_followed(into) else frozenset()
-            self._give(into, both | _earlier(both), self.bases.get(into, into), known)
+            held, both = self._of(*n.inputs[1:]), self._of(*n.inputs)
+            if not _is_followed(into):  # now and, where this is in a loop, from here on
+                held, both = held | _earlier(held), both | _earlier(both)
+            self.first.setdefault(into, self._of(into))
+            self.puts.setdefault(into, {})[n] = held
+            self._give(into, both, self.bases.get(into, into), self._in_followed(into))
             if into.node.kind == "prim::GetAttr" and is_object_type(into.node.input.type):
                 self._store((into.node.input.type, into.node["name"]), both | _earlier(both))
         if _gives_pieces(n) or (_takes_one(n) and _gives_pieces(n.inputs[0].node)):
@@ -239,20 +241,24 @@ class _Sharing:
             elif view_of is not None and isinstance(o.type, T.TensorType):
                 self._like(o, view_of)
             elif isinstance(o.type, _HOLDERS) or any(isinstance(i.type, _HOLDERS) for i in n.inputs if _takes_out(n)):
-                self._give(o, self._of(*n.inputs) or frozenset((o,)), o, self._in_followed(n))
+                self._give(
+                    o, self._of(*n.inputs) or frozenset((o,)), o, self._in_followed(n.inputs[0] if _takes_one(n) else o)
+                )
             else:
                 self._new(o)
 
     def _known_of(self, *values: Value) -> Origins:
-        return frozenset().union(*(self.known.get(v, frozenset()) for v in values))
+        """What is known of all of them: not what one shares its memory with on other paths as well."""
+        known = [self.known.get(v, frozenset()) for v in values]
+        hidden = [self._of(v) - k for v, k in zip(values, known, strict=True)]
+        return frozenset().union(*known).difference(*hidden)
 
-    def _in_followed(self, n: Node) -> Origins:
-        """What is known of a list or dict that the lowering follows element by element, or of one of its elements."""
-        if n.kind in _BUILT and _is_followed(n.output):
-            return self._known_of(*n.inputs)
-        if _takes_one(n) and n.inputs[0].node.kind in _BUILT and _is_followed(n.inputs[0]):
-            return self._known_of(n.inputs[0])
-        return frozenset()
+    def _in_followed(self, v: Value) -> Origins:
+        """What is known of a list or dict, and of each of its elements, that the lowering follows element by element."""
+        if not _is_followed(v):
+            return frozenset()
+        changes = [use.user for use in v.uses if use.user.kind in ("aten::append", "aten::_set_item")]
+        return self._known_of(*v.node.inputs, *(x for n in changes for x in n.inputs[1:]))
 
     def _converts(self, n: Node) -> bool:
         """Whether a node makes a tensor of another element type, which is a new one."""

@@ -237,11 +237,30 @@ def _lower_diagonal(e: Emitter, call: LoweredCall) -> Any:
     moved = x if order == list(range(rank)) else e.op("Transpose", x, perm=order)
     n, m = x.dims[a], x.dims[b]
     if not isinstance(n, int) or not isinstance(m, int):
-        e.unsupported("diagonal is exported for dimensions whose sizes are known")
+        return _diagonal_of_free_sizes(e, x, offset, a, b)
     size = max(min(n + min(offset, 0), m - max(offset, 0)), 0)
     at = (np.arange(size) - min(offset, 0)) * m + np.arange(size) + max(offset, 0)
     flat = e.op("Reshape", moved, ints(*[0] * (rank - 2), -1) if n * m else ints(*[0] * (rank - 2), 0))
     return e.op("Gather", flat, at.astype(np.int64), axis=rank - 2)
+
+
+def _diagonal_of_free_sizes(e: Emitter, x: Any, offset: Any, a: int, b: int) -> Any:
+    """Pairs of positions in both dimensions, as many as there are, and what stands there."""
+    if not isinstance(offset, int):
+        e.unsupported("diagonal is exported for an offset that is known, or dimensions whose sizes are known")
+    rest = [i for i in range(x.rank) if i not in (a, b)]
+    front = e.op("Transpose", x, perm=[a, b, *rest])
+    first, second = np.int64(-min(offset, 0)), np.int64(max(offset, 0))
+    sizes = [e.op("Gather", e.shape_of(x), np.asarray(d, np.int64), axis=0, dims=()) for d in (a, b)]
+    longest = [e.op("Sub", n, np.asarray(s), dims=()) for n, s in zip(sizes, (first, second), strict=True)]
+    size = e.op("Max", e.op("Min", *longest, dims=()), np.asarray(0, np.int64), dims=())
+    every = e.op("Range", np.asarray(0, np.int64), size, np.asarray(1, np.int64), dims=(None,))
+    columns = [
+        e.op("Unsqueeze", e.op("Add", every, np.asarray(s), dims=(None,)), ints(1), dims=(None, 1))
+        for s in (first, second)
+    ]
+    found = e.op("GatherND", front, e.op("Concat", *columns, axis=1, dims=(None, 2)))
+    return found if not rest else e.op("Transpose", found, perm=[*range(1, x.rank - 1), 0])
 
 
 def _diagonal_grad(c: Any, g: Any) -> Any:
