@@ -55,7 +55,7 @@ def lower_if(m: Machine, node: Node) -> Abstract:
     sides = [Side(m, name, partial(_block, m, b)) for name, b in zip(("then", "else"), node.blocks, strict=True)]
     if any(isinstance(v, Poison) for s in sides for v in s.values):
         raise Skip
-    results = _join(m, node, test, *sides, start)
+    results = _join(m, node, test, sides[0], sides[1], start)
     if m.program.writes:
         pairs = zip(*(s.tensors for s in sides), results, strict=True)
         results = [_shared(m, test, a, b, r, start) for a, b, r in pairs]

@@ -247,6 +247,46 @@ class _Sharing:
             else:
                 self._new(o)
 
+    def _store(self, key: tuple[Any, str], origins: Origins) -> None:
+        before = self.stored.get(key, frozenset())
+        if not origins <= before:
+            self.stored[key], self.changed = before | origins, True
+
+    def _attribute(self, n: Node) -> None:
+        """An attribute of an object of the program is assigned or read."""
+        this, key = n.inputs[0], (n.inputs[0].type, n["name"])
+        if n.kind == "prim::SetAttr":
+            self.sets.setdefault(key, {})[n] = None
+            held = self._of(n.inputs[1])
+            self._store(key, held | _earlier(held))
+            return
+        if not _relevant(n.output):
+            return
+        base = self._assigned(n)
+        if base is None:
+            self.gets.setdefault(key, {})[n] = None
+            self.groups[n.output] = (this, n["name"])
+            self._give(n.output, self.stored.get(key, frozenset()), n.output)
+        else:
+            self._give(n.output, self._of(base) | self.stored.get(key, frozenset()), self.bases.get(base, base))
+
+    def _assigned(self, n: Node) -> Value | None:
+        """The value that a read attribute has for sure: the last that was assigned, by the statements that made the object."""
+        this = n.input.node
+        sets = list(self.sets.get((n.input.type, n["name"]), ()))
+        if this.kind != "prim::CreateObject" or any(s.inputs[0].node.kind != "prim::CreateObject" for s in sets):
+            return None
+        mine = [s for s in sets if s.inputs[0] is n.input]
+        if any(s.block is not this.block for s in mine):
+            return None
+        before = [s for s in mine if s.is_before(n)]
+        if not before:
+            return None
+        last = before[0]
+        for s in before[1:]:
+            last = s if last.is_before(s) else last
+        return last.inputs[1]
+
     def _known_of(self, *values: Value) -> Origins:
         """What is known of all of them: not what one shares its memory with on other paths as well."""
         known = [self.known.get(v, frozenset()) for v in values]
@@ -311,46 +351,6 @@ def _gives_pieces(n: Node) -> bool:
     if schema is None or not schema.returns[0].alias or not isinstance(n.inputs[0].type, T.TensorType):
         return False
     return all(_takes_one(use.user) or use.user.kind == "aten::len" for use in n.output.uses)
-
-    def _store(self, key: tuple[Any, str], origins: Origins) -> None:
-        before = self.stored.get(key, frozenset())
-        if not origins <= before:
-            self.stored[key], self.changed = before | origins, True
-
-    def _attribute(self, n: Node) -> None:
-        """An attribute of an object of the program is assigned or read."""
-        this, key = n.inputs[0], (n.inputs[0].type, n["name"])
-        if n.kind == "prim::SetAttr":
-            self.sets.setdefault(key, {})[n] = None
-            held = self._of(n.inputs[1])
-            self._store(key, held | _earlier(held))
-            return
-        if not _relevant(n.output):
-            return
-        base = self._assigned(n)
-        if base is None:
-            self.gets.setdefault(key, {})[n] = None
-            self.groups[n.output] = (this, n["name"])
-            self._give(n.output, self.stored.get(key, frozenset()), n.output)
-        else:
-            self._give(n.output, self._of(base) | self.stored.get(key, frozenset()), self.bases.get(base, base))
-
-    def _assigned(self, n: Node) -> Value | None:
-        """The value that a read attribute has for sure: the last that was assigned, by the statements that made the object."""
-        this = n.input.node
-        sets = list(self.sets.get((n.input.type, n["name"]), ()))
-        if this.kind != "prim::CreateObject" or any(s.inputs[0].node.kind != "prim::CreateObject" for s in sets):
-            return None
-        mine = [s for s in sets if s.inputs[0] is n.input]
-        if any(s.block is not this.block for s in mine):
-            return None
-        before = [s for s in mine if s.is_before(n)]
-        if not before:
-            return None
-        last = before[0]
-        for s in before[1:]:
-            last = s if last.is_before(s) else last
-        return last.inputs[1]
 
 
 def is_object_type(t: T.Type) -> bool:
