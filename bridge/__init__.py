@@ -84,6 +84,7 @@ _SUBMODULES = frozenset(
 # the numbers that programs reach as torch.inf and so on
 inf, nan, pi, e = _math.inf, _math.nan, _math.pi, _math.e
 newaxis = None
+legacy_contiguous_format = contiguous_format
 
 
 def __getattr__(name: str) -> Any:

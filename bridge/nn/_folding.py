@@ -7,11 +7,20 @@ import warnings
 from typing import Optional, Union
 
 import bridge as torch
-from bridge.nn._pooling import max_pool1d, max_pool2d
-from bridge.nn.modules.utils import BroadcastingList1, BroadcastingList2, _pair
+from bridge.nn._pooling import max_pool1d, max_pool2d, max_pool3d
+from bridge.nn.modules.utils import BroadcastingList1, BroadcastingList2, BroadcastingList3, _pair, _triple
 from bridge.tensor import Tensor
 
-__all__ = ["dropout3d", "feature_alpha_dropout", "fold", "local_response_norm", "lp_pool1d", "lp_pool2d", "unfold"]
+__all__ = [
+    "dropout3d",
+    "feature_alpha_dropout",
+    "fold",
+    "local_response_norm",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "unfold",
+]
 
 avg_pool1d, avg_pool2d, avg_pool3d = torch.avg_pool1d, torch.avg_pool2d, torch.avg_pool3d
 
@@ -78,6 +87,27 @@ def lp_pool2d(
     else:
         out = avg_pool2d(input.pow(norm_type), kernel_size, padding=0, ceil_mode=ceil_mode)
     return (torch.sign(out) * relu(torch.abs(out))).mul(kw * kh).pow(1.0 / norm_type)
+
+
+def lp_pool3d(
+    input: Tensor,
+    norm_type: Union[int, float],  # noqa: PYI041, UP007
+    kernel_size: BroadcastingList3[int],
+    stride: Optional[BroadcastingList3[int]] = None,  # noqa: UP045
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The root of the sum of powers of each window."""
+    kd, kw, kh = _triple(kernel_size)
+    if isinstance(norm_type, (int, float)):
+        if norm_type == float("inf"):
+            return max_pool3d(input.abs(), kernel_size, stride, 0, 1, ceil_mode)
+        if norm_type == -float("inf"):
+            return -max_pool3d(-input.abs(), kernel_size, stride, 0, 1, ceil_mode)
+    if stride is not None:
+        out = avg_pool3d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
+    else:
+        out = avg_pool3d(input.pow(norm_type), kernel_size, padding=0, ceil_mode=ceil_mode)
+    return (torch.sign(out) * relu(torch.abs(out))).mul(kd * kw * kh).pow(1.0 / norm_type)
 
 
 def local_response_norm(

@@ -17,20 +17,23 @@ __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "affine_grid", "alpha_dropout", "avg_pool1d",
-    "avg_pool2d", "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "celu", "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d",
-    "dropout2d", "dropout3d", "elu", "embedding", "feature_alpha_dropout", "fold", "gaussian_nll_loss", "gelu", "glu",
-    "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss",
-    "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "local_response_norm",
-    "log_softmax", "logsigmoid", "lp_pool1d", "lp_pool2d", "margin_ranking_loss", "max_pool1d",
-    "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices",
-    "mish", "mse_loss", "multi_head_attention_forward", "multi_margin_loss", "multilabel_margin_loss",
-    "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "pixel_shuffle",
-    "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "rms_norm",
-    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax",
-    "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
-    "unfold", "upsample", "upsample_bilinear", "upsample_nearest",
+    "avg_pool2d", "avg_pool3d", "batch_norm", "bilinear", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "celu", "celu_", "channel_shuffle", "conv1d", "conv2d", "conv3d",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_embedding_loss", "cosine_similarity",
+    "cross_entropy", "ctc_loss", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "elu_", "embedding",
+    "embedding_bag", "feature_alpha_dropout", "fold", "gaussian_nll_loss", "gelu", "glu", "grid_sample",
+    "group_norm", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
+    "hinge_embedding_loss", "huber_loss", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm",
+    "leaky_relu", "leaky_relu_", "linear", "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d",
+    "lp_pool2d", "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool1d_with_indices", "max_pool2d",
+    "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices", "max_unpool1d", "max_unpool2d",
+    "max_unpool3d", "mish", "mse_loss", "multi_head_attention_forward", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad",
+    "pairwise_distance", "pdist", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6",
+    "relu_", "rms_norm", "rrelu", "rrelu_", "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu",
+    "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh",
+    "tanhshrink", "threshold", "threshold_", "triplet_margin_loss", "triplet_margin_with_distance_loss", "unfold",
+    "upsample", "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 
 linear = _function("aten::linear")
@@ -41,6 +44,14 @@ softshrink = _function("aten::softshrink")
 hardshrink = _function("aten::hardshrink")
 logsigmoid = _function("aten::log_sigmoid")
 prelu = _function("aten::prelu")
+threshold_ = _function("aten::threshold_")
+hardtanh_ = _function("aten::hardtanh_")
+elu_ = _function("aten::elu_")
+celu_ = _function("aten::celu_")
+selu_ = _function("aten::selu_")
+leaky_relu_ = _function("aten::leaky_relu_")
+rrelu_ = _function("aten::rrelu_")
+pdist = _function("aten::pdist")
 relu_ = _function("aten::relu_")
 one_hot = _function("aten::one_hot")
 cosine_similarity = _function("aten::cosine_similarity")
@@ -462,7 +473,16 @@ from bridge.nn._attention import (
 from bridge.nn._attention import (
     _none_or_dtype as _none_or_dtype,  # noqa: PLC0414
 )
-from bridge.nn._folding import dropout3d, feature_alpha_dropout, fold, local_response_norm, lp_pool1d, lp_pool2d, unfold
+from bridge.nn._folding import (
+    dropout3d,
+    feature_alpha_dropout,
+    fold,
+    local_response_norm,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    unfold,
+)  # fmt: skip
 from bridge.nn._losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -516,13 +536,26 @@ from bridge.nn._resize import (
     upsample_bilinear,
     upsample_nearest,
 )  # fmt: skip
+from bridge.nn._sequences import (
+    _unpool_output_size,
+    ctc_loss,
+    embedding_bag,
+    gumbel_softmax,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+    rrelu,
+    triplet_margin_with_distance_loss,
+)  # fmt: skip
 
 # Programs know all of these as torch.nn.functional's own, whichever file they stand in.
 for _f in (
     _adaptive_max_pool3d, adaptive_max_pool3d, adaptive_max_pool3d_with_indices,
     cosine_embedding_loss, gaussian_nll_loss, hinge_embedding_loss, margin_ranking_loss, multi_margin_loss,
     multilabel_margin_loss, multilabel_soft_margin_loss, poisson_nll_loss, soft_margin_loss, triplet_margin_loss,
-    dropout3d, feature_alpha_dropout, fold, local_response_norm, lp_pool1d, lp_pool2d, unfold,
+    dropout3d, feature_alpha_dropout, fold, local_response_norm, lp_pool1d, lp_pool2d, lp_pool3d, unfold,
+    _unpool_output_size, ctc_loss, embedding_bag, gumbel_softmax, max_unpool1d,
+    max_unpool2d, max_unpool3d, rrelu, triplet_margin_with_distance_loss,
     affine_grid, grid_sample, interpolate, upsample, upsample_bilinear, upsample_nearest,
     multi_head_attention_forward, _canonical_mask, _check_key_padding_mask, _in_projection, _in_projection_packed,
     _mha_shape_check, _none_or_dtype, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,

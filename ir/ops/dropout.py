@@ -9,8 +9,8 @@ import numpy as np
 
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import BOOL, FLOAT32, is_lowered, typed, where
+from bridge.ir.ops._declare import Array, declare, in_place
+from bridge.ir.ops._onnx import BOOL, FLOAT32, FLOAT64, is_lowered, typed, where
 from bridge.ir.ops._samples import f4, of
 from bridge.ir.ops.activations import apply, const
 from bridge.ir.ops.random import random_node
@@ -133,6 +133,49 @@ for _name in ("alpha_dropout", "feature_alpha_dropout"):
         samples=of((f4(2, 3, 4), 0.5, False)),
         side_effect=True,
     )
+
+
+def _rrelu(x: Array, lower: Any, upper: Any, training: bool, generator: Any) -> Array:
+    """A random slope per element that is not positive, drawn in the order of memory; the mean one outside training."""
+    slopes, low = np.ones_like(x), x <= 0
+    slopes[low] = (
+        source().uniform((int(low.sum()),), FLOAT64, lower, upper, generator) if training else (lower + upper) / 2
+    )
+    return np.asarray(x * slopes)
+
+
+def _rrelu_grad(c: Any, g: Any) -> Any:
+    x = c["self"]
+    safe = c.op("aten::masked_fill.Scalar", x, x >= 0, 1)
+    return (c.op("aten::where.self", x < 0, g * (c.result / safe), g),)
+
+
+def _lower_rrelu(e: Emitter, call: LoweredCall) -> Any:
+    if call["training"] is not False:
+        e.unsupported("rrelu in training is random; call eval() before exporting")
+    x = call["self"]
+    slope = typed(e, "Mul", x.dtype, typed(e, "Add", x.dtype, call["lower"], call["upper"]), e.scalar(0.5, x.dtype))
+    return where(
+        e,
+        typed(e, "Less", x.dtype, x, e.scalar(0, x.dtype), result=BOOL),
+        typed(e, "Mul", x.dtype, x, slope),
+        x,
+        x.dtype,
+    )
+
+
+_RRELU = declare(
+    "aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, Generator? "
+    "generator=None) -> Tensor",
+    _rrelu,
+    types=like_self,
+    onnx=_lower_rrelu,
+    grad=_rrelu_grad,
+    grad_name="RreluWithNoiseBackward0",
+    samples=of((f4(2, 3, 4),), (f4(2, 3), 0.2, 0.3)),
+    side_effect=True,
+)
+in_place(_RRELU, grad_name="RreluWithNoiseBackward1").side_effect = True
 
 
 def _bernoulli_fill(self: Array, p: Any, generator: Any = None) -> Array:

@@ -12,6 +12,7 @@ from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import from_front
+from bridge.ir.ops._composite import lower_steps
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import INT64, compute_dtype, ints, is_lowered, known_rank, typed
 from bridge.ir.ops._samples import S, f4, f8, of, positive
@@ -334,18 +335,25 @@ def instance_norm(
 ) -> Any:
     if not use_input and mean is not None:
         return ops("aten::batch_norm", x, weight, bias, mean, var, False, momentum, eps, cudnn)
-    if mean is not None:
-        raise BridgeError("instance_norm with running statistics in training is not supported")
     shape = list(x.shape)
     flat = ops("aten::reshape", x, [1, shape[0] * shape[1], *shape[2:]])
-    times = [None if t is None else ops("aten::repeat", t, [shape[0]]) for t in (weight, bias)]
-    return ops("aten::view", ops("aten::batch_norm", flat, *times, None, None, True, momentum, eps, cudnn), shape)
+    times = [None if t is None else ops("aten::repeat", t, [shape[0]]) for t in (weight, bias, mean, var)]
+    made = ops("aten::view", ops("aten::batch_norm", flat, *times, True, momentum, eps, cudnn), shape)
+    for kept, each in zip((mean, var), times[2:], strict=True):
+        if kept is not None:
+            ops("aten::copy_", kept, ops("aten::mean.dim", ops("aten::view", each, shape[:2]), [0]))
+    return made
 
 
 def _lower_instance_norm(e: Emitter, call: LoweredCall) -> Any:
     x, w, b = call["input"], call["weight"], call["bias"]
-    if call["running_mean"] is not None:
-        e.unsupported("instance_norm with running statistics is not exported")
+    mean, var = call["running_mean"], call["running_var"]
+    if mean is not None and call["use_input_stats"]:
+        e.unsupported("instance_norm that updates running statistics is not exported; call eval() first")
+    if mean is not None:
+        return lower_steps(
+            e, lambda t, x, *kept: t.batch_norm(x, *kept, False, 0.0, call["eps"], False), x, w, b, mean, var
+        )
     rank = known_rank(e, x, "instance_norm")
     spread = ints(1, -1, *[1] * (rank - 2))
     shaped = [None if t is None else e.op("Reshape", t, spread) for t in (w, b)]
@@ -362,6 +370,7 @@ declare(
     samples=of(
         (f4(2, 3, 4), f4(3), f4(3, seed=1), None, None, True, 0.1, 1e-5, True),
         (f4(2, 3, 4), None, None, None, None, True, 0.1, 1e-5, True),
+        (f4(2, 3, 4), f4(3), f4(3, seed=1), f4(3, seed=2), positive(3), False, 0.1, 1e-5, True),
     ),
 )
 

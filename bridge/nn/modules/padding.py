@@ -11,8 +11,21 @@ from bridge.nn.modules.utils import _ntuple, _pair, _quadruple
 from bridge.tensor import Tensor
 
 __all__ = [
-    "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d",
-    "ReplicationPad2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
 ]  # fmt: skip
 
 _sextuple = _ntuple(6, "_ntuple")
@@ -127,3 +140,54 @@ class ReplicationPad2d(_ReplicationPadNd):
     """The last two dimensions made longer by their edge."""
 
     _tuple = staticmethod(_quadruple)
+
+
+class ReflectionPad3d(_ReflectionPadNd):
+    """The last three dimensions made longer by their mirror image."""
+
+    _tuple = staticmethod(_sextuple)
+
+
+class ReplicationPad3d(_ReplicationPadNd):
+    """The last three dimensions made longer by their edge."""
+
+    _tuple = staticmethod(_sextuple)
+
+
+class _CircularPadNd(_ReflectionPadNd):
+    def _check_input_dim(self, input):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        return F.pad(input, self.padding, "circular")  # type: ignore[arg-type]
+
+
+class CircularPad1d(_CircularPadNd):
+    """The last dimension made longer by its other end."""
+
+    _tuple = staticmethod(_pair)
+
+    def _check_input_dim(self, input):  # type: ignore[no-untyped-def]
+        if input.dim() != 2 and input.dim() != 3:
+            raise ValueError(f"expected 2D or 3D input (got {input.dim()}D input)")
+
+
+class CircularPad2d(_CircularPadNd):
+    """The last two dimensions made longer by their other ends."""
+
+    _tuple = staticmethod(_quadruple)
+
+    def _check_input_dim(self, input):  # type: ignore[no-untyped-def]
+        if input.dim() != 3 and input.dim() != 4:
+            raise ValueError(f"expected 3D or 4D input (got {input.dim()}D input)")
+
+
+class CircularPad3d(_CircularPadNd):
+    """The last three dimensions made longer by their other ends."""
+
+    _tuple = staticmethod(_sextuple)
+
+    def _check_input_dim(self, input):  # type: ignore[no-untyped-def]
+        if input.dim() != 4 and input.dim() != 5:
+            raise ValueError(f"expected 4D or 5D input (got {input.dim()}D input)")

@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge.nn import functional as F
 from bridge.nn.modules.module import Module
-from bridge.nn.modules.utils import _single
+from bridge.nn.modules.utils import _pair, _single, _triple
 from bridge.tensor import Tensor
 
 __all__ = [
@@ -15,14 +15,19 @@ __all__ = [
     "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "LPPool1d",
     "LPPool2d",
+    "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
 ]
 
 
@@ -287,3 +292,62 @@ class LPPool2d(_LPPoolNd):
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layer."""
         return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool3d(_LPPoolNd):
+    """The root of the sum of powers of each window."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Apply the layer."""
+        return F.lp_pool3d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
+    """The largest element of each of ``output_size`` windows, whatever the input's size."""
+
+    def forward(self, input):  # type: ignore[no-untyped-def]
+        """Apply the layer."""
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+class _MaxUnpoolNd(Module):
+    _tuple: Any = None
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        super().__init__()
+        self.kernel_size = type(self)._tuple(kernel_size)
+        self.stride = type(self)._tuple(stride if stride is not None else kernel_size)
+        self.padding = type(self)._tuple(padding)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpoolNd):
+    """What :class:`MaxPool1d` picked, back where it stood."""
+
+    _tuple = staticmethod(_single)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Apply the layer."""
+        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool2d(_MaxUnpoolNd):
+    """What :class:`MaxPool2d` picked, back where it stood."""
+
+    _tuple = staticmethod(_pair)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Apply the layer."""
+        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool3d(_MaxUnpoolNd):
+    """What :class:`MaxPool3d` picked, back where it stood."""
+
+    _tuple = staticmethod(_triple)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Apply the layer."""
+        return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
