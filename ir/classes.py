@@ -287,6 +287,17 @@ class ScriptObject:
             v = v.attributes[part]
         return v
 
+    def _type(self) -> ClassType:
+        """The class; as the next two, what TorchScript's tools ask of ``module._c``."""
+        return self.type
+
+    @property
+    def qualified_name(self) -> str:
+        return self.type.name
+
+    def _method_names(self) -> list[str]:
+        return list(self.type.methods)
+
     def __repr__(self) -> str:
         return f"<ScriptObject {self.type.name}>"
 
