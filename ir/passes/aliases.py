@@ -80,10 +80,14 @@ _Locations = frozenset[_Element]
 
 
 class AliasAnalysis:
-    """The analysis of one graph."""
+    """The analysis of one graph.
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    With ``attributes_apart``, what is read from a module is taken for memory of its own, not for any memory from outside: for
+    who knows which attributes of a module share memory.
+    """
+
+    def __init__(self, graph: Graph, attributes_apart: bool = False) -> None:
+        self._graph, self._apart = graph, attributes_apart
         self._elements: dict[Value, _Element] = {}
         self._all: list[_Element] = []
         self._wildcards: dict[T.Type, _Element] = {}
@@ -124,6 +128,10 @@ class AliasAnalysis:
         if isinstance(what, Node):
             return any(map(self.has_writers, what.inputs)) or any(map(self.has_writers, what.outputs))
         return not must_be_none(what) and not self._written.isdisjoint(self.locations_of(what))
+
+    def has_writers_inside(self, v: Value) -> bool:
+        """Whether anything writes to a value or to what it holds."""
+        return not self._written.isdisjoint(self._everything_inside([v]))
 
     def may_alias(self, a: Iterable[Value], b: Iterable[Value]) -> bool:
         """Whether a value of one group may be the same memory as one of the other."""
@@ -346,6 +354,9 @@ class AliasAnalysis:
             self._fresh(v)
 
     def _extractor(self, n: Node) -> None:
+        if self._apart and n.kind == "prim::GetAttr" and getattr(n.inputs[0].type, "is_module", False):
+            self._fresh(n.output)
+            return
         for v in n.outputs:
             self._set_wildcard(v)
 
