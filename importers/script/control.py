@@ -15,7 +15,7 @@ from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import FilterValue, library_call
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.sugared import ExceptionMessage, ExceptionValue, MethodValue, SugaredTuple, SugaredValue
-from bridge.importers.script.unrolling import has_exit, without_exits
+from bridge.importers.script.unrolling import always_exits, has_exit, without_exits
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType
@@ -61,8 +61,11 @@ class ControlMixin(EmitterCore):
             self.exit_blocks.add(n.block)
         self._join_refined(frames, exits)
         self._join_functions(range, condition.value, blocks, frames, exits)
-        mutated = self._mutated(range, blocks, frames, exits)
+        leaves = always_exits(then), always_exits(other)
+        mutated = self._mutated(range, blocks, frames, exits, leaves)
         for name in sorted(mutated):
+            if not any(exits):
+                self._give_where_left(name, blocks, frames, leaves)
             self._join(range, name, blocks, frames, exits)
 
     def _branch(self, block: Block, body: Sequence[X.Stmt], refinements: Refinements, range: SourceRange) -> Frame:
@@ -128,13 +131,14 @@ class ControlMixin(EmitterCore):
         blocks: tuple[Block, Block],
         frames: tuple[Frame, Frame],
         exits: tuple[bool, bool],
+        leaves: tuple[bool, bool],
     ) -> set[str]:
         """Variables assigned in a branch and defined after the other, too (or the other never gets that far)."""
         mutated: set[str] = set()
         for i, j, where in ((0, 1, "false"), (1, 0, "true")):
             for name in list(frames[i].types):
                 with self.graph.inserting(blocks[j]):
-                    if frames[j].find(name) is not None or exits[j]:
+                    if frames[j].find(name) is not None or exits[j] or (leaves[j] and not leaves[i]):
                         mutated.add(name)
                     else:
                         text = CompileError(
@@ -144,6 +148,16 @@ class ControlMixin(EmitterCore):
                         if self.loop_status:
                             self.partial[name] = frames[i].types[name]
         return mutated
+
+    def _give_where_left(
+        self, name: str, blocks: tuple[Block, Block], frames: tuple[Frame, Frame], leaves: tuple[bool, bool]
+    ) -> None:
+        """A variable of one branch, in the other that ends with ``break`` or ``continue``: never used there."""
+        for i in (0, 1):
+            if leaves[i] and name not in frames[i].types and self.frame.find(name) is None:
+                type = frames[1 - i].types[name]
+                with self.graph.inserting(blocks[i]):
+                    frames[i].store(None, name, self.graph.insert(self.uninitialized(type)).output, type)
 
     def _join(
         self,

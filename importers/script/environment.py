@@ -74,9 +74,10 @@ def _globals() -> dict[str, SugaredValue]:
         table[name] = BuiltinFunction(f"aten::{name}")
     for name in "min max abs id rangelist".split():
         table[name] = BuiltinFunction(f"prim::{name}")
+    from bridge.importers.script.safety import checks
     from bridge.importers.script.sets import SetConstructor
 
-    return table | iterable_builtins() | {"set": SetConstructor()}
+    return table | iterable_builtins() | checks() | {"set": SetConstructor()}
 
 
 class Frame:

@@ -85,6 +85,9 @@ class Builder:
     def refuse(self, node: Any, reason: str = "") -> NotSupportedError:
         """The error for a construct that is not script."""
         name, token, fix = _REFUSED.get(type(node), (type(node).__name__, " ", ""))
+        why = getattr(node, "reason", "")
+        if why:
+            return NotSupportedError(f"{name} aren't supported here: {why}; {fix}", self.token(node, len(token) or 1))
         text = f"{name} {reason + ' ' if reason else ''}aren't supported"
         return NotSupportedError(f"{text}: {fix}" if fix else text, self.token(node, len(token) or 1))
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from bridge.importers.script.patterns import match_as_branches
+from bridge.importers.script.tries import try_as_branches
 
 __all__ = ["rewritten"]
 
@@ -151,6 +152,10 @@ class _Rewriter(ast.NodeTransformer):
                 return self.visit_If(_at(ast.If(first, [inner], node.orelse), node))
         self.generic_visit(node)
         return node
+
+    def visit_Try(self, node: ast.Try) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        return try_as_branches(node, self.fresh)
 
     # -- functions inside --------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bridge.importers.script import tree as X
 from bridge.ir.source import SourceRange
 
-__all__ = ["has_exit", "without_exits"]
+__all__ = ["always_exits", "has_exit", "without_exits"]
 
 
 def has_exit(body: Sequence[X.Stmt], kinds: tuple[type[X.Stmt], ...] = (X.Break, X.Continue)) -> bool:
@@ -22,12 +22,13 @@ def has_exit(body: Sequence[X.Stmt], kinds: tuple[type[X.Stmt], ...] = (X.Break,
     return False
 
 
-def _always_exits(body: Sequence[X.Stmt]) -> bool:
+def always_exits(body: Sequence[X.Stmt]) -> bool:
+    """Whether statements end with ``break``, ``continue``, ``return`` or ``raise``, on every path."""
     if not body:
         return False
     last = body[-1]
     if isinstance(last, X.If):
-        return _always_exits(last.body) and _always_exits(last.orelse)
+        return always_exits(last.body) and always_exits(last.orelse)
     return isinstance(last, X.Break | X.Continue | X.Return | X.Raise)
 
 
@@ -55,9 +56,9 @@ def without_exits(body: Sequence[X.Stmt], broke: str, skip: str) -> list[X.Stmt]
         def inside(part: Sequence[X.Stmt]) -> list[X.Stmt]:
             return without_exits(part, broke, skip)
 
-        if _always_exits(s.body):
+        if always_exits(s.body):
             return [*done, X.If(s.range, s.cond, inside(s.body), inside([*s.orelse, *rest]))]
-        if _always_exits(s.orelse):
+        if always_exits(s.orelse):
             return [*done, X.If(s.range, s.cond, inside([*s.body, *rest]), inside(s.orelse))]
         marked = X.If(s.range, s.cond, _marked(s.body, skip), _marked(s.orelse, skip))
         branch = X.If(s.range, s.cond, inside(marked.body), inside(marked.orelse))
