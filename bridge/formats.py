@@ -45,11 +45,12 @@ def load(path: PathLike) -> ScriptModule:
 
         return bridge.onnx.load(path)
     import bridge.jit
+    from bridge.jit.script import script
 
     if path.suffix in ARCHIVES:
         return bridge.jit.load(path)
     made = _python_model(path)
-    return made if isinstance(made, bridge.jit.ScriptModule) else bridge.jit.script(made)
+    return made if isinstance(made, bridge.jit.ScriptModule) else script(made)
 
 
 def save(

@@ -36,7 +36,7 @@ class ControlMixin(EmitterCore):
     def emit_if(self, s: X.If) -> None:
         if self.late:  # the other branch may give the variable of a loop a value, too
             for loop in _loops(s):
-                if any(self.frame.find(name) is None for name in self.late.get(loop, ())):
+                if any(not self.frame.knows(name) for name in self.late.get(loop, ())):
                     self._late_variables(loop)
         self.branches(s.range, self.condition(s.cond), s.body, s.orelse)
 
@@ -154,7 +154,7 @@ class ControlMixin(EmitterCore):
     ) -> None:
         """A variable of one branch, in the other that ends with ``break`` or ``continue``: never used there."""
         for i in (0, 1):
-            if leaves[i] and name not in frames[i].types and self.frame.find(name) is None:
+            if leaves[i] and name not in frames[i].types and not self.frame.knows(name):
                 type = frames[1 - i].types[name]
                 with self.graph.inserting(blocks[i]):
                     frames[i].store(None, name, self.graph.insert(self.uninitialized(type)).output, type)

@@ -132,6 +132,13 @@ class Frame:
             frame = frame.next
         return None
 
+    def knows(self, name: str) -> bool:
+        """Whether this or an outer frame has the variable; emits nothing."""
+        frame: Frame | None = self
+        while frame is not None and name not in frame.types and name not in frame.values:
+            frame = frame.next
+        return frame is not None
+
     def comprehensions(self) -> list[Frame]:
         """The frames of the comprehensions that this one is in."""
         found: list[Frame] = []
