@@ -81,7 +81,7 @@ class StoredAttribute:
 class GraphInfo:
     """Name, doc string and records of one graph or subgraph: serialised value records by name.
 
-    ``strays`` are the value records of no value; ``model`` is the header of the model whose top graph this is.
+    ``strays`` are the value records of no value, ``written`` all as they stand, where a name has several; ``model`` is the header of the model whose top graph this is.
     """
 
     name: str = ""
@@ -93,6 +93,7 @@ class GraphInfo:
     initializers: list[str] = field(default_factory=list)
     quantization: list[bytes] = field(default_factory=list)
     strays: tuple[str, ...] = ()
+    written: list[tuple[str, bytes]] = field(default_factory=list)
     empty: tuple[str, ...] = ()
     model: ModelInfo | None = None
 

@@ -114,7 +114,7 @@ class _Writer:
                 proto.output.add().ParseFromString(info.outputs[name])
             else:
                 proto.output.append(_value_info(name, v))
-        for name, data in info.value_info.items():
+        for name, data in info.written or info.value_info.items():
             if name in defined or name in present or name in initial or name in info.strays:
                 proto.value_info.add().ParseFromString(data)
         for q in info.quantization:

@@ -36,7 +36,9 @@ def lower_onnx_op(m: Machine, node: Node) -> Abstract:
     attributes = {name: onnx_attribute(name, value, node) for name, value in node.attributes.items()}
     hints = [m.hint(o) for o in node.outputs]
     outputs = _infer(m, node, domain, op_type, inputs, attributes, hints)
-    e.append(Record(op_type, domain, wired, outputs, attributes, e.origin))
+    # Plain values stay plain, as of every other node: what tidies up reads them.
+    kept = {n: v if type(v) in (int, float, str) else attributes[n] for n, v in node.attributes.items()}
+    e.append(Record(op_type, domain, wired, outputs, kept, e.origin))
     results = [m.new_cell(T.ListType(T.TENSOR), o) if isinstance(o, RunList) else o for o in outputs]
     for value, o in zip(node.outputs, outputs, strict=True):
         o.hint, o.named = m.hint(value), True

@@ -83,6 +83,7 @@ class GraphBuilder:
         self.graph = Graph()
         self.self_value = self.graph.add_input("self", module.root.type)
         self._none: Value | None = None
+        self.tensors: dict[str, ForeignArray] = {}
 
     def build(self, proto: onnx.GraphProto, opsets: Mapping[str, int] | None = None) -> Graph:
         """The graph of the model's top level; several outputs are returned as a tuple."""
@@ -113,7 +114,11 @@ class GraphBuilder:
                     self._argument(v)
                 self._bind(scope, i.name, v, "an input")
         for t in proto.initializer:
-            self._bind(scope, t.name, self._initializer(block, t.name, tensor_value(t, self.where)), "an initializer")
+            array = tensor_value(t, self.where)
+            v = self._initializer(block, t.name, array)
+            if t.name in scope.values or not _same_tensor(self.tensors.get(t.name), array):
+                self._bind(scope, t.name, v, "an initializer")
+            scope.values[t.name], self.tensors[t.name] = v, array
         for s in proto.sparse_initializer:
             name = s.values.name
             self._bind(scope, name, self._initializer(block, name, sparse_value(s, self.where)), "an initializer")
@@ -329,18 +334,26 @@ class ModuleBuilder:
         return path
 
 
+def _same_tensor(a: ForeignArray | None, b: ForeignArray) -> bool:
+    """Whether two tensors of one name are one: some tools write a constant again in every subgraph that reads it."""
+    return a is not None and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
 def graph_info(proto: onnx.GraphProto) -> GraphInfo:
     """The records of a graph that the IR has no place for. Raises OnnxImportError for names that are no text."""
     names = [v.name for values in (proto.input, proto.output, proto.value_info) for v in values]
     if not all(type(t) is str for t in (proto.name, proto.doc_string, *names)):
         raise OnnxImportError(f"the graph named {proto.name!r} has a name that is no text")
+    written = [(v.name, v.SerializeToString()) for v in proto.value_info]
+    records = dict(written)
     return GraphInfo(
         name=proto.name,
         doc=proto.doc_string,
         metadata=metadata(proto.metadata_props),
         inputs={v.name: v.SerializeToString() for v in proto.input},
         outputs={v.name: v.SerializeToString() for v in proto.output},
-        value_info={v.name: v.SerializeToString() for v in proto.value_info},
+        value_info=records,
+        written=written if len(records) < len(written) else [],
         initializers=[t.name for t in proto.initializer],
         quantization=[q.SerializeToString() for q in proto.quantization_annotation],
         empty=written_empty(proto, "name", "doc_string"),

@@ -7,7 +7,7 @@ import logging
 from onnx import ModelProto
 
 from bridge.importers.onnx.raise_check import Lower, compare
-from bridge.importers.onnx.raise_claims import DOUBTS
+from bridge.importers.onnx.raise_claims import DOUBTS, metadata_of
 from bridge.importers.onnx.raise_missing import fill_gaps
 from bridge.importers.onnx.raise_program import Candidate, build_candidate, read_claims
 from bridge.importers.onnx.raise_repair import repair
@@ -25,9 +25,13 @@ def raise_own(model: ModelProto, lower: Lower, source: Source) -> Candidate | No
     ``lower`` exports a candidate again; ``source`` has the data of tensors that are not in the proto. Every statement of the result has been checked: exporting the result gives exactly the
     nodes of ``model``.
     """
+    why = "its record of the program leads to other nodes"
+    changed = 0
     try:
         claims = read_claims(model)
         if claims is None:
+            if any(metadata_of(n) for n in model.graph.node):
+                _tell(source, "the table of its classes is gone")
             return None
         fill_gaps(model, claims)
         for _ in range(_ROUNDS):
@@ -35,11 +39,22 @@ def raise_own(model: ModelProto, lower: Lower, source: Source) -> Candidate | No
             lowered = lower(candidate.owner, candidate.function)
             differences = compare(model, claims, candidate, lowered)
             if not differences:
+                if changed:
+                    _log.warning("%s was changed since it was exported: where it was, it is read as it is now", source)
                 return candidate
+            changed += 1
             if not repair(model, claims, lowered, differences):
-                _log.debug("not repaired: %s", differences)
-                return None
-            _log.debug("repaired %d graphs", len(differences))
+                break
     except DOUBTS as reason:
-        _log.debug("the metadata is not believed: %s", reason)
+        why = str(reason)
+    _tell(source, why)
     return None
+
+
+def _tell(source: Source, why: str) -> None:
+    """Say that the text of an exported program is lost."""
+    _log.warning(
+        "%s was changed since it was exported, and is read as the operators that it has now, not as the program that it was: %s",
+        source,
+        why,
+    )

@@ -359,6 +359,8 @@ class Builder:
         return T.BinOp(lhs.range, _BINARY[type(node.op)], lhs, rhs)
 
     def unary(self, node: ast.UnaryOp) -> T.Expr:
+        if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant) and node.operand.value == 1 << 63:
+            return T.Const(self.token(node, 20), -(1 << 63))  # its positive is no int64
         operand = self.expr(node.operand)
         op = _UNARY.get(type(node.op))
         if op is None:
