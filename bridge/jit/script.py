@@ -17,6 +17,7 @@ from bridge.importers.script import (
 )
 from bridge.importers.script import tree as X
 from bridge.ir.classes import Function
+from bridge.ir.collecting import uncollected
 from bridge.ir.source import SourceRange
 from bridge.ir.types import Type
 from bridge.jit import _state, decorators
@@ -109,6 +110,7 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
 # -- functions ---------------------------------------------------------------------------------------------------------
 
 
+@uncollected()
 def _script_function_object(fn: Any) -> ScriptFunction:
     known = _functions.get(fn)
     if known is not None:
@@ -194,6 +196,7 @@ def _signature_of_texts(body: X.Def, arguments: list[str], result: str) -> tuple
 # -- modules -----------------------------------------------------------------------------------------------------------
 
 
+@uncollected()
 def _script_module(module: Any) -> RecursiveScriptModule:
     from bridge.jit.concrete import concrete_type_of
     from bridge.jit.modules import create_script_module

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, ScriptObject
+from bridge.ir.collecting import uncollected
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.passes.dead_code import eliminate_dead_code
 from bridge.ir.passes.lower_tuples import lower_simple_tuples
@@ -25,6 +26,7 @@ __all__ = ["default_schema", "define_methods", "flatten"]
 _FORWARD = "prim::TracedModuleForward"
 
 
+@uncollected()
 def define_methods(graph: Graph, owner: ScriptObject) -> None:
     """Turn a trace of a module into methods of its submodules' types; ``graph`` becomes the body of the traced method."""
     _Attributes(graph).convert()
@@ -36,6 +38,7 @@ def define_methods(graph: Graph, owner: ScriptObject) -> None:
     _clean(graph)
 
 
+@uncollected()
 def flatten(graph: Graph) -> None:
     """Turn a trace of a function into a plain graph (blocks of modules that it called are inlined)."""
     _DominateUses().run(graph.block)

@@ -20,6 +20,7 @@ from bridge.exporters.onnx.specialise import specialised
 from bridge.exporters.onnx.unused import put_aside
 from bridge.exporters.onnx.values import Run, RunList, type_of
 from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.collecting import uncollected
 from bridge.ir.dtypes import by_onnx
 from bridge.ir.errors import LoweringError
 from bridge.ir.foreign import Interface
@@ -45,6 +46,7 @@ class Exported:
     arrays: Arrays = field(default_factory=dict)
 
 
+@uncollected()
 def export_program(
     owner: ScriptObject | None,
     function: Function,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,12 +34,12 @@ def convolution(
     n = weight.ndim - 2
     stride, padding, dilation, extra = (spread(v, n) for v in (stride, padding, dilation, extra))
     _check(x, weight, bias, transposed, groups)
-    parts = zip(np.split(x, groups, 1), np.split(weight, groups, 0), strict=True)
     if transposed:
+        parts = zip(np.split(x, groups, 1), np.split(weight, groups, 0), strict=True)
         out = np.concatenate([_transposed(a, w, stride, padding, dilation, extra) for a, w in parts], 1)
     else:
-        pairs = [(p, p) for p in padding]
-        out = np.concatenate([_plain(padded(a, pairs), w, stride, dilation) for a, w in parts], 1)
+        x_padded = padded(x, [(p, p) for p in padding])
+        out = (_plain if groups == 1 else _grouped)(x_padded, weight, stride, dilation)
     if bias is not None:
         out = out + bias.reshape(-1, *[1] * n)
     return np.ascontiguousarray(out.astype(x.dtype, copy=False))
@@ -82,6 +83,20 @@ def _plain(x: Array, weight: Array, stride: Sequence[int], dilation: Sequence[in
     seen = windows(x, weight.shape[2:], stride, dilation)
     out = np.tensordot(seen, weight, ([1, *range(n + 2, 2 * n + 2)], [1, *range(2, n + 2)]))
     return np.moveaxis(out, -1, 1)
+
+
+def _grouped(x: Array, weight: Array, stride: Sequence[int], dilation: Sequence[int]) -> Any:
+    """All groups of channels in one product of matrices."""
+    n, outputs = weight.ndim - 2, weight.shape[0]
+    groups = x.shape[1] // weight.shape[1]
+    seen = windows(x, weight.shape[2:], stride, dilation)  # (N, C, positions…, kernel…)
+    batch, positions = seen.shape[0], seen.shape[2 : 2 + n]
+    split = seen.reshape(batch, groups, weight.shape[1], *seen.shape[2:])
+    order = (1, 0, *range(3, 3 + n), 2, *range(3 + n, 3 + 2 * n))
+    rows = split.transpose(order).reshape(groups, batch * math.prod(positions), math.prod(weight.shape[1:]))
+    columns = weight.reshape(groups, outputs // groups, math.prod(weight.shape[1:])).transpose(0, 2, 1)
+    made = (rows @ columns).reshape(groups, batch, *positions, outputs // groups)
+    return made.transpose(1, 0, n + 2, *range(2, n + 2)).reshape(batch, outputs, *positions)
 
 
 def _transposed(
