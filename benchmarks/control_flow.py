@@ -8,7 +8,8 @@ a ratio of medians measured in one run, the contestants taking turns, so that wh
   ``bridge`` a call of the scripted module, ``jit`` torch.jit.script, ``old`` and ``new`` the models of torch's two exporters
   (``dynamo=False`` on the scripted module, ``dynamo=True`` on the eager one).
 
-Contestants that are not installed, or that cannot take a program, are left out. No time is ever an error.
+Contestants that are not installed, or that cannot take a program, are left out; one that hangs is given up. The last column says
+who is quicker than the exported model, and by how much. ``--write docs/speed.md`` puts the table there. No time is ever an error.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import argparse
 import contextlib
 import importlib.util
 import io
+import json
 import logging
 import os
+import select
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,14 +55,9 @@ def session(model: Any) -> Any:
 
 
 def feeds(opened: Any, arguments: Any) -> dict[str, Any] | None:
-    """The arguments by input name; None when the model takes others."""
-    import numpy as np
-
-    def array(v: Any) -> Any:
-        return [array(x) for x in v] if isinstance(v, list) else np.asarray(v.numpy() if hasattr(v, "numpy") else v)
-
+    """The arguments by input name, structures taken apart; None when the model takes others."""
     names = [i.name for i in opened.get_inputs()]
-    values = [array(v) for v in arguments]
+    values = [leaf for a in arguments for leaf in corpus.leaves(a) if leaf is not None]
     return dict(zip(names, values, strict=True)) if len(names) == len(values) else None
 
 
@@ -159,11 +158,12 @@ def medians(actions: dict[str, Call], rounds: int, seconds: float) -> dict[str, 
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def once(action: Call) -> tuple[Any, float] | None:
-    """What an action gives and how long it took the second time; None when it fails."""
+def once(action: Call, again: bool) -> tuple[Any, float] | None:
+    """What an action gives and how long it took (the second time, if ``again``); None when it fails."""
     try:
         with quiet():
-            action()
+            if again:
+                action()
             start = time.perf_counter()
             made = action()
             return made, time.perf_counter() - start
@@ -171,62 +171,182 @@ def once(action: Call) -> tuple[Any, float] | None:
         return None
 
 
-def ratios(row: dict[str, float], base: str, columns: list[str]) -> str:
-    """The cells of a line."""
-    if base not in row:
-        return "".join(f"{'–':>10}" for _ in columns)
-    return "".join(f"{row[c] / row[base]:10.2f}" if c in row else f"{'–':>10}" for c in columns)
-
-
 EXPORTERS = ["torch old", "torch new"]
 RUNNERS = ["onnx", "bridge", "jit", "old", "new"]
+MINE = ("onnx", "bridge")
+Row = dict[str, dict[str, float]]  # "export" and "run": seconds by contestant
+
+
+# -- one process that measures, one that watches it ------------------------------------------------------------------------
+
+
+def measure(name: str, skip: set[str], options: argparse.Namespace, folder: str, begins: Callable[[str], None]) -> Row:
+    """The times of a program; ``begins`` is told of each contestant before it may hang."""
+    contest = Contest(name, folder)
+    made = {}
+    for k, action in contest.exports.items():
+        if k in skip or (k == "torch new" and (options.no_new or options.quick)):
+            continue
+        begins(k)
+        found = once(action, again=k != "torch new")  # that one takes seconds
+        if found is not None:
+            made[k] = found
+    quick = {k: contest.exports[k] for k in made if k != "torch new"}
+    begins("exports")
+    exports = {k: seconds for k, (_, seconds) in made.items()} | medians(quick, 9, 3)
+    calls = contest.calls({k: model for k, (model, _) in made.items()})
+    begins("runs")
+    wanted = {k: calls[k] for k in ("eager", *RUNNERS) if k in calls and k not in skip}
+    return {"export": exports, "run": medians(wanted, options.rounds, options.seconds)}
+
+
+def work(options: argparse.Namespace) -> None:
+    """Measure the programs that are asked for, a line of JSON each."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")  # what contestants print is not for the watcher
+
+    def tell(**found: Any) -> None:
+        out.write(json.dumps(found) + "\n")
+        out.flush()
+
+    warnings.simplefilter("ignore")
+    bridge.set_grad_enabled(False)
+    if HAS_TORCH:
+        import torch
+
+        torch.set_num_threads(1)
+        torch.set_grad_enabled(False)
+        if HAS_NEW and not (options.no_new or options.quick):  # its first export of a process takes longer
+            with quiet(), contextlib.suppress(Exception):
+                torch.onnx.export(torch.nn.Linear(2, 2), (torch.ones(1, 2),), verbose=False)
+    with tempfile.TemporaryDirectory() as folder:
+        for item in options.programs:
+            name, *skip = item.split(":")
+            row = measure(name, set(skip), options, folder, lambda tool, name=name: tell(program=name, begins=tool))
+            tell(program=name, row=row)
+
+
+def results(names: list[str], options: argparse.Namespace) -> Iterator[tuple[str, Row]]:
+    """The times of each program. A contestant that takes longer than the limit is ended, and the program measured without it."""
+    skip: dict[str, set[str]] = {n: set() for n in names}
+    left = list(names)
+    while left:
+        items = [":".join([n, *sorted(skip[n])]) for n in left]
+        flags = ["--rounds", str(options.rounds), "--seconds", str(options.seconds)]
+        flags += [f for f, on in (("--quick", options.quick), ("--no-new", options.no_new)) if on]
+        command = [sys.executable, __file__, "--worker", *flags, *items]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as worker:
+            tool = "exports"
+            for found in _lines(worker, options.limit):
+                tool = found.get("begins", tool)
+                if "row" in found:
+                    left.remove(found["program"])
+                    yield found["program"], found["row"]
+            worker.kill()
+        if left and len(items) == len(left) and tool in skip[left[0]] | {"exports", "runs"}:
+            yield left.pop(0), {"export": {}, "run": {}}
+        elif left:
+            skip[left[0]].add(tool)
+
+
+def _lines(worker: Any, limit: float) -> Iterator[dict[str, Any]]:
+    """What the worker tells, until it says nothing for that long."""
+    buffer = b""
+    while select.select([worker.stdout], [], [], limit)[0]:
+        data = os.read(worker.stdout.fileno(), 1 << 16)
+        if not data:
+            return
+        buffer += data
+        *lines, buffer = buffer.split(b"\n")
+        yield from map(json.loads, lines)
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------------
+
+
+def cells(name: str, row: Row) -> list[str]:
+    """A line of the table."""
+    exports, runs = row["export"], row["run"]
+    mine, eager = exports.get("bridge"), runs.get("eager")
+    line = [name, f"{mine * 1e3:.1f}" if mine else "–"]
+    line += [f"{exports[c] / mine:.1f}" if mine and c in exports else "–" for c in EXPORTERS]
+    line += [f"{eager * 1e6:.0f}" if eager else "–"]
+    line += [f"{runs[c] / eager:.2f}" if eager and c in runs else "–" for c in RUNNERS]
+    return [*line, behind(row)]
+
+
+def behind(row: Row) -> str:
+    """Who is quicker than the exported model, and how much: the model takes that many times as long."""
+    runs = row["run"]
+    others = {k: v for k, v in runs.items() if k not in MINE}
+    if "onnx" not in runs or not others:
+        return ""
+    best = min(others, key=others.__getitem__)
+    ratio = runs["onnx"] / others[best]
+    return f"{best} {ratio:.2f}" if ratio > 1.05 else ""
+
+
+def summary(rows: dict[str, Row]) -> list[list[str]]:
+    """Medians, the worst ratios, and on how many programs the exported model is no slower than the best of the others."""
+
+    def line(name: str, of: Callable[[list[float]], float]) -> list[str]:
+        out = [name, ""]
+        for kind, base, columns in (("export", "bridge", EXPORTERS), ("run", "eager", RUNNERS)):
+            for c in columns:
+                found = [r[kind][c] / r[kind][base] for r in rows.values() if base in r[kind] and c in r[kind]]
+                out.append(f"{of(found):.2f}" if found else "–")
+            if kind == "export":
+                out.append("")
+        return [*out, ""]
+
+    compared = [r for r in rows.values() if "onnx" in r["run"] and len(r["run"]) > 2]
+    good = sum(not behind(r) for r in compared)
+    first = line("**median**", statistics.median)
+    first[-1] = f"no slower: {good} of {len(compared)}"
+    return [first, line("**least**", min), line("**most**", max)]
+
+
+HEAD = ["program", "export ms", *EXPORTERS, "eager µs", *RUNNERS, "quicker"]
+
+
+def markdown(rows: dict[str, Row]) -> str:
+    """The table for a page."""
+    lines = [HEAD, ["---"] * len(HEAD), *(cells(n, r) for n, r in rows.items()), *summary(rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def show(line: list[str]) -> None:
+    print(f"{line[0]:28}" + "".join(f"{c:>10}" for c in line[1:-1]) + f"   {line[-1]}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few programs and repeats, to see that it runs")
     parser.add_argument("--rounds", type=int, default=400, help="calls per contestant, at most")
+    parser.add_argument("--seconds", type=float, default=2.0, help="time for the calls of a program, at most")
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds after which a contestant is given up")
     parser.add_argument("--no-new", action="store_true", help="without torch's default exporter, which takes seconds")
+    parser.add_argument("--write", type=Path, help="a Markdown page whose table is replaced")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("programs", nargs="*")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
+    if options.worker:
+        work(options)
+        return
     names = options.programs or corpus.names()
     if options.quick:
         names, options.rounds = names[:3], 20
-    if HAS_TORCH:
-        import torch
-
-        torch.set_num_threads(1)
-        torch.set_grad_enabled(False)
-    exports: dict[str, dict[str, float]] = {}
-    runs: dict[str, dict[str, float]] = {}
-    print(f"{'':28}{'export ms':>10}" + "".join(f"{c:>10}" for c in EXPORTERS) + f"{'eager µs':>11}" + "".join(f"{c:>10}" for c in RUNNERS))  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        for name in names:
-            contest = Contest(name, folder)
-            if options.no_new or options.quick:
-                contest.exports.pop("torch new", None)
-            made = {k: found for k, action in contest.exports.items() if (found := once(action)) is not None}
-            quick = {k: contest.exports[k] for k in made if k != "torch new"}
-            exports[name] = {k: seconds for k, (_, seconds) in made.items()} | medians(quick, 9, 4)
-            calls = contest.calls({k: model for k, (model, _) in made.items()})
-            runs[name] = medians({k: calls[k] for k in ("eager", *RUNNERS) if k in calls}, options.rounds, 3)
-            print(f"{name:28}{exports[name].get('bridge', float('nan')) * 1e3:10.1f}{ratios(exports[name], 'bridge', EXPORTERS)}"
-                  f"{runs[name].get('eager', float('nan')) * 1e6:11.1f}{ratios(runs[name], 'eager', RUNNERS)}", flush=True)  # fmt: skip
-    print(
-        f"{'median of ratios':28}{'':>10}"
-        + _medians(exports, "bridge", EXPORTERS)
-        + f"{'':>11}"
-        + _medians(runs, "eager", RUNNERS)
-    )
-
-
-def _medians(rows: dict[str, dict[str, float]], base: str, columns: list[str]) -> str:
-    cells = []
-    for c in columns:
-        found = [r[c] / r[base] for r in rows.values() if base in r and c in r]
-        cells.append(f"{statistics.median(found):10.2f}" if found else f"{'–':>10}")
-    return "".join(cells)
+    rows: dict[str, Row] = {}
+    show(HEAD)
+    for name, row in results(names, options):
+        rows[name] = row
+        show(cells(name, row))
+    for line in summary(rows):
+        show(line)
+    if options.write is not None:
+        text = options.write.read_text(encoding="utf-8")
+        before, _, rest = text.partition("<!-- table -->\n")
+        behind_it = rest.partition("<!-- end -->\n")[2]
+        options.write.write_text(f"{before}<!-- table -->\n{markdown(rows)}<!-- end -->\n{behind_it}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def _slow(
     own = complete[1:] if owner is not None else complete
     if shares(own):  # ONNX has values, and these are references
         return interpret(function, complete)
-    direct = not kwargs and len(args) == entry.arity and all(a is b for a, b in zip(args, own, strict=True))
+    direct = not kwargs and len(args) == entry.arity and all(map(_unconverted, args, own))
     if not direct:
         key = chosen(), *map(_kind, own)
     if entry.lengths:
@@ -141,6 +141,13 @@ def _slow(
     if not isinstance(plan, Plan):
         return interpret(function, complete)
     return _run(plan, function, owner, own)
+
+
+def _unconverted(given: Any, own: Any) -> bool:
+    """Whether a program takes an argument as it was given; a tuple of such is made anew."""
+    if given is own:
+        return True
+    return type(given) is type(own) is tuple and len(given) == len(own) and all(map(_unconverted, given, own))
 
 
 def _has_list(v: Any) -> bool:

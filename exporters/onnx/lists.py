@@ -30,6 +30,7 @@ from bridge.exporters.onnx.values import (
     View,
     leaves,
     number_dtype_of,
+    number_kind,
 )
 from bridge.exporters.onnx.view_writes import through_positions
 from bridge.ir import types as T
@@ -547,6 +548,9 @@ def compare(m: Machine, node: Node) -> Abstract:
     """``==`` of lists; of tensors and numbers it is an operator."""
     if not isinstance(m.env[node.inputs[0]], Cell) or _static(m, list(node.inputs)):
         return lower_operator(m, node)
+    each = _same_length(m, node)
+    if each is not None:
+        return each
     a, b = _numbers(m, node, 0), _numbers(m, node, 1)
     if a is None or b is None:
         return lower_operator(m, node)
@@ -557,6 +561,32 @@ def compare(m: Machine, node: Node) -> Abstract:
     differ = e.op("Not", e.op("Equal", *(e.op("Slice", r, zero, shorter, dims=(None,)) for r in (a, b)), dtype=BOOL, dims=(None,)))  # fmt: skip
     same = e.op("And", e.op("Equal", x, y, dtype=BOOL, dims=()), e.op("Not", _any(m, differ)), dims=())
     return (same if node.kind == "aten::eq" else e.op("Not", same, dims=())).seen_as(T.BOOL)
+
+
+def _same_length(m: Machine, node: Node) -> Abstract | None:
+    """``==`` of two lists of ints or truth values whose lengths are known: of each pair that may differ."""
+    a, b = (m.read(m.env[v]) if isinstance(m.env[v], Cell) else None for v in node.inputs[:2])
+    if not (isinstance(a, tuple) and isinstance(b, tuple)):
+        return None
+    if not all(number_kind(v) in (T.INT, T.BOOL) for v in (*a, *b)) or {number_kind(v) for v in (*a, *b)} == {
+        T.INT,
+        T.BOOL,
+    }:
+        return None
+    equal = node.kind == "aten::eq"
+    e, same = m.emitter, None
+    if len(a) != len(b):
+        return not equal
+    for x, y in zip(a, b, strict=True):
+        if not isinstance(x, Run) and not isinstance(y, Run):
+            if x != y:
+                return not equal
+        elif not (isinstance(x, Run) and isinstance(y, Run) and x.root is y.root):
+            one = e.op("Equal", x, y, dtype=BOOL, dims=())
+            same = one if same is None else e.op("And", same, one, dims=())
+    if same is None:
+        return equal
+    return (same if equal else e.op("Not", same, dims=())).seen_as(T.BOOL)
 
 
 @handles("aten::sort", "aten::sorted")
