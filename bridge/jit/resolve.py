@@ -565,6 +565,8 @@ def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant:
         return SimpleValue(matching.insert_constant(m.graph, T.EnumValue(fresh_enum_type(type(obj)), obj.name), range))
     if inspect.isbuiltin(obj):
         raise CompileError(f"Python builtin {obj} is currently not supported in Torchscript", range)
+    if inspect.isfunction(obj) and obj.__module__ == "bridge.jit.printed" and obj.__name__ in _PRINTED:
+        return SpecialForm(_PRINTED[obj.__name__])
     if inspect.isfunction(obj) or inspect.ismethod(obj):
         return _function(obj, m, range)
     if isinstance(obj, float) and obj == math.inf:
@@ -573,6 +575,8 @@ def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant:
 
 
 _forms: dict[int, SugaredValue] = {}
+#: What the compiler makes itself of the names of printed programs.
+_PRINTED = {"annotate": "annotate", "unchecked_cast": "unchecked_cast", "uninitialized": "Uninitialized"}
 
 
 def _special_forms() -> dict[int, SugaredValue]:

@@ -12,15 +12,15 @@ from bridge.ir.files import replacing
 from bridge.version import __version__
 
 if TYPE_CHECKING:
-    from bridge.jit import ScriptModule
+    from bridge.jit import ScriptFunction, ScriptModule
 
 __all__ = ["python_source", "write_python"]
 
 
-def write_python(module: ScriptModule, path: str | os.PathLike[str]) -> list[Path]:
+def write_python(module: ScriptModule | ScriptFunction, path: str | os.PathLike[str]) -> list[Path]:
     """Write ``module`` as ``path`` (a .py file) and its weights as ``.safetensors`` beside it; returns both paths.
 
-    The file's ``model()`` returns an :class:`bridge.nn.Module` with the weights loaded, which runs eagerly, scripts, and
+    The file's ``model()`` returns the function, or an :class:`bridge.nn.Module` with the weights loaded, which runs eagerly, scripts, and
     exports to a model that gives the same results. Both files are complete before either replaces an older one.
     Raises UnsupportedError and OnnxImportError for what has no form in Python source, with the node's name.
     """
@@ -36,12 +36,23 @@ def write_python(module: ScriptModule, path: str | os.PathLike[str]) -> list[Pat
     return [path, beside]
 
 
-def python_source(module: ScriptModule, *, stem: str, weights: str) -> tuple[str, dict[str, Any]]:
+def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: str) -> tuple[str, dict[str, Any]]:
     """The text of the Python file and what is stored beside it: weights by ``state_dict`` name, attributes of nodes."""
     from bridge.exporters.python.literals import LONGEST
     from bridge.exporters.python.module_file import module_file
+    from bridge.jit import ScriptFunction
     from bridge.ops.stored import stored_name
 
+    if isinstance(module, ScriptFunction):
+        text, arrays, constants = module_file(
+            module._function,
+            stem=stem,
+            weights=weights,
+            title=f"{module._function.name}, as Python",
+            version=__version__,
+            stored=False,
+        )
+        return text, {**arrays, **constants}
     root = module._c
     stored: dict[str, Any] = {}
     forward = root.type.find_method("forward")

@@ -281,7 +281,7 @@ def _declared_arguments(p: SourcePrinter, out: TaggedText, n: Node, schema: Sche
     for i in range(needed if arguments else len(n.inputs)):
         out.raw(delimiter)
         delimiter = ", "
-        use = p.use(n.inputs[i])
+        use = p.argument(arguments[i], n.inputs[i]) if i < len(arguments) else p.use(n.inputs[i])
         if i < len(arguments) and arguments[i].kwarg_only:
             out.add(arguments[i].name).raw("=")
         out.join(use)

@@ -18,6 +18,7 @@ import numpy as np
 from bridge.exporters.python.literals import tensor_literal
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
+from bridge.exporters.python.words import expression_in_words, statement_in_words
 from bridge.ir import dtypes
 from bridge.ir import types as T
 from bridge.ir.classes import Function, FunctionType
@@ -25,8 +26,8 @@ from bridge.ir.errors import UnsupportedError
 from bridge.ir.graph import Block, Node, Value
 from bridge.ir.hints import hint_text
 from bridge.ir.literals import WRAPPED, literal
-from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.constants import operand_value
+from bridge.ir.schema import Argument
 
 __all__ = ["FilePrinter", "text_literal"]
 
@@ -132,8 +133,9 @@ class FilePrinter(SourcePrinter):
         return text.size + self.level * 4 >= _LONG_LINE
 
     def define(self, n: Node, expression: TaggedText | str) -> None:
-        if n.kind == "aten::append" and not any(v.use_count for v in n.outputs):
-            self.indent().add(str(expression)).raw("\n")
+        statement = statement_in_words(self, n)
+        if statement is not None:
+            self.indent().join(statement).raw("\n")
         elif n.kind == "prim::ListConstruct" and not n.inputs:
             self.name_values(n.outputs)
             self.indent().join(self.use(n.output)).raw(f": {self.annotation(n.output.type)} = []\n")
@@ -154,41 +156,35 @@ class FilePrinter(SourcePrinter):
     def expression(self, n: Node) -> TaggedText:
         out = TaggedText(self.current)
         if n.kind in _INFIX and len(n.inputs) == 2 and self._plain(n):
-            out.join(self._operand(n.inputs[0])).raw(f" {_INFIX[n.kind]} ").join(self._operand(n.inputs[1]))
+            out.join(self.operand(n.inputs[0])).raw(f" {_INFIX[n.kind]} ").join(self.operand(n.inputs[1]))
         elif n.kind in _PREFIX and len(n.inputs) == 1 and self._plain(n):
-            out.raw(_PREFIX[n.kind]).join(self._operand(n.inputs[0]))
+            out.raw(_PREFIX[n.kind]).join(self.operand(n.inputs[0]))
         elif n.kind == "prim::Constant" and WRAPPED in n.attributes:
             out.raw(self.constant(operand_value(n), None))  # the number: the tensor would promote otherwise
         elif n.kind in _SPELLINGS:
             _SPELLINGS[n.kind](self, out, n)
+        elif expression_in_words(self, out, n):
+            pass
         else:
-            return self._with_names(n, super().expression)
+            return super().expression(n)
         return out
 
-    def _with_names(self, n: Node, write: Callable[[Node], TaggedText]) -> TaggedText:
-        """Write an operator's call with names for element types and layouts, which are numbers in a program."""
-        schema = schema_of(n) if n.kind.startswith("aten::") else None
-        named: dict[Value, TaggedText | None] = {}
-        for a, v in zip(schema.arguments if schema is not None else (), n.inputs, strict=False):
-            value = v.node.attributes.get("value") if v.node.kind == "prim::Constant" else None
-            if a.name in _NUMBERED and isinstance(value, int) and v not in named:
-                named[v] = self._expressions.get(v)
-                self._expressions[v] = TaggedText(self.current).add(_NUMBERED[a.name](value))
-        text = write(n)
-        for v, before in named.items():
-            if before is None:
-                del self._expressions[v]
-            else:
-                self._expressions[v] = before
-        return text
+    def argument(self, a: Argument, v: Value) -> TaggedText:
+        """Element types and layouts, which are numbers in a program, by name."""
+        value = v.node.attributes.get("value") if v.node.kind == "prim::Constant" else None
+        if a.name in _NUMBERED and isinstance(value, int):
+            return TaggedText(self.current).add(_NUMBERED[a.name](value))
+        return super().argument(a, v)
 
     @staticmethod
     def _plain(n: Node) -> bool:
         return not any(isinstance(v.type, T.TensorType | T.ListType) for v in n.inputs)
 
-    def _operand(self, v: Value) -> TaggedText:
+    def operand(self, v: Value) -> TaggedText:
+        """A value beside an operator: in parentheses where it is made by one itself, or is negative."""
         use = self.use(v)
-        if v.node in self.inlined and v.node.kind in (*_INFIX, *_PREFIX) and self._plain(v.node):
+        text = str(use)
+        if text.startswith("-") or (v.node in self.inlined and not text.isidentifier() and _has_operator(text)):
             return TaggedText(self.current).raw("(").join(use).raw(")")
         return use
 
@@ -214,6 +210,23 @@ class FilePrinter(SourcePrinter):
         if isinstance(value, float):
             return _float(value)
         return None
+
+
+def _has_operator(text: str) -> bool:
+    """Whether an expression is made of parts outside of all brackets."""
+    depth, quoted, skip = 0, False, False
+    for c in text:
+        if skip:
+            skip = False
+        elif quoted:
+            quoted, skip = c != '"', c == "\\"
+        elif c == '"':
+            quoted = True
+        elif c == " " and depth == 0:
+            return True
+        else:
+            depth += (c in "([{") - (c in ")]}")
+    return False
 
 
 def _float(value: float) -> str:
@@ -287,10 +300,6 @@ def _character(c: str) -> str:
 # -- statements of TorchScript in Python's words -----------------------------------------------------------------------
 
 
-def _append(p: FilePrinter, out: TaggedText, n: Node) -> None:
-    out.join(p.use(n.inputs[0])).raw(".append(").join(p.use(n.inputs[1])).raw(")")
-
-
 def _size(p: FilePrinter, out: TaggedText, n: Node) -> None:
     out.join(p.use(n.inputs[0])).raw(".size(").joined(p.uses(n.inputs[1:])).raw(")")
 
@@ -314,7 +323,6 @@ def _call_function(p: FilePrinter, out: TaggedText, n: Node) -> None:
 
 
 _SPELLINGS: dict[str, Callable[[FilePrinter, TaggedText, Node], None]] = {
-    "aten::append": _append,
     "aten::size": _size,
     "aten::len": _length,
     "prim::CallMethod": _call_method,

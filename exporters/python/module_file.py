@@ -51,6 +51,14 @@ def model() -> {root}:
 '''
 
 
+_FUNCTION_FOOTER = '''
+
+def model() -> Any:
+    """The function."""
+    return {root}
+'''
+
+
 class _File:
     """What is put into one file: names, classes, functions, arrays."""
 
@@ -148,7 +156,7 @@ _PRINTED = ("__torch__.torch.jit.printed.stacked",)
 
 
 def module_file(
-    root: ScriptObject, *, stem: str, weights: str, title: str, version: str, stored: bool
+    root: ScriptObject | Function, *, stem: str, weights: str, title: str, version: str, stored: bool
 ) -> tuple[str, dict[str, np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]]]:
     """The text of the file, the weights by ``state_dict`` name, and the constants that the text calls ``stored.NAME``.
 
@@ -156,7 +164,7 @@ def module_file(
     stored beside the file. Raises UnsupportedError for what Python source cannot hold.
     """
     file = _File()
-    name = file.module(root)
+    name = file.function(root) if isinstance(root, Function) else file.module(root)
     beside = _one_line(weights)
     parts = [_HEADER.format(title=_one_line(title), version=version, weights=beside, stem=_one_line(stem))]
     if file.opsets:
@@ -165,8 +173,11 @@ def module_file(
     if stored or file.constants:
         parts.append(f"stored = torch.ops.stored(Path(__file__).with_name({text_literal(weights)}))\n")
     parts += [f"\n\n{text}" for text in file.definitions]
-    training = bool(root.attributes.get("training", False))
-    parts.append(_FOOTER.format(root=name, weights=text_literal(weights), training=training))
+    if isinstance(root, Function):
+        parts.append(_FUNCTION_FOOTER.format(root=name))
+    else:
+        training = bool(root.attributes.get("training", False))
+        parts.append(_FOOTER.format(root=name, weights=text_literal(weights), training=training))
     return "".join(parts), file.arrays, file.constants
 
 

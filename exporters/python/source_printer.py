@@ -171,6 +171,10 @@ class SourcePrinter:
             self.body.raw("  ")
         return self.body
 
+    def argument(self, a: Argument, v: Value) -> TaggedText:
+        """What an operator is given for one of its arguments."""
+        return self.use(v)
+
     def use(self, v: Value) -> TaggedText:
         """How a value is written where it is used: its name, or the expression that it is inlined as."""
         name = self._names.get(v)

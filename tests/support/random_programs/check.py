@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import itertools
 import re
 import sys
+import tempfile
 import traceback
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,7 +47,7 @@ class Result:
 
 
 def check(program: RandomProgram, torch: Any = None, thorough: bool = True) -> Result:
-    """Run a program all ways. ``torch`` compares with torch, too; not ``thorough`` leaves out the archive and the file."""
+    """Run a program all ways. ``torch`` compares with torch, too; not ``thorough`` leaves out the archive and the files."""
     name = f"random_program_{next(_numbers)}"
     result = Result()
     checked = _Check(program, name, torch, thorough, result)
@@ -198,6 +201,29 @@ class _Check:
             raise Failure(f"reimport: code differs\n{made.specialised.code}\n-- reimported --\n{back.code}")
         if self.thorough:
             self._calls("reimported", lambda: back, bridge)
+            self._printed(back)
+
+    def _printed(self, back: Any) -> None:
+        """The program as a Python file: it runs again, and compiles again."""
+        self.way = "print"
+        name = f"{self.name}_printed"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.py"
+            bridge.onnx.write_python(back, path)
+            spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = sys.modules[name] = importlib.util.module_from_spec(spec)
+            try:
+                spec.loader.exec_module(module)
+                model = module.model()
+                self._calls("printed", lambda: model, bridge)
+                self._reset(model, bridge)
+                self.way = "recompile"
+                recompiled = bridge.jit.script(model)
+                self._calls("recompiled", lambda: recompiled, bridge)
+            finally:
+                del sys.modules[name]
 
     def _onnxruntime(self, made: Any) -> None:
         import onnxruntime

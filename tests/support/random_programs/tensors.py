@@ -295,7 +295,7 @@ class Tensors(Numbers):
                 return None
             forms = ["({0} * {1})"] + (["torch.mul({0}, {1})", "{0}.mul({1})"] if isinstance(x.kind, Ten) else [])
             return Expr(self.r.choice(forms).format(x.text, y.text), kind, min(x.bound * y.bound, limit))
-        if op == "-" and (_is_bool(x.kind) | _is_bool(y.kind) or (isinstance(x.kind, Num) and dtype_of(y) == "uint8")):
+        if op != "+" and (_is_bool(x.kind) | _is_bool(y.kind) or (isinstance(x.kind, Num) and dtype_of(y) == "uint8")):
             return None  # TorchScript negates the bytes first
         return self._summed(x, y, kind, "+" if op == "+" else "-", limit)
 
