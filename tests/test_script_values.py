@@ -601,6 +601,13 @@ def test_functions_of_a_unit() -> None:
     assert unit.find_function("two")(torch.zeros(1)).item() == 2.0
 
 
+def test_break_of_an_inner_function() -> None:
+    with pytest.raises(RuntimeError, match="'break' outside loop\n<string>:4:13"):
+        torch.jit.CompilationUnit(
+            "def f(x):\n    for i in range(3):\n        def g():\n            break\n    return x\n"
+        )
+
+
 def test_nothing_is_compiled_when_compiling_is_off() -> None:
     torch.jit._state.disable()
     try:
@@ -656,3 +663,23 @@ class Unfinished(nn.Module):
 def test_overloads_without_an_implementation() -> None:
     with pytest.raises(RuntimeError, match='Implementation for the method "forward" is missing'):
         torch.jit.script(Unfinished())
+
+
+@torch.jit.script
+def places(s: str, sub: str, start: int, end: int) -> tuple[int, int, int, bool, bool]:
+    return (
+        s.find(sub, start, end),
+        s.rfind(sub, start, end),
+        s.count(sub, start, end),
+        s.startswith(sub, start, end),
+        s.endswith(sub, start, end),
+    )
+
+
+@pytest.mark.parametrize(("start", "end"), [(-20, 20), (-20, -3), (-4, 9), (3, -20), (0, -2), (2, 2)])
+@pytest.mark.parametrize("sub", ["", "e", "he", "re"])
+def test_parts_of_strings_as_in_python(sub: str, start: int, end: int) -> None:
+    s = "hello there"
+    place = (sub, start, end)
+    expected = (s.find(*place), s.rfind(*place), s.count(*place), s.startswith(*place), s.endswith(*place))
+    assert places(s, *place) == expected

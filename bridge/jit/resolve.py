@@ -24,6 +24,7 @@ from bridge.importers.script import (
     ConstantValue,
     EnumClass,
     ExceptionValue,
+    FrontendError,
     FunctionValue,
     LegacyTensorConstructor,
     NamedTupleConstructor,
@@ -286,6 +287,12 @@ class PythonValue(SugaredValue):
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
+        if inspect.isclass(self.value) and self.value.__module__ != "builtins":
+            raise FrontendError(
+                f"Cannot instantiate class '{self.value.__name__}' in a script function: it is marked as left to Python, or is "
+                "not a class that can be compiled",
+                range,
+            )
         if not inspect.isroutine(self.value) and not _is_module(self.value):
             raise CompileError(f"cannot call a {self.kind}: it is not a function that can be compiled", range)
         if self.this is not None:

@@ -11,7 +11,7 @@ from bridge.importers.script.annotations import qualified_name
 from bridge.importers.script.calls import looking_at
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
-from bridge.importers.script.errors import CompileError, NeedsOperand
+from bridge.importers.script.errors import CompileError, NeedsOperand, NotSupportedError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
 from bridge.importers.script.sets import SetValue, set_operator
@@ -123,8 +123,9 @@ class ExpressionMixin(EmitterCore):
             else:
                 given_dict = self.sugared(k.value, 1)
                 if not isinstance(given_dict, StaticDict):
-                    raise CompileError(
-                        "only a dict whose keys are known can be passed with **: write the keywords out", k.value.range
+                    raise NotSupportedError(
+                        "keyword-arg expansion is not supported but of a dict whose keys are known: write the keywords out",
+                        k.value.range,
                     )
                 entries = given_dict.entries(k.range, self)
                 result += [

@@ -13,7 +13,7 @@ from typing import Any
 
 from bridge.importers.script import tree as T
 from bridge.importers.script.errors import VARIADIC, FrontendError, NotSupportedError
-from bridge.importers.script.names import assigned_names, own_statements
+from bridge.importers.script.names import assigned_names, own_statements, stray_exit
 from bridge.importers.script.rewrite import rewritten
 from bridge.ir.source import Source, SourceRange
 
@@ -115,6 +115,10 @@ class Builder:
             d = T.Def(range, "lambda", self.parameters(node.args), None, [T.Return(value.range, value)], own)
             return T.Inner(range, d)
         nonlocals = [name for s in own_statements(node) if isinstance(s, ast.Nonlocal) for name in s.names]
+        stray = stray_exit(node.body)
+        if stray is not None:
+            what = type(stray).__name__.lower()
+            raise FrontendError(f"SyntaxError: '{what}' outside loop", self.token(stray, len(what)))
         range = self.token(node, len("def"))
         returns = self.expr(node.returns) if node.returns is not None else None
         body = self.body([s for s in node.body if not isinstance(s, ast.Nonlocal)])
@@ -307,7 +311,7 @@ class Builder:
         if isinstance(value, int | float | complex):
             range = self.token(node, len(str(value)))
             if isinstance(value, int) and value > (1 << 63) - 1:
-                raise FrontendError("Integer constant out of range (must fit in a signed 64 bit integer)", range)
+                raise FrontendError("Integer constant out of bounds (must fit in a signed 64 bit integer)", range)
             return T.Const(range, value)
         if isinstance(value, str):
             return T.StringLit(self.token(node, len(value) + 1), value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 __all__ = ["assigned_names", "own_statements"]
 
@@ -19,6 +19,23 @@ def own_statements(function: ast.FunctionDef | ast.Lambda) -> Iterator[ast.AST]:
         yield n
         if not isinstance(n, _SCOPES):
             stack += ast.iter_child_nodes(n)
+
+
+def stray_exit(body: Sequence[ast.stmt]) -> ast.Break | ast.Continue | None:
+    """A ``break`` or ``continue`` that is in no loop of this body."""
+    for s in body:
+        if isinstance(s, ast.Break | ast.Continue):
+            return s
+        inside: list[list[ast.stmt]] = []
+        if isinstance(s, ast.For | ast.While):
+            inside = [s.orelse]
+        elif isinstance(s, ast.If | ast.With):
+            inside = [s.body, getattr(s, "orelse", [])]
+        for part in inside:
+            found = stray_exit(part)
+            if found is not None:
+                return found
+    return None
 
 
 def assigned_names(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:

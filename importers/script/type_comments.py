@@ -49,7 +49,8 @@ def with_type_comment(d: X.Def, line: str) -> X.Def:
     parsed = parse_expression(arguments.strip())
     types = parsed.elements if isinstance(parsed, X.TupleLit) else [parsed]
     skip = len(d.params) - len(types)
-    if skip not in (0, 1):
+    method = bool(d.params) and d.params[0].name in ("self", "cls", "this")
+    if skip != 0 and not (skip == 1 and method):
         raise FrontendError(
             f"Number of type annotations ({len(types)}) did not match the number of function parameters ({len(d.params)}):",
             d.name_range,

@@ -392,7 +392,7 @@ def _string(schema: str, kernel: Callable[..., Any], *samples: Any) -> None:
 def _part(s: str, start: int, end: int) -> tuple[int, int]:
     """TorchScript's ``start=0, end=-1``, where -1 stands for the end of the string."""
     n = len(s)
-    return (start + n if start < 0 else start), (n if end == -1 else end + n if end < 0 else end)
+    return (max(start + n, 0) if start < 0 else start), (n if end == -1 else max(end + n, 0) if end < 0 else end)
 
 
 def _found(s: str, sub: str, start: int, end: int, f: Callable[..., int]) -> int:
