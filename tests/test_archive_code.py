@@ -113,7 +113,6 @@ PROGRAMS = {
     "nested minus": (body("return " + "-" * 20_000 + "x"), "code/__torch__.py: "),
     "huge number": (body("return torch.add(x, " + "9" * 5000 + ")"), "code/__torch__.py: "),
     "setstate": (IDENTITY + "  def __setstate__(self: __torch__.M,\n    state: int) -> NoneType:\n    return None\n", "'__setstate__'"),
-    "old division": (body("return torch.div(x, 2)"), "as it was in version 3"),
 }  # fmt: skip
 
 
@@ -124,6 +123,39 @@ def test_program(code: str, message: str | None, tmp_path: Path) -> None:
         read_archive(path)
     else:
         refused(path, message)
+
+
+#: Programs of version 3, and for integers and floats what they gave then; with the operators of today, and printed as torch prints them.
+OLD = {
+    "by an int": ("return torch.div(x, 2)", [3, -2], [3.5, -2.5]),
+    "by a tensor": ("return torch.div(x, torch.add(torch.mul(x, 0), 2))", [3, -2], [3.5, -2.5]),
+    "by a float": ("return torch.div(x, 2.)", [3.5, -2.5], [3.5, -2.5]),
+    "in place": ("return torch.div_(torch.mul(x, 1), 2)", [3, -2], [3.5, -2.5]),
+    "written with a sign": ("return x / torch.tensor(2)", [3, -2], [3.5, -2.5]),
+    "full": ("return torch.full([2], 3)", [3.0, 3.0], [3.0, 3.0]),
+    "full with a dtype": ("return torch.full([2], 3, dtype=4)", [3, 3], [3, 3]),
+}
+
+
+@pytest.mark.parametrize(("text", "of_ints", "of_floats"), OLD.values(), ids=OLD)
+def test_operators_as_older_archives_mean_them(
+    text: str, of_ints: list[float], of_floats: list[float], tmp_path: Path
+) -> None:
+    old = bridge.jit.load(str(archive(tmp_path / "old.pt", body(text))))
+    bridge.jit.save(old, str(tmp_path / "new.pt"))
+    for module in (old, bridge.jit.load(str(tmp_path / "new.pt"))):
+        for values, expected in (([7, -5], of_ints), ([7.0, -5.0], of_floats)):
+            result = module(bridge.tensor(values)).tolist()
+            assert (result, type(result[0])) == (expected, type(expected[0]))
+
+
+@pytest.mark.parametrize("text", [t for t, *_ in OLD.values()], ids=OLD)
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_older_archives_print_as_in_torch(text: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = str(archive(tmp_path / "old.pt", body(text)))
+    assert bridge.jit.load(path).code == torch.jit.load(path).code
 
 
 SET_STATE = IDENTITY + "  def __setstate__(self: __torch__.M,\n    state: int) -> NoneType:\n"

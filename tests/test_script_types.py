@@ -544,3 +544,15 @@ def test_fields_without_types_are_tensors() -> None:
     assert "Expected a value of type 'Tensor (inferred)' for argument 'value' but instead found type 'int'." in str(
         e.value
     )
+
+
+def test_a_number_of_any_kind_is_asked_for_its_kind_when_it_runs() -> None:
+    def kind(x: Union[int, float, complex]) -> int:
+        if isinstance(x, float):
+            return 1
+        if isinstance(x, int):
+            return 2
+        return 3
+
+    scripted = torch.jit.script(kind)
+    assert [scripted(1.5), scripted(2), scripted(2j)] == [1, 2, 3]

@@ -245,6 +245,7 @@ class ConditionMixin(EmitterCore):
         true: list[T.Type] = []
         false: list[T.Type] = []
         always = True
+        lhs = [part for t in lhs for part in ((T.INT, T.FLOAT, T.COMPLEX) if t is T.NUMBER else (t,))]
         for t in lhs:
             if t is T.ANY:
                 true += rhs

@@ -16,9 +16,9 @@ from bridge.importers.torchscript.records import ObjectRecord, TensorRecord
 from bridge.importers.torchscript.sources import Sources
 from bridge.importers.torchscript.storages import Storages
 from bridge.importers.torchscript.unpickler import PickleError, unpickle
+from bridge.importers.torchscript.upgrades import upgrade
 from bridge.ir.classes import CompilationUnit, Function, ScriptObject
 from bridge.ir.graph import Graph
-from bridge.ir.op_versions import meant_otherwise
 from bridge.ir.passes.inline import inlined_graph
 
 __all__ = ["Archive", "MakeTensor", "read_archive"]
@@ -75,7 +75,8 @@ def read_archive(
         if not root.type.is_module:
             raise ArchiveError(container.path, "data.pkl", f"holds a {root.type.name}, which is not a module")
         for function in sources.compile_all():
-            _check_operators(container.path, function.qualified_name, function.graph, version)
+            _upgrade(container.path, function.qualified_name, function.graph, version)
+            _check_operators(container.path, function.qualified_name, function.graph)
         extra = {n[len("extra/") :]: container.read(n) for n in container.names if n.startswith("extra/")}
         return Archive(root, sources.unit, extra)
 
@@ -86,13 +87,16 @@ def _state_setter(path: str, version: int, run: Run) -> Callable[[ScriptObject, 
     def set_state(obj: ScriptObject, state: Any) -> None:
         function = obj.type.methods["__setstate__"]
         graph = inlined_graph(function)
-        _check_operators(path, function.qualified_name, graph, version)
+        _upgrade(path, function.qualified_name, graph, version)
+        _check_operators(path, function.qualified_name, graph)
         if any(n.kind == "prim::Loop" for n in graph.all_nodes()):
             raise ArchiveError(path, function.qualified_name, "has a loop, and runs while loading, which is refused")
         try:
             run(function, [obj, state])
         except Exception as e:
-            raise ArchiveError(path, function.qualified_name, f"raises {type(e).__name__}: {e}") from e
+            raise ArchiveError(
+                path, function.qualified_name, f"raises {type(e).__name__}: {getattr(e, 'message', e)}"
+            ) from e
 
     return set_state
 
@@ -135,18 +139,24 @@ def _constants(container: Container) -> list[Any]:
     return list(map(value, records))
 
 
-def _check_operators(path: str, function: str, graph: Graph, version: int) -> None:
-    """Refuse operators that reach outside, that nobody here knows, or that meant something else in that version."""
+def _upgrade(path: str, function: str, graph: Graph, version: int) -> None:
+    """Put today's operators for those that meant something else in that version; refuse what there is none for."""
+    for node in upgrade(graph, version):
+        place = node.range.highlight() if node.range is not None else ""
+        problem = f"uses {node.kind} as it was in version {version} of the format, which is not supported"
+        raise ArchiveError(path, function, f"{problem}\n{place}".rstrip())
+
+
+def _check_operators(path: str, function: str, graph: Graph) -> None:
+    """Refuse operators that reach outside, or that nobody here knows."""
     for node in graph.all_nodes():
         problem = ""
         if node.kind in _OUTSIDE:
             problem = f"uses {node.kind}, which reaches outside the program and is refused"
         elif node.kind.partition("::")[0] not in _NAMESPACES:
             problem = f"uses {node.kind}, an operator of an extension, which is not supported"
-        elif meant_otherwise(node, version):
-            problem = f"uses {node.kind} as it was in version {version} of the format, which is not supported"
         if problem:
             place = node.range.highlight() if node.range is not None else ""
             raise ArchiveError(path, function, f"{problem}\n{place}".rstrip())
         if "Subgraph" in node.attributes:
-            _check_operators(path, function, node.attributes["Subgraph"], version)
+            _check_operators(path, function, node.attributes["Subgraph"])
