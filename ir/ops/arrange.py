@@ -25,6 +25,7 @@ from bridge.ir.ops._onnx import (
     typed,
     where,
 )
+from bridge.ir.ops._runs import lower_diag, lower_diag_embed
 from bridge.ir.ops._samples import b1, f4, i8, of
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, dtype_argument, like_self, result, wrap
@@ -234,7 +235,7 @@ def _lower_diagonal(e: Emitter, call: LoweredCall) -> Any:
     rank = known_rank(e, x, "diagonal")
     a, b = call["dim1"] % rank, call["dim2"] % rank
     order = [i for i in range(rank) if i not in (a, b)] + [a, b]
-    moved = x if order == list(range(rank)) else e.op("Transpose", x, perm=order)
+    moved = x if order == list(range(rank)) else e.op("Transpose", x, perm=order, dims=tuple(x.dims[i] for i in order))
     n, m = x.dims[a], x.dims[b]
     if not isinstance(n, int) or not isinstance(m, int):
         return _diagonal_of_free_sizes(e, x, offset, a, b)
@@ -326,16 +327,16 @@ def _diag_embed_types(call: Call) -> Results:
 declare(
     "aten::diag_embed(Tensor self, int offset=0, int dim1=-2, int dim2=-1) -> Tensor",
     _diag_embed,
-    onnx=unsupported("diag_embed is not exported"),
+    onnx=lower_diag_embed,
     grad=lambda c, g: (c.op("aten::diagonal", g, c["offset"], c["dim1"], c["dim2"]),),
-    samples=of((f4(3),), (f4(2, 3), 1)),
+    samples=of((f4(3),), (f4(2, 3), 1), (f4(2, 3), -1, 0, 2)),
     types=_diag_embed_types,
 )
 declare(
     "aten::diag(Tensor self, int diagonal=0) -> Tensor",
     _diag,
     composite=True,
-    onnx=unsupported("diag is not exported"),
+    onnx=lower_diag,
     types=lambda call: result(call.tensor("self").dtype, _diag_dims(call)),
     samples=of((f4(3),), (f4(3, 4), 1)),
 )

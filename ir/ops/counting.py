@@ -22,9 +22,9 @@ from bridge.ir.ops._onnx import (
     known_rank,
     typed,
 )
+from bridge.ir.ops._runs import lower_bincount
 from bridge.ir.ops._samples import S, f4, i8, of
 from bridge.ir.ops._samples import ints as idx
-from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, result
 
 # -- repeats, one-hot, unique ------------------------------------------------------------------------------------------
@@ -221,8 +221,8 @@ declare(
         np.int64 if w is None else w.dtype if w.dtype.kind == "f" else np.float64
     ),
     types=lambda call: result(by_name("int64") if str(call.types["weights"]) == "NoneType" else None, (None,)),
-    onnx=unsupported("bincount is not exported"),
-    samples=of((i8(6, low=0, high=4),), S(i8(3, low=0, high=3), minlength=5)),
+    onnx=lower_bincount,
+    samples=of((i8(6, low=0, high=4),), S(i8(3, low=0, high=3), minlength=5), (i8(6, low=0, high=4), f4(6))),
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_code, by_name, by_numpy, default_dtype
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import BOOL, FLOAT32, INT64, is_lowered, result_of, shape_vector, typed
+from bridge.ir.ops._onnx import BOOL, FLOAT32, INT64, is_lowered, known_rank, result_of, shape_vector, typed
 from bridge.ir.random_source import source
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results, broadcast, dims_from_list, dtype_argument, like_self, result
@@ -324,11 +324,51 @@ def _multinomial_types(call: Call) -> Results:
     return result(by_name("int64"), None if t.dims is None else (*t.dims[:-1], n if isinstance(n, int) else None))
 
 
+def _lower_multinomial(e: Emitter, call: LoweredCall) -> Any:
+    """The largest weight / exponential: one after the other without replacement, anew for every draw with it."""
+    p, n = call["self"], call["num_samples"]
+    rank = known_rank(e, p, "multinomial")
+    if is_lowered(call["replacement"]):
+        e.unsupported("whether multinomial replaces must be known when the model is exported")
+    wide = e.cast(p, e.constant(np.float32(0)).dtype)
+    shape = e.shape_of(wide)
+    again = call["replacement"] and n != 1
+    if again:
+        wide = e.op("Unsqueeze", wide, np.asarray([rank - 1], np.int64), dims=None)
+        lead = e.op("Slice", shape, np.asarray([0]), np.asarray([rank - 1]), np.asarray([0]), dims=(rank - 1,))
+        classes = e.op("Slice", shape, np.asarray([rank - 1]), np.asarray([rank]), np.asarray([0]), dims=(1,))
+        shape = e.op("Concat", lead, e.ints([n]), classes, axis=0, dims=(rank + 1,))
+    drawn = e.op("Neg", e.op("Log", random_node(e, "RandomUniform", shape, wide.dtype)))
+    key = e.op("Div", wide, drawn, dims=None)
+    if again:
+        return e.op("ArgMax", key, axis=-1, keepdims=0, dtype=INT64, dims=(None,) * rank)
+    _, index = e.op("TopK", key, e.ints([n]), axis=-1, outputs=2, dtype=[wide.dtype, INT64])
+    return index
+
+
+def _exponential(x: Array, rate: float, generator: Any) -> Array:
+    return _filled(x, -np.log1p(-source().uniform(x.shape, by_name("float64"), 0.0, 1.0, generator)) / rate)
+
+
+def _lower_exponential(e: Emitter, call: LoweredCall) -> Any:
+    x = call["self"]
+    if is_lowered(call["lambd"]):
+        e.unsupported("random numbers need a rate that is known when the model is exported")
+    u = random_node(e, "RandomUniform", e.shape_of(x), x.dtype, low=1e-7, high=1.0)
+    return e.op("Div", e.op("Log", u), e.scalar(-call["lambd"], u.dtype))
+
+
+declare(
+    "aten::exponential_(Tensor(a!) self, float lambd=1., *, Generator? generator=None) -> Tensor(a!)",
+    _exponential,
+    onnx=_lower_exponential,
+    **_FILL,
+)
 declare(
     "aten::multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor",
     _multinomial,
     types=_multinomial_types,
-    onnx=unsupported("multinomial is not exported"),
+    onnx=_lower_multinomial,
     side_effect=True,
 )
 

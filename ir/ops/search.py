@@ -10,6 +10,7 @@ from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.ops._composite import composite, lowered_as
 from bridge.ir.ops._declare import Array, declare, dim_of
+from bridge.ir.ops._runs import lower_histc
 from bridge.ir.ops._samples import S, f4, i8, of
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.registry import unsupported
@@ -207,7 +208,7 @@ declare(
     types=lambda call: result(
         call.tensor("self").dtype, (call.known("bins") if isinstance(call.known("bins"), int) else None,)
     ),
-    onnx=unsupported("histograms are not exported"),
+    onnx=lower_histc,
     grad=unsupported("torch has no gradient of histc"),
     samples=of((f4(20), 5, -2, 2), (f4(20), 4)),
 )

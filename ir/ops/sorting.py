@@ -17,9 +17,9 @@ from bridge.ir.ops._onnx import (
     ints,
     is_lowered,
 )
+from bridge.ir.ops._runs import running_extreme
 from bridge.ir.ops._samples import S, f4, i8, of
 from bridge.ir.ops.reduction import value_selecting_grad
-from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, like_self, result, wrap
 
 # -- sorting -----------------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ for _name, _f in (("cummax", np.maximum), ("cummin", np.minimum)):
         f"aten::{_name}(Tensor self, int dim) -> (Tensor values, Tensor indices)",
         _cum(_f),
         types=_two,
-        onnx=unsupported("ONNX has no running maximum or minimum"),
+        onnx=running_extreme(_f is np.maximum),
         grad=value_selecting_grad,
         samples=of((f4(3, 4), 0), (f4(3, 4), 1)),
     )

@@ -20,6 +20,7 @@ from bridge.ir.ops._onnx import (
     typed,
     where,
 )
+from bridge.ir.ops._runs import lower_cumprod
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.ops.reduction import (
     DTYPE_KEYWORD,
@@ -39,7 +40,6 @@ from bridge.ir.ops.reduction import (
     wanted_dtype,
     widened,
 )
-from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results, dtype_argument, reduction, result, to_float
 
 
@@ -379,7 +379,7 @@ declare(
     f"aten::cumprod(Tensor self, int dim, {DTYPE_KEYWORD}) -> Tensor",
     _cumulated(np.cumprod),
     types=_cumulated_types,
-    onnx=unsupported("ONNX has no running product before opset 26"),
+    onnx=lower_cumprod,
     grad=_cumprod_grad,
     samples=_CUM,
 )
