@@ -565,7 +565,9 @@ def _method(name: str) -> Any:
 
     full = f"aten::{alias(name)}"
     if not method_names(full):
-        return None
+        full = f"aten::{name}"  # linalg_det, which det stands for, has no self
+        if not method_names(full):
+            return None
     call, resolve, with_keywords = _dispatch.call, _dispatch.resolve, _dispatch.invoke_function
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:

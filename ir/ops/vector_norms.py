@@ -10,9 +10,9 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_code
 from bridge.ir.errors import BridgeError, UnsupportedError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._composite import composite
+from bridge.ir.ops._composite import composite, lower_steps
 from bridge.ir.ops._declare import Array, declare, dims_of
-from bridge.ir.ops._onnx import BOOL, axes_of, is_lowered, typed
+from bridge.ir.ops._onnx import BOOL, axes_of, is_lowered, known_rank, typed
 from bridge.ir.ops._samples import S, f4, of
 from bridge.ir.ops.reduction import reduce_node, restored
 from bridge.ir.rules import Call, Results, broadcast_dims, dtype_argument, promote_all, reduced_dims, result
@@ -158,10 +158,21 @@ declare(
 
 def _linalg_norm(ops: Any, x: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     axes = None if dim is None else list(dim) if isinstance(dim, list | tuple) else [dim]
-    matrix = ord is not None and (len(axes) == 2 if axes is not None else len(x.shape) == 2)
-    if matrix:
-        raise BridgeError("matrix norms other than Frobenius' are not supported")
+    if ord is not None and (len(axes) == 2 if axes is not None else len(x.shape) == 2):
+        return ops("aten::linalg_matrix_norm", x, ord, axes or [-2, -1], keepdim, dtype)
     return ops("aten::linalg_vector_norm", x, 2 if ord is None else ord, axes, keepdim, dtype)
+
+
+def _lower_any_norm(e: Emitter, call: LoweredCall) -> Any:
+    x, order, dim = call["self"], call["ord"], call["dim"]
+    axes = dim if dim is None or isinstance(dim, list | tuple) else [dim]
+    if order is None or (len(axes) if axes is not None else known_rank(e, x, "linalg.norm")) != 2:
+        return _lower_norm(e, call)
+    if is_lowered(order) or call["dtype"] is not None:
+        e.unsupported(
+            "the order of a matrix norm must be known when the model is exported, its element type the input's"
+        )
+    return lower_steps(e, lambda t, v: t.linalg_matrix_norm(v, order, axes or [-2, -1], call["keepdim"]), x)
 
 
 declare(
@@ -169,8 +180,8 @@ declare(
     _linalg_norm,
     composite=True,
     types=_norm_types,
-    onnx=_lower_norm,
-    samples=of((f4(3, 4),), (f4(4), 1), (f4(3, 4), 3, [1])),
+    onnx=_lower_any_norm,
+    samples=of((f4(3, 4),), (f4(4), 1), (f4(3, 4), 3, [1]), (f4(3, 4), 1), (f4(2, 3, 4), -math.inf, [0, 2], True)),
 )
 declare(
     "aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
