@@ -249,6 +249,12 @@ _STEPS = {"aten::floor", "aten::ceil", "aten::round", "aten::trunc", "aten::sign
     f"aten::_cast_{t}" for t in ("Float", "Double", "Half", "Int", "Long", "Short", "Byte", "Char")
 }
 _STEPS |= {"aten::ctc_loss", "aten::_ctc_loss"}  # the gradient is the one of probabilities that sum to one
+_STEPS |= {
+    "aten::linalg_cholesky",
+    "aten::linalg_eigvalsh",
+    "aten::cholesky_solve",
+    "aten::cholesky_inverse",
+}  # and here of matrices that stay symmetric
 #: Samples that sit on a jump; torch takes 2 to negative integers as 0 in the gradient of ldexp, and gives the statistics of
 #: native_layer_norm no gradient.
 _KINKS = {"aten::atan2#1", "aten::arctan2#1", "aten::ldexp.Tensor#0", "aten::native_layer_norm#0"}

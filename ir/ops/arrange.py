@@ -317,11 +317,14 @@ def _diag_embed(self: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) ->
 
 def _diag_embed_types(call: Call) -> Results:
     t, offset = call.tensor("self"), call.known("offset")
-    if t.dims is None or offset is UNKNOWN or (call.known("dim1"), call.known("dim2")) != (-2, -1):
-        return result(t.dtype, None)
-    n = t.dims[-1]
-    size = n + abs(offset) if isinstance(n, int) else None
-    return result(t.dtype, (*t.dims[:-1], size, size))
+    places = call.known("dim1"), call.known("dim2")
+    if t.dims is None or offset is UNKNOWN or UNKNOWN in places:
+        return result(t.dtype, None if t.dims is None else (None,) * (len(t.dims) + 1))
+    n, rank = t.dims[-1], len(t.dims) + 1
+    dims: list[Any] = list(t.dims[:-1])
+    for d in sorted(p % rank for p in places):
+        dims.insert(d, n + abs(offset) if isinstance(n, int) else None)
+    return result(t.dtype, dims)
 
 
 declare(

@@ -89,9 +89,17 @@ def _svd_grad(c: Any, gu: Any, gs: Any, gv: Any) -> Any:
 
 def _svd_types(call: Call) -> Results:
     t = call.tensor("A")
-    rank = None if t.dims is None else (None,) * len(t.dims)
-    short = None if rank is None else rank[1:]
-    return [result(t.dtype, rank), result(t.dtype, short), result(t.dtype, rank)]
+    if t.dims is None:
+        return [result(t.dtype, None)] * 3
+    *lead, m, n = t.dims
+    short = min(m, n) if isinstance(m, int) and isinstance(n, int) else None
+    full = call.known("full_matrices")
+    inner = None if not isinstance(full, bool) else short
+    return [
+        result(t.dtype, (*lead, m, m if full is True else inner)),
+        result(t.dtype, (*lead, short)),
+        result(t.dtype, (*lead, n if full is True else inner, n)),
+    ]
 
 
 declare(
@@ -317,7 +325,11 @@ def vecdot(t: Any, x: Any, y: Any, dim: int) -> Any:
     return t.sum(t.mul(x, y), [dim])
 
 
-@composite("aten::linalg_vander(Tensor x, *, int? N=None) -> Tensor", samples=of((f4(4),), S(f4(2, 3), N=2)))
+@composite(
+    "aten::linalg_vander(Tensor x, *, int? N=None) -> Tensor",
+    samples=of((f4(4),), S(f4(2, 3), N=2)),
+    grad_name="CatBackward0",
+)
 def linalg_vander(t: Any, x: Any, n: int | None) -> Any:
     count = t.size(x, -1) if n is None else n
     return t.pow(t.unsqueeze(x, -1), t.arange(count))
@@ -361,6 +373,7 @@ for _name in ("linalg_matrix_exp", "matrix_exp"):
 @composite(
     "aten::linalg_cond(Tensor self, Scalar? p=None) -> Tensor",
     samples=of((regular_matrices(3, 3),), (regular_matrices(2, 3, 3),)),
+    grad_name="SqueezeBackward1",
 )
 def cond(t: Any, a: Any, p: Any) -> Any:
     if p is None or p == 2 or p == -2:
@@ -370,7 +383,11 @@ def cond(t: Any, a: Any, p: Any) -> Any:
     return t.mul(t.linalg_norm(a, p, [-2, -1]), t.linalg_norm(t.linalg_inv(a), p, [-2, -1]))
 
 
-@composite("aten::chain_matmul(Tensor[] matrices) -> Tensor", samples=of(([f4(2, 3), f4(3, 4), f4(4, 2)],)))
+@composite(
+    "aten::chain_matmul(Tensor[] matrices) -> Tensor",
+    samples=of(([f4(2, 3), f4(3, 4), f4(4, 2)],)),
+    grad_name="ViewBackward0",
+)
 def chain_matmul(t: Any, matrices: list[Any]) -> Any:
     made = matrices[0]
     for m in matrices[1:]:
@@ -396,8 +413,8 @@ def matrix_norm(t: Any, x: Any, order: Any, dim: list[int], keepdim: bool, dtype
     if abs(order) not in (1, math.inf):
         raise BridgeError(f"linalg.matrix_norm: Order {order} not supported.")
     added, kept = (a, b) if abs(order) == 1 else (b, a)
-    found = reduce(t.sum(t.abs(x), [added], True), [kept], True)
-    return found if keepdim else t.squeeze(found, [a, b])
+    summed = t.sum(t.abs(x), [added], keepdim)
+    return reduce(summed, [kept if keepdim or kept < added else kept - 1], keepdim)
 
 
 @composite(
@@ -405,4 +422,15 @@ def matrix_norm(t: Any, x: Any, order: Any, dim: list[int], keepdim: bool, dtype
     samples=of((f4(3, 4), "nuc"), (f4(3, 4), "fro")),
 )
 def norm_by_name(t: Any, x: Any, order: str, dim: Any, keepdim: bool, dtype: int | None) -> Any:
-    return t.linalg_matrix_norm(x, order, [-2, -1] if dim is None else dim, keepdim, dtype=dtype)
+    dim = [-2, -1] if dim is None else dim
+    if order != "nuc":
+        return t.linalg_matrix_norm(x, order, dim, keepdim, dtype=dtype)
+    rank = t.rank(x)
+    a, b = (d % rank for d in dim)
+    turned_last = t.permute(
+        x if dtype is None else t.to(x, dtype), [*(d for d in range(rank) if d not in (a, b)), a, b]
+    )
+    found = t.sum(t.linalg_svdvals(turned_last), [-1])
+    for d in sorted((a, b)) if keepdim else ():
+        found = t.unsqueeze(found, d)
+    return found

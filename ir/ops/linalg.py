@@ -362,6 +362,11 @@ for _name, _arguments in (("linalg_cholesky", "*, bool upper=False"), ("cholesky
     )
 
 
+def _read(t: Any, a: Any, upper: bool) -> Any:
+    """Only a triangle is read, but the gradient is, as in torch, that of a whole matrix."""
+    return t.add(a, t.detach(t.sub(_triangle(t, a, upper, False), a)))
+
+
 @composite(
     "aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor",
     samples=of(
@@ -370,7 +375,7 @@ for _name, _arguments in (("linalg_cholesky", "*, bool upper=False"), ("cholesky
     grad_name="CholeskySolveBackward0",
 )
 def cholesky_solve(t: Any, b: Any, factor: Any, upper: bool) -> Any:
-    factor, other = _triangle(t, factor, upper, False), None
+    factor, other = _read(t, factor, upper), None
     other = t.transpose(factor, -2, -1)
     return t.linalg_solve(t.matmul(other, factor) if upper else t.matmul(factor, other), b)
 
@@ -381,7 +386,7 @@ def cholesky_solve(t: Any, b: Any, factor: Any, upper: bool) -> Any:
     grad_name="CholeskyInverseBackward0",
 )
 def cholesky_inverse(t: Any, factor: Any, upper: bool) -> Any:
-    factor = _triangle(t, factor, upper, False)
+    factor = _read(t, factor, upper)
     other = t.transpose(factor, -2, -1)
     return t.linalg_inv(t.matmul(other, factor) if upper else t.matmul(factor, other))
 

@@ -231,7 +231,7 @@ def model_of(o: Operator, args: Sequence[Any], opset: int, dynamic: bool) -> Mod
     unpack, outputs = _outputs(e, made, results)
     body = Body(inputs, e.body.nodes, outputs)
     body.outputs = [v if isinstance(v, RunList) else e.identity(v) for v in outputs]
-    tidy(body, opset)
+    tidy(body, opset, ())
     graph = onnx.GraphProto(name="g")
     Writer([r.name for r in inputs], None).write_nodes(body, graph.node)
     for r in inputs:
@@ -242,6 +242,8 @@ def model_of(o: Operator, args: Sequence[Any], opset: int, dynamic: bool) -> Mod
             graph.output[-1].type.tensor_type.ClearField("shape")
     proto = onnx.ModelProto(ir_version=10, producer_name="test", graph=graph)
     proto.opset_import.add(domain="", version=opset)
+    if any(n.domain for n in graph.node):
+        proto.opset_import.add(domain="com.microsoft", version=1)
     return Model(proto, feeds, unpack)
 
 
