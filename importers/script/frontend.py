@@ -69,9 +69,10 @@ class Builder:
     def offset(self, line: int, column: int) -> int:
         """Offset of a position as ``ast`` gives it (1-based line, column in UTF-8 bytes of the parsed text)."""
         if not self._ascii:
-            start = self.source.line_starts()[line - 1]
-            text = self.source.text[start:].split("\n", 1)[0][self.indent :]
-            column = len(text.encode()[:column].decode(errors="ignore"))
+            starts = self.source.line_starts()
+            start = starts[line - 1] + self.indent
+            end = starts[line] if line < len(starts) else len(self.source.text)
+            column = len(self.source.text[start:end].encode()[:column].decode(errors="ignore"))
         return self.source.offset(line, column + self.indent)
 
     def token(self, node: Any, length: int) -> SourceRange:

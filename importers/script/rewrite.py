@@ -27,12 +27,28 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 def rewritten(function: ast.FunctionDef) -> ast.FunctionDef:
     """The function with ``else`` of loops, ``match`` on constants, sets that are only asked for membership, walrus in
     ``while``, ``@=`` and ``global`` that only reads written as plain statements. What cannot be is left, to be refused."""
-    names = {n.id for n in ast.walk(function) if isinstance(n, ast.Name)}
-    names |= {n.arg for n in ast.walk(function) if isinstance(n, ast.arg)}
-    rewriter = _Rewriter(function, names)
+    parts = list(ast.walk(function))
+    if not any(isinstance(n, _REWRITTEN) and n is not function and not _is_plain(n) for n in parts):
+        return function
+    rewriter = _Rewriter(parts)
     body = [rewriter.visit(s) for s in function.body]
     function.body = _flat(body) or [_at(ast.Pass(), function)]
     return function
+
+
+#: What may have to be written otherwise.
+_REWRITTEN = (
+    ast.For, ast.While, ast.Match, ast.Try, ast.FunctionDef, ast.Global, ast.AugAssign, ast.Set, ast.NamedExpr, ast.keyword,
+)  # fmt: skip
+
+
+def _is_plain(n: ast.AST) -> bool:
+    """Whether a loop, an assignment or an argument is one of those that stay."""
+    if isinstance(n, ast.For | ast.While):
+        return not n.orelse
+    if isinstance(n, ast.AugAssign):
+        return not isinstance(n.op, ast.MatMult)
+    return isinstance(n, ast.keyword) and n.arg is not None
 
 
 def _at(new: _S, place: ast.AST) -> _S:
@@ -84,12 +100,13 @@ def _has_walrus(e: ast.AST) -> bool:
 class _Rewriter(ast.NodeTransformer):
     """One function; statements are visited from the inside out."""
 
-    def __init__(self, function: ast.FunctionDef, names: set[str]) -> None:
-        self.names = names
-        self.stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
-        self.sets = _membership_sets(function)
-        self.expanded = _expanded_only(function)
-        _mark_local_walruses(function)
+    def __init__(self, parts: list[ast.AST]) -> None:
+        """``parts`` are all of the function's."""
+        self.names = {n.id for n in parts if isinstance(n, ast.Name)} | {n.arg for n in parts if isinstance(n, ast.arg)}
+        self.stored = {n.id for n in parts if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        self.sets = _membership_sets(parts)
+        self.expanded = _expanded_only(parts)
+        _mark_local_walruses(parts)
 
     def fresh(self, base: str) -> str:
         name, i = base, 0
@@ -190,11 +207,11 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
 
-def _membership_sets(function: ast.FunctionDef) -> set[str]:
+def _membership_sets(parts: list[ast.AST]) -> set[str]:
     """Variables that are only ever asked what is ``in`` them: there a list does what a set does."""
     asked: dict[str, int] = {}
     used: dict[str, int] = {}
-    for n in ast.walk(function):
+    for n in parts:
         if isinstance(n, ast.Compare):
             for op, right in zip(n.ops, n.comparators, strict=True):
                 if isinstance(op, ast.In | ast.NotIn) and isinstance(right, ast.Name):
@@ -204,27 +221,28 @@ def _membership_sets(function: ast.FunctionDef) -> set[str]:
     return {name for name, count in asked.items() if used[name] == count}
 
 
-def _mark_local_walruses(function: ast.FunctionDef) -> None:
+def _mark_local_walruses(parts: list[ast.AST]) -> None:
     """Those in comprehensions whose names stand nowhere else: then it does not matter that they are the function's."""
-    counts = _name_counts(function)
-    for n in ast.walk(function):
+    counts = _name_counts(parts)
+    for n in parts:
         if isinstance(n, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            inside = _name_counts(n)
-            for w in ast.walk(n):
+            own = list(ast.walk(n))
+            inside = _name_counts(own)
+            for w in own:
                 if isinstance(w, ast.NamedExpr):
                     w.is_local = inside[w.target.id] == counts[w.target.id]  # type: ignore[attr-defined]
 
 
-def _name_counts(tree: ast.AST) -> Counter[str]:
-    return Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
+def _name_counts(parts: list[ast.AST]) -> Counter[str]:
+    return Counter(n.id for n in parts if isinstance(n, ast.Name))
 
 
-def _expanded_only(function: ast.FunctionDef) -> set[str]:
+def _expanded_only(parts: list[ast.AST]) -> set[str]:
     """Variables assigned once that are only ever passed on with ``**``."""
     expanded: dict[str, int] = {}
     used: dict[str, int] = {}
     stored: dict[str, int] = {}
-    for n in ast.walk(function):
+    for n in parts:
         if isinstance(n, ast.Call):
             for k in n.keywords:
                 if k.arg is None and isinstance(k.value, ast.Name):
