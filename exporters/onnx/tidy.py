@@ -16,6 +16,7 @@ from bridge.exporters.onnx.tidy_loops import counted, without_invariants
 from bridge.exporters.onnx.tidy_rows import rows
 from bridge.exporters.onnx.tidy_same import share
 from bridge.exporters.onnx.tidy_traps import without_known_conditions, without_round_trips
+from bridge.exporters.onnx.tidy_unroll import unrolled
 from bridge.exporters.onnx.values import Run
 
 __all__ = ["tidy"]
@@ -154,6 +155,11 @@ def _simplify(body: Body, opset: int) -> None:
         if r.op_type == "Loop" and not r.domain:
             made += counted(r, before)
             without_invariants(r, before)
+            flat = unrolled(r, before)
+            if flat is not None:
+                made += flat
+                before.update((o, n) for n in flat for o in n.outputs)
+                continue
             behind = rows(r, opset, made)
             made += [r, *behind]
             before.update((o, n) for n in behind for o in n.outputs)

@@ -1,6 +1,6 @@
 """Loops that write one row of a tensor in each iteration, and what looks like it but is not."""
 
-from typing import Tuple
+from typing import List, Tuple
 
 import bridge as torch
 from bridge import Tensor, nn
@@ -259,3 +259,59 @@ cases(
         (ramp(5), -1, -3),
     ],
 )
+
+
+def few_times(x: Tensor, n: int) -> Tuple[Tensor, Tensor, List[int]]:
+    """Loops of a few iterations, in each other, with lists that they fill and rows that they write."""
+    made: List[Tensor] = []
+    numbers: List[int] = []
+    table = torch.zeros(3, 2)
+    for i in range(3):
+        x = x * 2 - i
+        made.append(x.sum())
+        numbers.append(i * n)
+        for j in range(2):
+            table[i, j] = x[j] + float(j)
+            if float(x[j]) > 1.0:
+                table[i, j] += float(n)
+    for _ in range(2):
+        for k in range(n):
+            table = table + k
+            numbers.append(k)
+    return torch.stack(made), table, numbers
+
+
+cases(few_times, lambda: [(ramp(2), 3), (ramp(4), 0), (-ramp(3), 1)])
+
+
+class Twice(nn.Module):
+    """A loop of two iterations around a module, and a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(2, 2)
+        self.register_buffer("count", torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        kept = x
+        for i in range(2):
+            kept = x
+            x = torch.relu(self.inner(x))
+            self.count[i] += x.sum()
+        return x, kept + self.count
+
+
+cases(Twice, lambda: [(ramp(3, 2),), (ramp(1, 2),)])
+
+
+def exchanged(a: Tensor, b: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """Values change places; the same in a loop of free length."""
+    first = a
+    for _ in range(3):
+        a, b = b, a
+    for _ in range(a.size(0)):
+        a, b, first = b, first, a
+    return a, b, first
+
+
+cases(exchanged, lambda: [(ramp(2), ramp(2) + 1), (ramp(3), ramp(3) * 2), (ramp(1), ramp(1) - 1)])
