@@ -8,6 +8,7 @@ domain is spelled as it is (``ops.ai.onnx.ml.TreeEnsembleClassifier``, ``ops.com
     y = ops.onnx.Conv(x, w, strides=[1, 1])
 
 Called eagerly, an operator runs on onnxruntime; in a scripted program the call becomes one node of the graph.
+TorchScript's own operators are there, too: ``ops.aten.relu(x)``, ``ops.aten.add.Tensor(x, y)``.
 """
 
 from __future__ import annotations

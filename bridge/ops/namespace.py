@@ -57,6 +57,10 @@ class Namespace:
             deeper = f"{self.domain_name}.{name}"
             if not any(d == deeper or d.startswith(f"{deeper}.") for d in self.versions):
                 return self.operator(name)
+        if not self.path and name in ("aten", "prim"):
+            from bridge.ops.operators import OperatorNamespace
+
+            return OperatorNamespace(name)
         return Namespace(self.versions, (*self.path, name))
 
     def __dir__(self) -> list[str]:

@@ -10,10 +10,12 @@ import numpy as np
 import bridge.ops.interpreted  # noqa: F401  (programs with ONNX operators run in the interpreter, too)
 from bridge.importers.script import CompileError, SimpleValue, SugaredValue
 from bridge.importers.script.matching import constant_of, insert_constant, make_tuple
+from bridge.importers.script.sugared import BuiltinFunction
 from bridge.ir import dtypes
 from bridge.ir import types as T
 from bridge.ops.attributes import attribute_values
 from bridge.ops.namespace import Namespace, OnnxOp
+from bridge.ops.operators import OperatorNamespace, OperatorOverload, OperatorPacket
 from bridge.ops.stored import Stored
 
 if TYPE_CHECKING:
@@ -27,6 +29,12 @@ __all__ = ["namespace_value"]
 
 def namespace_value(obj: Any) -> SugaredValue | None:
     """What ``bridge.ops`` and the objects in it are in a program; None for other objects."""
+    if isinstance(obj, OperatorNamespace):
+        return _NamespaceValue(obj)
+    if isinstance(obj, OperatorPacket):
+        return _PacketValue(obj)
+    if isinstance(obj, OperatorOverload):
+        return BuiltinFunction(obj.__operator__)
     if isinstance(obj, Namespace | Stored):
         return _NamespaceValue(obj)
     return _OperatorValue(obj) if isinstance(obj, OnnxOp) else None
@@ -36,9 +44,9 @@ class _NamespaceValue(SugaredValue):
     """``ops``, ``ops.onnx``, ``ops.com.microsoft``, ``stored``…"""
 
     __slots__ = ("namespace",)
-    kind = "namespace of ONNX operators"
+    kind = "namespace of operators"
 
-    def __init__(self, namespace: Namespace | Stored) -> None:
+    def __init__(self, namespace: Namespace | Stored | OperatorNamespace) -> None:
         self.namespace = namespace
 
     def attr(self, range: SourceRange, m: Emitter, name: str) -> SugaredValue:
@@ -50,6 +58,22 @@ class _NamespaceValue(SugaredValue):
             raise CompileError(str(e), range) from None
         value = namespace_value(found)
         return value if value is not None else SimpleValue(_constant(m, found, range))
+
+
+class _PacketValue(BuiltinFunction):
+    """``ops.aten.add``, whose overloads are its attributes."""
+
+    __slots__ = ("packet",)
+
+    def __init__(self, packet: OperatorPacket) -> None:
+        super().__init__(packet.__operator__)
+        self.packet = packet
+
+    def attr(self, range: SourceRange, m: Emitter, name: str) -> SugaredValue:
+        try:
+            return BuiltinFunction(getattr(self.packet, name).__operator__)
+        except AttributeError as e:
+            raise CompileError(str(e), range) from None
 
 
 class _Lookup(SugaredValue):
