@@ -11,7 +11,7 @@ from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pai
 from bridge.exporters.onnx.mutation import choice
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.records import Body, Record
-from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run
+from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run, Unset
 from bridge.ir.graph import Block, Node
 
 __all__ = ["either"]
@@ -86,6 +86,8 @@ def _shared(m: Machine, test: Run, a: Abstract, b: Abstract, result: Abstract, s
     if a is b and isinstance(a, Run):
         return a
     first, second = (v if isinstance(v, Run) and m.existed(v, start) else None for v in (a, b))
+    if isinstance(a, Unset) or isinstance(b, Unset):  # nobody looks at it there
+        return first or second or result
     sides = first, second
     if sides == (None, None):
         return result

@@ -3,11 +3,17 @@ loops hand on as they got it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bridge.ir import types as T
 from bridge.ir.graph import Block, Node, Value
 from bridge.ir.node_schema import schema_of
 
 __all__ = ["comes_after", "earlier", "follows", "inside", "repeated", "source", "stays"]
+
+
+#: How many names for one tensor are looked at to find a common one.
+_FAR = 20
 
 
 def earlier(v: Value) -> Value | None:
@@ -67,7 +73,7 @@ def _earlier(v: Value, entered: frozenset[Value]) -> Value | None:
     if n.kind == "prim::If":
         k = n.outputs.index(v)
         first, second = (source(b.outputs[k], b, entered) for b in n.blocks)
-        return first if first is second else None
+        return _one_of(first, second, n, entered)
     if n.kind == "prim::Loop":
         k = n.outputs.index(v)
         return n.inputs[2 + k] if _stays(n, k, entered) else None
@@ -89,6 +95,27 @@ def source(v: Value, block: Block, entered: frozenset[Value] = frozenset()) -> V
             break
         v = before
     return v
+
+
+def _one_of(first: Value, second: Value, branches: Node, entered: frozenset[Value]) -> Value | None:
+    """What both are; where a way out of a loop leaves one behind, at which nobody looks, what the other is."""
+    if first is second:
+        return first
+    for v, other in ((first, second), (second, first)):
+        if v.node.kind == "prim::Uninitialized":
+            return None if any(inside(other.node, b) for b in branches.blocks) else other
+    older = {first, *_all_earlier(first, entered)}
+    return next((v for v in (second, *_all_earlier(second, entered)) if v in older), None)
+
+
+def _all_earlier(v: Value, entered: frozenset[Value]) -> Iterator[Value]:
+    """All older values that are the same tensor; not beyond a few of them."""
+    for _ in range(_FAR):
+        before = _earlier(v, entered)
+        if before is None:
+            return
+        yield before
+        v = before
 
 
 def _stays(loop: Node, k: int, entered: frozenset[Value]) -> bool:

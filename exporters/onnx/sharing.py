@@ -9,7 +9,7 @@ graph; sets of origins, to a fixed point around loops.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bridge.exporters.onnx.known_types import KnownTypes
@@ -83,15 +83,14 @@ class _Sharing:
             self.changed = False
             self.writes.clear()
             self._block(graph.block)
-        # A tuple built here is followed element by element; one that a branch or loop gives is not.
-        self.order = [v for v in self.origins if v.node.kind != "prim::TupleConstruct"]
+        self.order = list(self.origins)
 
     def touched(self, w: Node, written: Value) -> Value | None:
         """Another name of what is written, on some path, that is older than the write and used after it."""
         mine, base = self.origins[written], self.bases[written]
         for v in self.order:
-            both = mine & self._when(w, v) if self.bases[v] != base else frozenset()
-            if not both <= (self.known[v] & self.known[written]) and _is_older(v, w):
+            # A tuple built here is followed element by element; one that a branch or loop gives is not.
+            if any(self._collides(w, written, x) for x in _elements(v)) and _is_older(v, w):
                 if any(follows(use.user, w, v) for use in v.uses):
                     return v
         group = self.groups.get(base, base)
@@ -101,6 +100,13 @@ class _Sharing:
                     if self.groups.get(g.output, group) != group and follows(g, w, g.input):
                         return g.output
         return None
+
+    def _collides(self, w: Node, written: Value, v: Value) -> bool:
+        """Whether a value may be or hold what is written, and the lowering does not know it."""
+        if v not in self.bases or self.bases[v] == self.bases[written]:
+            return False
+        both = self.origins[written] & self._when(w, v)
+        return not both <= (self.known[v] & self.known[written])
 
     def _when(self, w: Node, v: Value) -> Origins:
         """What a value may be or hold when ``w`` runs: without what is put into it only afterwards."""
@@ -363,6 +369,15 @@ def _earlier(origins: Origins, body: Block | None = None) -> Origins:
     return frozenset(
         ("earlier", o) if isinstance(o, Value) and (body is None or inside(o.node, body)) else o for o in origins
     )
+
+
+def _elements(v: Value) -> Iterator[Value]:
+    """What a tuple is built of; any other value is one itself."""
+    if v.node.kind != "prim::TupleConstruct":
+        yield v
+        return
+    for x in v.node.inputs:
+        yield from _elements(x)
 
 
 def _takes_out(n: Node) -> bool:

@@ -37,7 +37,7 @@ def tidy(body: Body, opset: int, constants: Collection[Run]) -> None:
             _drop(body, ())
             hoist(body)
             share(body, opset >= 13)
-        without_round_trips(body)
+        without_round_trips(body, constants)
     _with_roots(body)
     _drop(body, ())
     _seal(body, None)

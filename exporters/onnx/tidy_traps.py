@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -21,25 +21,71 @@ __all__ = ["without_known_conditions", "without_round_trips"]
 _FLOAT = by_name("float32")
 
 
-def without_round_trips(body: Body) -> None:
-    """A cast back from a wider element type is the value that was cast."""
+def without_round_trips(body: Body, constants: Collection[Run]) -> None:
+    """A cast back from a wider element type is the value that was cast.
+
+    What is computed in between with ``constants`` (the tensors of the module) and the like stays: onnxruntime drops it where it
+    turns out to add 0 or the like, and is kept from finding the round trip then.
+    """
+    _round_trips(body, set(constants))
+
+
+def _round_trips(body: Body, known: set[Run]) -> None:
     made: dict[Run, Run] = {}  # by result of a cast: what was cast, through all casts to wider types
+    perhaps: dict[Run, DType] = {}  # what may turn out to be such a result, and the element type that was cast
+    read = {v for r in body.nodes for b in r.bodies() for v in _reads(b)}
     kept: list[Record] = []
     for r in body.nodes:
-        if r.op_type == "Cast" and not r.domain and r.inputs[0] is not None:
-            source = r.inputs[0].root
+        inputs = [i.root for i in r.inputs if i is not None]
+        if r.op_type == "Cast" and not r.domain:
+            source, out = inputs[0], r.outputs[0]
             first = made.get(source)
-            while first is not None and first in made and first.dtype is not r.outputs[0].dtype:
+            while first is not None and first in made and first.dtype is not out.dtype:
                 first = made[first]
-            if first is not None and first.dtype is r.outputs[0].dtype:
-                r.outputs[0].same_as = first
+            if first is not None and first.dtype is out.dtype:
+                out.same_as = first
                 continue
-            if _is_wider(source.dtype, r.outputs[0].dtype):
-                made[r.outputs[0]] = source
+            if _is_wider(source.dtype, out.dtype):
+                made[out], perhaps[out] = source, source.dtype
+            elif perhaps.get(source) is out.dtype and out in read:
+                kept.append(_held(r))
+        elif len(inputs) == 2 and r.op_type in _NEUTRAL and not r.domain:
+            for x, y in (inputs, inputs[::-1]):
+                if x in perhaps and y in known:
+                    perhaps[r.outputs[0]] = perhaps[x]
+        _note_known(r, known)
         for b in r.bodies():
-            without_round_trips(b)
+            _round_trips(b, known)
         kept.append(r)
     body.nodes = kept
+
+
+#: Operators that do nothing with 0, 1 or True on one side.
+_NEUTRAL = {"Add", "Sub", "Mul", "Div"}
+
+
+def _held(cast: Record) -> Record:
+    """A node that does nothing and that onnxruntime does not take out, before a cast."""
+    source = cast.inputs[0]
+    assert source is not None
+    new = source.like(f"{source.hint}/Max")
+    cast.inputs[0] = new
+    return Record("Max", "", [source], [new], {}, cast.origin)
+
+
+def _reads(body: Body) -> Iterator[Run]:
+    yield from (o.root for o in body.outputs)
+    for r in body.nodes:
+        yield from (i.root for i in r.inputs if i is not None)
+        for b in r.bodies():
+            yield from _reads(b)
+
+
+def _note_known(r: Record, known: set[Run]) -> None:
+    """Add what onnxruntime can compute beforehand."""
+    if not r.bodies() and all(i is None or i.root in known for i in r.inputs):
+        if r.op_type not in _RANDOM and r.callee is None:
+            known.update(r.outputs)
 
 
 def _is_wider(a: DType, b: DType) -> bool:
@@ -60,9 +106,7 @@ def _conditions(body: Body, known: set[Run], outermost: Body) -> None:
         if r.op_type == "If" and not r.domain and body is not outermost and r.inputs[0] in known:
             kept += _undecided(r)
         kept.append(r)
-        if not r.bodies():
-            if all(i is None or i.root in known for i in r.inputs) and r.op_type not in _RANDOM and r.callee is None:
-                known.update(r.outputs)
+        _note_known(r, known)
         for b in r.bodies():
             _conditions(b, known, outermost)
     body.nodes = kept
