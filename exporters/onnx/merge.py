@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any
@@ -241,11 +242,17 @@ def finish_outputs(m: Machine, body: Body, values: list[Abstract], types: list[R
             body.outputs.append(run)
 
 
+#: Elements of a blank of the sizes that are declared: onnxruntime holds a branch to them.
+_LARGEST_BLANK = 1024
+
+
 def _as_value(m: Machine, v: Abstract, t: Run) -> Run:
     e = m.emitter
     if isinstance(v, Unset):
-        rank = 0 if t.dims is None else len(t.dims)
-        made = e.constant(np.zeros((0,) * rank if rank else (), t.dtype.numpy), t.dtype)
+        sizes = [d if isinstance(d, int) else 0 for d in t.dims or ()]
+        if math.prod(sizes) > _LARGEST_BLANK:
+            sizes, t.dims = [0] * len(sizes), loose_dims(t.dims)
+        made = e.constant(np.zeros(sizes, t.dtype.numpy), t.dtype)
         made.blank = True
         return e.materialise(made)
     if isinstance(v, Run):
