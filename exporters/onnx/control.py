@@ -87,7 +87,7 @@ def _shared(m: Machine, test: Run, a: Abstract, b: Abstract, result: Abstract, s
         return a
     first, second = (v if isinstance(v, Run) and m.existed(v, start) else None for v in (a, b))
     if isinstance(a, Unset) or isinstance(b, Unset):  # nobody looks at it there
-        return first or second or result
+        return next(v for v in (first, second, result) if v is not None)
     sides = first, second
     if sides == (None, None):
         return result

@@ -87,7 +87,7 @@ def append(m: Machine, node: Node) -> Abstract:
         content.token.samples.append(x)
         m.change(cell, Growing(content.token, (*content.appended, Appended(x))))
     elif isinstance(content, tuple):
-        m.change(cell, (*content, x))
+        m.change(cell, (*content, m.env[node.inputs[1]]))  # by identity
     else:
         m.change(cell, columns.append(m, element_of(cell), content, x))
     return cell if node.outputs else []
@@ -190,12 +190,12 @@ def set_item(m: Machine, node: Node) -> Abstract:
     content = m.read(cell)
     i, x = m.get(node.inputs[1]), m.get(node.inputs[2])
     if isinstance(content, dict):
-        m.change(cell, {**content, _known_key(m, node): x})
+        m.change(cell, {**content, _known_key(m, node): m.env[node.inputs[2]]})
     elif isinstance(content, tuple) and isinstance(i, int):
         if not -len(content) <= i < len(content):
             raise LoweringError("list index out of range", node.range)
         at = i % len(content)
-        m.change(cell, (*content[:at], x, *content[at + 1 :]))
+        m.change(cell, (*content[:at], m.env[node.inputs[2]], *content[at + 1 :]))
     else:
         t = element_of(cell)
         form = form_of(t, [*samples_of(t, content), x])

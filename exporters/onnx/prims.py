@@ -281,7 +281,8 @@ def to_number(m: Machine, node: Node) -> Abstract:
 
 @handles("prim::ListConstruct")
 def list_construct(m: Machine, node: Node) -> Abstract:
-    return m.new_cell(node.output.type, tuple(m.inputs(node)))
+    m.inputs(node)  # what could not be computed makes no list
+    return m.new_cell(node.output.type, tuple(m.env[v] for v in node.inputs))  # by identity, as a tuple
 
 
 @handles("aten::dict")
@@ -304,4 +305,4 @@ def dict_construct(m: Machine, node: Node) -> Abstract:
     keys = flat[::2]
     if any(isinstance(k, Run | np.ndarray) for k in keys):
         raise LoweringError("the keys of a dict must be known when the model is exported", node.range)
-    return m.new_cell(node.output.type, dict(zip(keys, flat[1::2], strict=True)))
+    return m.new_cell(node.output.type, dict(zip(keys, [m.env[v] for v in node.inputs[1::2]], strict=True)))

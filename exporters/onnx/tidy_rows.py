@@ -175,7 +175,8 @@ class _Rows:
         self.first: Run | None = None
         self.last = self.new("last", self.dims)
         states = self.rewrite(body, {tensor: None})
-        row = states[body.outputs[1 + k].root] or self.at_first()
+        row = states[body.outputs[1 + k].root]
+        row = self.at_first() if row is None else row
         body.nodes[:0] = self.front
         result = r.outputs[k]
         count = len(body.params) - 2

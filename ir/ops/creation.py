@@ -418,7 +418,7 @@ def _lower_data(e: Emitter, call: LoweredCall) -> Any:
 def _stacked(e: Emitter, value: Any, dtype: DType) -> Any:
     if not _any_lowered(value):
         return e.constant(
-            np.array(value, dtype.numpy) if not isinstance(value, list) or value else np.zeros(0, dtype.numpy)
+            np.array(value).astype(dtype.numpy) if not isinstance(value, list) or value else np.zeros(0, dtype.numpy)
         )
     if is_lowered(value):
         return e.cast(value, dtype)

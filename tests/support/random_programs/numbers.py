@@ -96,7 +96,8 @@ class Numbers(Scope):
 
     def _negated(self, kind: Num, depth: int) -> Expr:
         a = self.number(kind, depth - 1)
-        return Expr(f"(-{a.text})", kind, a.bound)
+        text = "1.0" if a.text == "0.0" else a.text  # torch.jit takes -0.0 and 0.0 for one constant
+        return Expr(f"(-{text})", kind, max(a.bound, 1))
 
     def _of_tensor(self, kind: Num) -> Expr | None:
         """A number out of a tensor."""
