@@ -104,12 +104,15 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
 
         return lower_call(m, node, o, [now, *values[1:]])
 
-    pieces = m.heap.get(result) if isinstance(result, Cell) else None
+    def pieces_of(v: Abstract) -> Any:
+        return m.heap.get(v) if isinstance(v, Cell) else v
+
+    pieces = pieces_of(result)
     if isinstance(pieces, tuple):
-        _note_pieces(m, o.schema.name, base, pieces, lambda now: m.heap[again_of(now)])
+        _note_pieces(m, o.schema.name, base, pieces, lambda now: pieces_of(again_of(now)))
         return
     if isinstance(pieces, RunList):
-        pieces.view = View(base, o.schema.name, lambda now: m.heap[again_of(now)], None, _written(m, base))
+        pieces.view = View(base, o.schema.name, lambda now: pieces_of(again_of(now)), None, _written(m, base))
         return
     write = writer_of(o.schema.name, values) if single else None
     if write is None and single and o.schema.name not in _OVERLAPS:

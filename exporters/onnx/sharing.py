@@ -328,6 +328,8 @@ def _is_followed(v: Value) -> bool:
 def _is_plain_use(user: Node, v: Value) -> bool:
     if user.kind in _READS:
         return True
+    if user.kind == "prim::TupleConstruct":
+        return all(use.user.kind == "prim::Return" and _is_plain_use(use.user, user.output) for use in user.output.uses)
     if user.kind == "prim::Return":
         return user.block is not None and user.block.owner is None
     if user.block is not v.node.block or user.inputs[0] is not v:
