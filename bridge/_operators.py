@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,11 @@ def _rfloordiv(self: Tensor, other: Any) -> Any:
     return _dispatch.invoke("aten::floor_divide", (scalar(other, self), self))
 
 
+def _stft(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    made: Tensor = importlib.import_module("bridge.functional").stft(self, *args, **kwargs)
+    return made
+
+
 def _caster(name: str) -> Callable[..., Tensor]:
     target = by_name(name)
 
@@ -84,6 +90,9 @@ def _install() -> None:
         setattr(Tensor, f"__{python}__", _binary(operator, swapped, python in compares))
     for python, operator in {"neg": "neg", "abs": "abs", "invert": "bitwise_not", "pos": "positive"}.items():
         setattr(Tensor, f"__{python}__", _unary(operator))
+    for part in ("real", "imag"):
+        setattr(Tensor, part, property(_unary(part)))
+    Tensor.stft = _stft  # type: ignore[attr-defined]
     Tensor.__rtruediv__ = _rtruediv  # type: ignore[attr-defined]
     Tensor.__rfloordiv__ = _rfloordiv  # type: ignore[attr-defined]
     for method, dtype in CASTS.items():

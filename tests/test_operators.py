@@ -92,7 +92,7 @@ def test_types(o: Operator) -> None:
 
 
 #: Operators whose result's size depends on the values of tensors.
-_DATA_DEPENDENT = {"aten::nonzero", "aten::nonzero_numpy", "aten::masked_select", "aten::_unique2", "aten::unique_consecutive", "aten::repeat_interleave", "aten::where", "aten::index", "aten::one_hot", "aten::bincount", "aten::unique_dim", "aten::_pack_padded_sequence", "aten::_pad_packed_sequence"}  # fmt: skip
+_DATA_DEPENDENT = {"aten::nonzero", "aten::argwhere", "aten::nonzero_numpy", "aten::masked_select", "aten::_unique2", "aten::unique_consecutive", "aten::repeat_interleave", "aten::where", "aten::index", "aten::one_hot", "aten::bincount", "aten::unique_dim", "aten::_pack_padded_sequence", "aten::_pad_packed_sequence"}  # fmt: skip
 
 
 def _check_type(t: T.Type, value: Any, key: str, exact: bool) -> None:
