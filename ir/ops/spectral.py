@@ -427,7 +427,9 @@ def angle(t: Any, x: Any) -> Any:
         return t.atan2(t.imag(x), t.real(x))
     x = x if t.dtype(x).kind == "f" else t.to(x, default_dtype().code)
     turned = t.masked_fill(t.zeros_like(x), t.lt(x, 0), math.pi)
-    return t.where(t.isnan(x), x, turned)
+    none = t.isnan(x)
+    flat = t.mul(t.clamp(t.masked_fill(x, none, 0.0), -1, 1), 0)  # the gradient is zero everywhere
+    return t.where(none, t.detach(x), t.add(turned, flat))
 
 
 declare(
