@@ -82,6 +82,8 @@ class OnnxEmitter:
                 return value
             if value.constant is not None:
                 return self.constant(value.constant, dtype)
+            if dtype.kind == "c":
+                self.unsupported("onnxruntime computes nothing in complex numbers")
             r: Run = self.op("Cast", value, dtype=dtype, dims=value.dims, to=dtype.onnx)
             return r
         return self.constant(value, dtype)
@@ -155,6 +157,8 @@ class OnnxEmitter:
         if value.constant is None:
             return value
         array = value.constant
+        if array.dtype.kind == "c":
+            self.unsupported("onnxruntime computes nothing in complex numbers")
         key = (id(self.body), array.dtype.str, array.shape, array.tobytes(), value.blank)
         made = self._constants.get(key)
         if made is None:

@@ -33,6 +33,7 @@ __all__ = [
     "map_unary",
     "operand",
     "result_of",
+    "scattered",
     "shape_vector",
     "typed",
     "where",
@@ -94,6 +95,9 @@ _COMPUTES |= dict.fromkeys(
 _COMPUTES |= dict.fromkeys("ReduceMax ReduceMin ArgMax ArgMin".split(), _WIDE)
 _COMPUTES |= dict.fromkeys("Less Greater LessOrEqual GreaterOrEqual".split(), _ALL)
 _SETS = {op: frozenset(names.split()) for op, names in _COMPUTES.items()}
+
+#: What scatters that reduce compute in, where onnxruntime has none for an element type.
+_REDUCES = {"float16": FLOAT32, "bfloat16": FLOAT32, "bool": by_name("uint8")}
 
 _WIDER: dict[str, tuple[str, ...]] = {
     "bool": ("uint8", "int32", "int64", "float32"),
@@ -259,6 +263,16 @@ def axes_of(e: Emitter, value: Any, dims: Any, empty_is_all: bool = True) -> lis
     if dims is None or (empty_is_all and isinstance(dims, list | tuple) and not dims):
         return None
     return [axis_of(e, value, d) for d in (dims if isinstance(dims, list | tuple) else [dims])]
+
+
+def scattered(
+    e: Emitter, op_type: str, x: Any, index: Any, values: Any, reduction: str | None, **attributes: Any
+) -> Any:
+    """ScatterElements or ScatterND, in an element type with which onnxruntime reduces."""
+    dtype = x.dtype
+    compute = _REDUCES.get(dtype.name, dtype) if reduction is not None else dtype
+    x, values = e.cast(x, compute), e.cast(values, compute)
+    return e.cast(e.op(op_type, x, index, values, reduction=reduction, dims=x.dims, **attributes), dtype)
 
 
 def shape_vector(e: Emitter, sizes: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.ir.dtypes import default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, dim_of, in_place
@@ -16,7 +17,7 @@ from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.ops.choose import extreme_node
 from bridge.ir.ops.pointwise import erf, expm1_node, log1p_node, sigmoid, tuple_grad
 from bridge.ir.registry import Operator
-from bridge.ir.rules import Call, Results, like_self, result
+from bridge.ir.rules import Call, Results, float_like_self, like_self, result
 
 _X = of(
     (f4(3, 4, scale=3),), (f4(),), (f8(3),), (f4(0, 2),), (np.asarray([math.nan, -math.inf, math.inf], np.float32),)
@@ -60,13 +61,14 @@ def activation(
     grad_name: str | None = None,
     names: str = "",
     place_name: str | None = None,
+    types: Any = like_self,
 ) -> Operator:
     """Declare ``name(Tensor self, …)`` and, where torch has it, ``name_`` (its autograd node ``place_name``)."""
     name, _, rest = arguments.partition("(")
     o = declare(
         f"aten::{name}(Tensor self{', ' + rest if rest != ')' else ')'} -> Tensor",
         kernel,
-        types=like_self,
+        types=types,
         onnx=_on_self(lower, *names.split()),
         grad=tuple_grad(grad),
         grad_name=grad_name,
@@ -424,12 +426,14 @@ in_place(_o, of((f4(3),)))
 
 
 def _logit(x: Array, eps: Any = None) -> Any:
+    x = x if x.dtype.kind in "fc" else x.astype(default_dtype().numpy)
     t = x.dtype.type
     z = x if eps is None else clip(x, eps, 1 - eps)
     return np.log(z / (t(1) - z))
 
 
 def _logit_node(e: Emitter, x: Any, eps: Any = None) -> Any:
+    x = x if x.dtype.kind == "f" else e.cast(x, default_dtype())
     z = x if eps is None else _clip_node(e, x, eps, 1 - eps)
     return apply(e, "Log", apply(e, "Div", z, apply(e, "Sub", const(e, x, 1), z)))
 
@@ -443,7 +447,9 @@ def _logit_grad(c: Any, g: Any) -> Any:
 
 
 _UNIT = of((1 / (1 + np.exp(-f4(3, 4))),), (np.asarray([0.0, 0.3, 1.0], np.float32), 0.1))
-activation("logit(float? eps=None)", _logit, _logit_node, _logit_grad, names="eps", samples=_UNIT)
+activation(
+    "logit(float? eps=None)", _logit, _logit_node, _logit_grad, names="eps", samples=_UNIT, types=float_like_self
+)
 
 # -- of several tensors ------------------------------------------------------------------------------------------------
 

@@ -358,9 +358,12 @@ def _diag_dims(call: Call) -> Any:
 
 def _unfold(self: Array, dimension: int, size: int, step: int) -> Any:
     d = dim_of(dimension, self.ndim)
-    n = (self.shape[d] - size) // step + 1
+    if not self.ndim and size <= 1:
+        return self.reshape(1)[:size]
+    n = ((self.shape[d] if self.ndim else 1) - size) // step + 1
     if n < 1:
-        raise BridgeError(f"maximum size for tensor at dimension {d} is {self.shape[d]} but size is {size}")
+        own = self.shape[d] if self.ndim else 1
+        raise BridgeError(f"maximum size for tensor at dimension {d} is {own} but size is {size}")
     shape = (*self.shape[:d], n, *self.shape[d + 1 :], size)
     strides = (*self.strides[:d], self.strides[d] * step, *self.strides[d + 1 :], self.strides[d])
     return np.lib.stride_tricks.as_strided(self, shape, strides)
@@ -371,6 +374,8 @@ def _unfold_types(call: Call) -> Results:
     at = wrap(call.known("dimension"), t.rank)
     if t.dims is None or at is None or size is UNKNOWN or step is UNKNOWN:
         return result(t.dtype, None)
+    if not t.dims:
+        return result(t.dtype, (size,))
     n = t.dims[at]
     return result(
         t.dtype, (*t.dims[:at], (n - size) // step + 1 if isinstance(n, int) else None, *t.dims[at + 1 :], size)
@@ -381,6 +386,8 @@ def _lower_unfold(e: Emitter, call: LoweredCall) -> Any:
     x, size, step = call["self"], call["size"], call["step"]
     axis = axis_of(e, x, call["dimension"])
     rank = known_rank(e, x, "unfold")
+    if rank == 0:
+        return e.op("Slice", e.op("Reshape", x, ints(1), dims=(1,)), ints(0), ints(size), dims=(size,))
     n = x.dims[axis]
     if not isinstance(n, int):
         x = at_least(e, x, [0 if i != axis else size for i in range(rank)])

@@ -156,7 +156,16 @@ def trace(t: Any, x: Any) -> Any:
     samples=of((f4(2, 3), [3]), (f4(2, 3), [2, 1]), (f4(2, 3), [2, 3])),
 )
 def sum_to_size(t: Any, x: Any, size: Any) -> Any:
+    if not len(size):
+        return t.sum(x)
     lead = t.rank(x) - len(size)
+
+    def why() -> str:
+        return f"size {{{list(size)}}} is not expandable to size {{{t.shape(x)}}}."
+
+    if lead < 0:
+        raise BridgeError(why())
+    x = t.sized(x, [t.size(x, lead + i) if n == 1 else n for i, n in enumerate(size)], why)
     over = [*range(lead), *(i + lead for i, n in enumerate(size) if n == 1)]
     found = t.sum(x, over, True) if over else x
     return t.view(found, list(size)) if lead else found
@@ -251,7 +260,7 @@ def diff(t: Any, x: Any, n: int, dim: int, prepend: Any, append: Any) -> Any:
         raise BridgeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise BridgeError(f"order must be non-negative but got {n}")
-    if prepend is not None or append is not None:
+    if n and (prepend is not None or append is not None):
         x = t.cat([v for v in (prepend, x, append) if v is not None], dim)
     for _ in range(n):
         size = t.size(x, dim_of(dim, t.rank(x)))
@@ -310,7 +319,16 @@ def _mixed(t: Any, x: Any, product: Any, beta: Any, alpha: Any) -> Any:
     grad_name="AddrBackward0",
 )
 def addr(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
-    return _mixed(t, x, t.mul(t.unsqueeze(a, 1), t.unsqueeze(b, 0)), beta, alpha)
+    kinds = {t.dtype(v).kind for v in (x, a, b)}
+    for name, value in (("beta", beta), ("alpha", alpha)):
+        if isinstance(value, float) and kinds <= {"i", "b"}:
+            raise BridgeError(f"For integral input tensors, argument {name} must not be a floating point number.")
+    if kinds == {"b"}:
+        both = t.logical_and(t.unsqueeze(a, 1), t.unsqueeze(b, 0))
+        both = both if alpha else t.zeros_like(both)
+        return t.logical_or(t.expand(x, t.shape(both)), both) if beta else both
+    product = t.mul(t.unsqueeze(a, 1), t.unsqueeze(b, 0))
+    return _mixed(t, t.expand(x, t.shape(product)), product, beta, alpha)
 
 
 @composite(
@@ -319,6 +337,8 @@ def addr(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
     grad_name="AddbmmBackward0",
 )
 def addbmm(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+    if t.dtype(x).kind == "i":
+        beta, alpha = (int(v) if isinstance(v, float) else v for v in (beta, alpha))
     return _mixed(t, x, t.sum(t.bmm(a, b), [0]), beta, alpha)
 
 

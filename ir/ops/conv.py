@@ -10,8 +10,9 @@ import numpy as np
 
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import compute_dtype
+from bridge.ir.ops._onnx import compute_dtype, ints
 from bridge.ir.ops._samples import S, f4, f8, of
 from bridge.ir.ops.windows import batched, fixed, known_sizes, padded, sizes, spread, unbatched, windows
 from bridge.ir.rules import Call, Results, result
@@ -35,6 +36,7 @@ def convolution(
     stride, padding, dilation, extra = (spread(v, n) for v in (stride, padding, dilation, extra))
     _check(x, weight, bias, transposed, groups)
     if transposed:
+        _check_room(x, weight, stride, padding, dilation, extra)
         parts = zip(np.split(x, groups, 1), np.split(weight, groups, 0), strict=True)
         out = np.concatenate([_transposed(a, w, stride, padding, dilation, extra) for a, w in parts], 1)
     else:
@@ -43,6 +45,37 @@ def convolution(
     if bias is not None:
         out = out + bias.reshape(-1, *[1] * n)
     return np.ascontiguousarray(out.astype(x.dtype, copy=False))
+
+
+def check_extra(stride: Sequence[int], dilation: Sequence[int], extra: Sequence[int]) -> None:
+    """Raise what torch raises for an output padding that is too large."""
+    if any(a >= s and a >= d for a, s, d in zip(extra, stride, dilation, strict=True)):
+        names = ("depth", "height", "width")[3 - max(len(extra), 2) :]
+        found = [
+            f"{what}_{name}: {v}"
+            for what, values, first in (("output_padding", extra, 0), ("stride", stride, 1), ("dilation", dilation, 1))
+            for name, v in zip(names, [first, *values] if len(values) == 1 else values, strict=True)
+        ]
+        raise BridgeError(f"output padding must be smaller than either stride or dilation, but got {' '.join(found)}")
+
+
+def _check_room(x: Array, weight: Array, stride: Any, padding: Any, dilation: Any, extra: Any) -> None:
+    """Raise what torch raises for an image of which a transposed convolution makes nothing."""
+    size, kernel = x.shape[2:], weight.shape[2:]
+    if 0 in size:
+        plane = [*x.shape[:2], *([1] if len(size) == 1 else []), *size]
+        raise BridgeError(f"Only zero batch or zero channel inputs are supported, but got input shape: {plane}")
+    check_extra(stride, dilation, extra)
+    out = [
+        (i - 1) * s - 2 * p + d * (k - 1) + 1 + a
+        for i, s, p, d, k, a in zip(size, stride, padding, dilation, kernel, extra, strict=True)
+    ]
+    if any(o < 1 for o in out):
+        lone = [1] if len(size) == 1 else []
+        given, made = (" x ".join(map(str, [*lone, *v])) for v in (size, out))
+        raise BridgeError(
+            f"Given input size per channel: ({given}). Calculated output size per channel: ({made}). Output size is too small"
+        )
 
 
 _CPP = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int"}
@@ -277,9 +310,22 @@ def _conv_node(e: Emitter, call: LoweredCall, n: int, flip: bool, groups: int) -
     else:
         same_pairs(mode, [1] * n, stride, dilation)
         attributes["auto_pad"] = "SAME_UPPER"
-    if flip:
-        attributes["output_padding"] = known_sizes(e, call, "output_padding", n)
     dims = None if x.dims is None else (x.dims[0], *[None] * (n + 1))
+    if flip:
+        extra = known_sizes(e, call, "output_padding", n)
+        check_extra(stride, dilation, extra)
+        x = at_least(e, x, [1] * n)
+        if any(a >= s for a, s in zip(extra, stride, strict=True)):  # which onnxruntime refuses
+            before = attributes.pop("pads")[:n]
+            out = e.op(op_type, x, w, dims=dims, **attributes)
+            ends = [a - p for a, p in zip(extra, before, strict=True)]
+            out = e.op(
+                "Pad", out, ints(0, 0, *[-p for p in before], 0, 0, *ends), e.cast(0.0, e.dtype_of(w)), dims=dims
+            )
+            if call["bias"] is not None:
+                out = e.op("Add", out, e.op("Reshape", call["bias"], ints(-1, *[1] * n)), dims=dims)
+            return unbatched(e, out, added)
+        attributes["output_padding"] = extra
     out = e.op(op_type, x, w, call["bias"], dims=dims, **attributes)
     return unbatched(e, out, added)
 

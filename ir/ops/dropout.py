@@ -116,6 +116,8 @@ for _name in ("alpha_dropout", "feature_alpha_dropout"):
         _check_p(p)
         if not train or p == 0:
             return x
+        if p == 1:
+            return ops("aten::mul.Tensor", x, ops("aten::zeros_like", x))
         alpha = 1.7580993408473766
         shape = list(x.shape) if name == "alpha_dropout" else [n if i < 2 else 1 for i, n in enumerate(x.shape)]
         noise = ops("aten::bernoulli_.float", ops("aten::new_empty", x, shape), 1 - p, None)

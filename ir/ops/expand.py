@@ -207,7 +207,8 @@ def _lower_repeat(e: Emitter, call: LoweredCall) -> Any:
     if not isinstance(repeats, list | tuple):
         e.unsupported("repeat needs a list of counts whose length is known")
     if len(repeats) > rank:
-        x = e.op("Reshape", x, e.op("Concat", ints(*[1] * (len(repeats) - rank)), e.shape_of(x), axis=0))
+        wide = e.op("Concat", ints(*[1] * (len(repeats) - rank)), e.shape_of(x), axis=0)
+        x = e.op("Reshape", x, wide, allowzero=1 if e.opset >= 14 else None)
     times = [1] * max(rank - len(repeats), 0) + list(repeats)
     if not times:
         return e.op("Identity", x)

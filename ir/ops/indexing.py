@@ -12,7 +12,7 @@ from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import equal_dims
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import BOOL, INT64, ints, is_lowered, known_rank, typed, where
+from bridge.ir.ops._onnx import BOOL, INT64, ints, is_lowered, known_rank, scattered, typed, where
 from bridge.ir.ops._samples import b1, f4, i8, of
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.rules import Call, Results, broadcast_dims, like_self, result
@@ -228,7 +228,7 @@ def _lower_index_put(e: Emitter, call: LoweredCall) -> Any:
         wide = e.op("Transpose", wide, perm=perm)
     else:
         wide = e.op("Expand", values, e.op("Concat", lead, tail, axis=0))
-    out = e.op("ScatterND", moved, joint, wide, reduction="add" if accumulate else None)
+    out = scattered(e, "ScatterND", moved, joint, wide, "add" if accumulate else None)
     if order == sorted(order):
         return out
     return e.op("Transpose", out, perm=[order.index(d) for d in range(len(order))])

@@ -11,7 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import from_front
+from bridge.ir.ops._checks import at_least, from_front
 from bridge.ir.ops._composite import lower_steps
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import INT64, compute_dtype, ints, is_lowered, known_rank, typed
@@ -269,7 +269,7 @@ def group_norm(
 def native_group_norm(
     x: Array, weight: Any, bias: Any, n: int, channels: int, size: int, groups: int, eps: float
 ) -> Any:
-    grouped = x.reshape(n, groups, -1)
+    grouped = x.reshape(n, groups, (channels // groups) * size)
     normal, mean, rstd = _standard(grouped, [2], eps)
     out = _affine(normal.reshape(x.shape), _channels(weight, x.ndim), _channels(bias, x.ndim))
     return out.astype(x.dtype), mean.reshape(n, groups).astype(x.dtype), rstd.reshape(n, groups).astype(x.dtype)
@@ -389,19 +389,53 @@ def _pairs(pad: Sequence[int], rank: int) -> list[tuple[int, int]]:
     return [(0, 0)] * (rank - len(given)) + given[::-1]
 
 
+_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
 def pad(self: Array, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    pairs = _pairs(pad, self.ndim)
-    x = self[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, self.shape, strict=True))]
+    """Negative sizes cut: before anything is added, or of what was added where that mirrors or repeats the edge."""
+    pairs, first = _pairs(pad, self.ndim), mode in ("constant", "circular")
+    x = self
+    if first:
+        if any(n + min(a, 0) + min(b, 0) < 0 for (a, b), n in zip(pairs, self.shape, strict=True)):
+            raise BridgeError("narrow(): length must be non-negative.")
+        x = self[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, self.shape, strict=True))]
     grown = [(max(a, 0), max(b, 0)) for a, b in pairs]
     if mode == "constant":
         return np.pad(x, grown, constant_values=np.asarray(0 if value is None else value).astype(x.dtype))
-    for d, ((a, b), n) in enumerate(zip(grown, x.shape, strict=True)):
-        if mode == "reflect" and max(a, b) >= n:
+    _check_pads(mode, self.shape, pairs)
+    x = np.pad(x, grown, mode=_MODES[mode])  # type: ignore[call-overload]
+    if first:
+        return x
+    return np.ascontiguousarray(
+        x[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(pairs, x.shape, strict=True))]
+    )
+
+
+def _check_pads(mode: str, shape: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
+    """Raise what torch raises for sizes that cannot be padded so."""
+    n = max((len(shape) - d for d, p in enumerate(pairs) if p != (0, 0)), default=1)
+    if mode == "circular":
+        if any(max(p) > size for p, size in zip(pairs, shape, strict=True)):
+            raise BridgeError("Padding value causes wrapping around more than once.")
+        return
+    if 0 in shape[1 if len(shape) == n + 2 else 0 :]:
+        raise BridgeError(
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+            f"input, but got: {list(shape)}"
+        )
+    for d in range(len(shape) - 1, -1, -1):
+        (a, b), size = pairs[d], shape[d]
+        if mode == "reflect" and max(a, b) >= size and (a or b):
             raise BridgeError(
-                "Padding size should be less than the corresponding input dimension, but got: padding "
-                f"({a}, {b}) at dimension {d} of input {list(self.shape)}"
+                f"Argument #{2 + 2 * (len(shape) - d)}: Padding size should be less than the corresponding input dimension, "
+                f"but got: padding ({a}, {b}) at dimension {d} of input {list(shape)}"
             )
-    return np.pad(x, grown, mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode])  # type: ignore[call-overload]
+    letters = "TDHW"[-n:] if n < 3 else "DHW"
+    sizes, out = shape[len(shape) - n :], [size + a + b for size, (a, b) in zip(shape, pairs, strict=True)]
+    if any(o < 1 for o in out[len(shape) - n :]):
+        given, made = (" ".join(f"{k}: {v}" for k, v in zip(letters, vs, strict=True)) for vs in (sizes, out[-n:]))
+        raise BridgeError(f"input ({given}) is too small. Calculated output {made}")
 
 
 def _pad_types(call: Call) -> Results:
@@ -427,16 +461,43 @@ def _lower_pad(e: Emitter, call: LoweredCall) -> Any:
         e.unsupported("pad needs a list of known length")
     given = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     rows = [(0, 0)] * (rank - len(given)) + given[::-1]
+    known = not any(is_lowered(p) for p in pad)
+    if mode == "circular" and known:
+        return _wrapped(e, x, rows)
+    if known and mode in ("reflect", "replicate") and min(pad, default=0) < 0:  # add, then cut
+        parts = [[(max(s * a, 0) * s, max(s * b, 0) * s) for a, b in rows] for s in (1, -1)]
+        x = _pad_node(e, x, e.ints([a for a, _ in parts[0]] + [b for _, b in parts[0]]), mode)
+        return _pad_node(e, x, e.ints([a for a, _ in parts[1]] + [b for _, b in parts[1]]), "constant")
     vector = e.ints([a for a, _ in rows] + [b for _, b in rows])
-    names = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     if mode == "circular" and e.opset < 19:
         e.unsupported(f"circular padding needs opset 19; this is {e.opset}")
+    value = call["value"] if "value" in call.schema.index else None
+    return _pad_node(e, x, vector, mode, value)
+
+
+def _pad_node(e: Emitter, x: Any, vector: Any, mode: str, value: Any = None) -> Any:
     compute = compute_dtype("Pad", x.dtype)
     if compute is None:
         e.unsupported(f"onnxruntime has no Pad for {x.dtype.name}")
-    value = call["value"] if "value" in call.schema.index else None
     fill = e.cast(0 if value is None else value, compute) if mode == "constant" else None
-    return e.cast(e.op("Pad", e.cast(x, compute), vector, fill, mode=names[mode]), x.dtype)
+    return e.cast(e.op("Pad", e.cast(x, compute), vector, fill, mode=_MODES[mode]), x.dtype)
+
+
+def _wrapped(e: Emitter, x: Any, rows: Sequence[tuple[int, int]]) -> Any:
+    """Circular padding: the end before the beginning, the beginning behind the end."""
+    last = np.iinfo(np.int64).max
+    if any(min(p) < 0 for p in rows):
+        x = _pad_node(e, x, e.ints([min(a, 0) for a, _ in rows] + [min(b, 0) for _, b in rows]), "constant")
+    x = at_least(e, x, [max(*p, 0) for p in rows])
+    for d, (a, b) in enumerate(rows):
+        before = [e.op("Slice", x, ints(-a), ints(last), ints(d))] if a > 0 else []
+        after = [e.op("Slice", x, ints(0), ints(b), ints(d))] if b > 0 else []
+        dims = x.dims
+        if before or after:
+            x = e.op(
+                "Concat", *before, x, *after, axis=d, dims=tuple(None if i == d else n for i, n in enumerate(dims))
+            )
+    return x
 
 
 def _pad_grad(c: Any, g: Any) -> Any:
@@ -484,9 +545,7 @@ def _folded_grad(mode: str) -> Any:
         for d, (a, b) in enumerate(pairs):
             if a or b:
                 n = x.shape[d]
-                source = np.pad(
-                    np.arange(n), (a, b), mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
-                )  # type: ignore[call-overload]
+                source = pad(np.arange(n), (a, b), mode)
                 at = c.op("aten::tensor", source.tolist())
                 shape = [n if i == d else s for i, s in enumerate(g.shape)]
                 g = c.op("aten::index_add", c.op("aten::new_zeros", g, shape), d, at, g)

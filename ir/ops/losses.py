@@ -17,6 +17,7 @@ from bridge.ir.ops._onnx import BOOL, INT64, typed, where
 from bridge.ir.ops._samples import S, f4, f8, of, positive
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.ops.pointwise import log1p_node
+from bridge.ir.ops.reduction import mean_node
 from bridge.ir.promotion import as_arrays
 from bridge.ir.rules import UNKNOWN, Call, Results, broadcast_dims, promote_all, result
 
@@ -41,7 +42,9 @@ def reduced_node(e: Emitter, x: Any, reduction: Any, dtype: DType) -> Any:
     """The mean or sum of a loss, or the loss itself."""
     if reduction not in (NONE, MEAN, SUM):
         e.unsupported("the reduction of a loss must be known when the model is exported")
-    return x if reduction == NONE else e.op("ReduceMean" if reduction == MEAN else "ReduceSum", x, keepdims=0, dims=())
+    if reduction == MEAN:
+        return mean_node(e, x, None, False, x.dtype)
+    return x if reduction == NONE else e.op("ReduceSum", x, keepdims=0, dims=())
 
 
 def _spread(c: Any, g: Any, x: Any) -> Any:

@@ -40,7 +40,8 @@ def margin_ranking_loss(t: Any, a: Any, b: Any, target: Any, margin: float, redu
     grad_name="SoftMarginLossBackward0",
 )
 def soft_margin_loss(t: Any, x: Any, target: Any, reduction: int) -> Any:
-    return _reduced(t, t.log1p(t.exp(t.mul(t.neg(target), x))), reduction)
+    grown = t.exp(t.mul(t.neg(target), x))
+    return _reduced(t, t.log1p(grown), reduction)
 
 
 @composite(

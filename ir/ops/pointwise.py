@@ -12,7 +12,7 @@ from bridge.ir.dtypes import default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
-from bridge.ir.ops._onnx import BOOL, FLOAT64, as_float, compute_dtype, map_unary, typed, where
+from bridge.ir.ops._onnx import BOOL, FLOAT64, INT32, as_float, compute_dtype, map_unary, typed, where
 from bridge.ir.ops._samples import S, f4, f8, i8, ints, of, positive, unary_samples
 from bridge.ir.ops.arithmetic import both
 from bridge.ir.registry import unsupported
@@ -20,6 +20,7 @@ from bridge.ir.rules import (
     bool_like_self,
     float_like_self,
     like_self,
+    result,
 )
 
 PI_2 = math.pi / 2
@@ -56,6 +57,10 @@ def vector(f: Callable[[float], float]) -> Callable[[Array], Any]:
 
     each = np.vectorize(one, otypes=[np.float64])
     return lambda a: each(a).astype(a.dtype)
+
+
+def _lgamma(x: float) -> float:
+    return math.inf if math.isinf(x) or (x <= 0 and x == math.floor(x)) else math.lgamma(x)
 
 
 erf = vector(math.erf)
@@ -194,7 +199,7 @@ def as_int(dtype: Any) -> Any:
     """Bools count as int64 where a power or sum is taken of them."""
     from bridge.ir.ops._onnx import INT64
 
-    return INT64 if dtype.kind == "b" else dtype
+    return INT64 if dtype is not None and dtype.kind == "b" else dtype
 
 
 def _erfc(e: Emitter, x: Any) -> Any:
@@ -269,7 +274,7 @@ _FLOAT: list[tuple[str, Callable[[Array], Any], Any, Any, Any]] = [
     ),
     (
         "lgamma",
-        vector(math.lgamma),
+        vector(_lgamma),
         unsupported("ONNX has no logarithm of the gamma function"),
         unsupported("the gradient of lgamma needs digamma"),
         positive,
@@ -457,12 +462,19 @@ in_place(
     declare(
         "aten::square(Tensor self) -> Tensor",
         lambda x: x.astype(np.int64) if x.dtype == np.bool_ else np.square(x),
-        types=like_self,
+        types=lambda call: result(as_int(call.tensor("self").dtype), call.tensor("self").dims),
         onnx=_square,
         grad=lambda ctx, g: (g * (ctx["self"] * 2.0),),
         grad_name="PowBackward0",
         samples=_ABS,
     )
+)
+declare(
+    "aten::frexp.Tensor(Tensor self) -> (Tensor mantissa, Tensor exponent)",
+    np.frexp,
+    types=lambda call: [like_self(call), result(INT32, call.tensor("self").dims)],
+    onnx=unsupported("ONNX has no frexp"),
+    grad=unsupported("the gradient of frexp is not written"),
 )
 declare(
     "aten::positive(Tensor(a) self) -> Tensor(a)",

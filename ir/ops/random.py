@@ -36,7 +36,7 @@ def _dtype(code: int | None, default: DType | None = None) -> DType:
 
 def random_node(e: Emitter, op_type: str, shape: Any, dtype: DType, **attributes: Any) -> Any:
     """RandomUniformLike or RandomNormalLike of a shape that may be known at run time only."""
-    compute = dtype if dtype.name in ("float32", "float64", "float16") else FLOAT32
+    compute = dtype if dtype.name in ("float32", "float64") else FLOAT32
     if isinstance(shape, list | tuple) and all(isinstance(s, int) for s in shape):
         out = e.op(op_type, dtype=compute, shape=list(shape), dtype_=compute.onnx, **attributes)
     else:

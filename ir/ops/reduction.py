@@ -177,8 +177,29 @@ def _lower_sum(op_type: str) -> Any:
 
 def _lower_mean(e: Emitter, call: LoweredCall) -> Any:
     x = call["self"]
-    dtype = wanted_dtype(call, x)
-    return reduce_node(e, "ReduceMean", x, dim_argument(call), keepdim_of(call), dtype)
+    return mean_node(e, x, dim_argument(call), keepdim_of(call), wanted_dtype(call, x))
+
+
+def mean_node(e: Emitter, x: Any, dims: Any, keepdim: bool, dtype: DType) -> Any:
+    """The mean, which of no elements is nan: onnxruntime's ReduceMean says 0."""
+    if x.rank == 0:
+        return reduce_node(e, "ReduceMean", x, dims, keepdim, dtype)
+    axes = axes_of(e, x, dims)
+    sizes = [None] if x.dims is None else x.dims if axes is None else [x.dims[a] for a in axes]
+    if all(isinstance(s, int) and s > 0 for s in sizes):
+        return reduce_node(e, "ReduceMean", x, dims, keepdim, dtype)
+    if axes is None or (x.rank == len(axes) == 1):
+        count = e.op("Size", x, dtype=INT64, dims=())
+    else:
+        count = e.op("Gather", e.shape_of(x), np.asarray(axes, np.int64), axis=0, dims=(len(axes),))
+        if len(axes) > 1 or len(axes) == x.rank:
+            count = e.op("ReduceProd", count, keepdims=0, dims=())
+    if dtype.name in ("float16", "bfloat16"):  # whose sums may not be numbers any more
+        mean = reduce_node(e, "ReduceMean", x, dims, keepdim, dtype)
+        some = e.op("Min", count, e.scalar(1, INT64), dims=count.dims)
+        return typed(e, "Div", dtype, mean, some, dims=mean.dims)
+    total = reduce_node(e, "ReduceSum", x, dims, keepdim, dtype)
+    return typed(e, "Div", dtype, total, count, dims=total.dims)
 
 
 def nan_aware(e: Emitter, op_type: str, x: Any, dims: Any, keepdim: bool, dtype: DType) -> Any:

@@ -11,7 +11,7 @@ from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import from_front
 from bridge.ir.ops._declare import Array, declare, dim_of, in_place
-from bridge.ir.ops._onnx import BOOL, INT64, axis_of, ints, is_lowered, known_rank, typed, where
+from bridge.ir.ops._onnx import BOOL, INT64, axis_of, ints, is_lowered, known_rank, scattered, typed, where
 from bridge.ir.ops._samples import S, f4, i8, of
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.promotion import to_dtype
@@ -69,11 +69,26 @@ declare(
 
 def gather(self: Array, dim: int, index: Array, sparse_grad: bool = False) -> Any:
     d = dim_of(dim, self.ndim)
-    if self.ndim == 0:
-        return np.broadcast_to(self, index.shape).copy()
+    if self.ndim == 0 or not index.size:
+        return np.broadcast_to(self.reshape(-1)[:1] if index.size else self.dtype.type(0), index.shape).astype(
+            self.dtype
+        )
     i = _checked(index, self.shape[d], str(d))
     inner = self[tuple(slice(0, n) if k != d else slice(None) for k, n in enumerate(index.shape))]
     return np.take_along_axis(inner, i, axis=d)
+
+
+def _lower_gather(e: Emitter, call: LoweredCall) -> Any:
+    x, i = call["self"], from_front(e, e.cast(call["index"], INT64))
+    if x.rank == 0:
+        found = e.op("Gather", e.op("Reshape", x, ints(1), dims=(1,)), i, axis=0, dims=i.dims)
+        return found
+    if i.rank == 0:
+        i = e.op("Reshape", i, ints(1), dims=(1,))
+        return e.op("Reshape", e.op("GatherElements", x, i, axis=0), ints(), dims=())
+    if x.rank is not None and i.rank is not None and x.rank != i.rank:
+        e.unsupported("Index tensor must have the same number of dimensions as input tensor")
+    return e.op("GatherElements", x, i, axis=axis_of(e, x, call["dim"]))
 
 
 def _gather_grad(c: Any, g: Any) -> Any:
@@ -84,12 +99,7 @@ declare(
     "aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
     gather,
     types=lambda call: result(call.tensor("self").dtype, call.tensor("index").dims),
-    onnx=lambda e, call: e.op(
-        "GatherElements",
-        call["self"],
-        from_front(e, e.cast(call["index"], INT64)),
-        axis=axis_of(e, call["self"], call["dim"]),
-    ),
+    onnx=_lower_gather,
     grad=_gather_grad,
     samples=of(
         (f4(3, 4), 1, i8(3, 2, low=0, high=4)),
@@ -104,8 +114,8 @@ def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") ->
     out = self.copy()
     i = _checked(index, self.shape[d] if self.ndim else 1, str(d))
     if not self.ndim:
-        out[...] = src if not isinstance(src, np.ndarray) or not src.ndim else src.reshape(-1)[-1]
-        return out
+        lone = src.reshape(-1) if isinstance(src, np.ndarray) else src
+        return _scatter(self.reshape(1), 0, index.reshape(-1), lone, how).reshape(())
     grid: list[Any] = list(np.indices(i.shape, sparse=True))
     grid[d] = i
     values = src[tuple(slice(0, n) for n in i.shape)] if isinstance(src, np.ndarray) and src.ndim else src
@@ -139,7 +149,10 @@ def _lower_scatter(how: str | None) -> Any:
             if src.dims is None or i.dims is None or src.dims != i.dims or None in src.dims:
                 n = known_rank(e, i, "scatter")
                 values = e.op("Slice", values, ints(*[0] * n), e.shape_of(i), ints(*range(n)))
-        return e.op("ScatterElements", x, i, values, axis=axis, reduction=reduce)
+        if x.rank == 0:
+            x, i, values = (e.op("Reshape", v, ints(-1), dims=(None,)) for v in (x, i, values))
+            return e.op("Reshape", scattered(e, "ScatterElements", x, i, values, reduce, axis=0), ints(), dims=())
+        return scattered(e, "ScatterElements", x, i, values, reduce, axis=axis)
 
     return lower
 
@@ -206,7 +219,9 @@ def _scatter_reduce(x: Array, dim: int, index: Array, src: Array, reduce: str, i
     if not include_self:
         hit = _scatter(np.zeros(x.shape, bool), dim, index, True)
         neutral = {"sum": 0, "prod": 1, "mean": 0, "amax": -np.inf, "amin": np.inf}[reduce]
-        if x.dtype.kind in "iu" and reduce in ("amax", "amin"):
+        if x.dtype.kind == "b" and reduce == "amax":
+            neutral = False
+        elif x.dtype.kind in "iu" and reduce in ("amax", "amin"):
             limits = np.iinfo(x.dtype)
             neutral = limits.min if reduce == "amax" else limits.max
         start = np.where(hit, np.asarray(neutral).astype(x.dtype), x)
@@ -279,7 +294,7 @@ def _lower_index_add(e: Emitter, call: LoweredCall) -> Any:
     alpha = call["alpha"]
     if is_lowered(alpha) or alpha != 1:
         source = typed(e, "Mul", x.dtype, source, alpha)
-    return e.op("ScatterElements", x, index, source, axis=axis, reduction="add")
+    return scattered(e, "ScatterElements", x, index, source, "add", axis=axis)
 
 
 def _index_add_grad(c: Any, g: Any) -> Any:

@@ -165,6 +165,10 @@ declare(
 
 def _kth(self: Array, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     d = dim_of(dim, self.ndim)
+    if not 1 <= k <= (self.shape[d] if self.ndim else 1):
+        raise BridgeError(f"kthvalue(): selected number k out of range for dimension {d}")
+    if not self.ndim:
+        return self.copy(), np.asarray(0, np.int64)
     values, order = sort(self, dim, False)
     v, i = np.take(values, [k - 1], axis=d), np.take(order, [k - 1], axis=d)
     return (v, i) if keepdim else (v.squeeze(d), i.squeeze(d))
@@ -180,6 +184,8 @@ def _kth_types(call: Call) -> Results:
 
 def _lower_kth(e: Emitter, call: LoweredCall) -> Any:
     x, k = call["self"], call["k"]
+    if x.rank == 0:
+        return e.op("Identity", x), e.constant(np.asarray(0, np.int64))
     axis = axis_of(e, x, call["dim"])
     values, indices = _topk_node(e, x, e.ints([k]), axis, False)
     at = (

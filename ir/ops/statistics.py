@@ -35,6 +35,7 @@ from bridge.ir.ops.reduction import (
     keepdim_of,
     mean,
     mean_grad,
+    mean_node,
     reduce_node,
     restored,
     wanted_dtype,
@@ -127,9 +128,7 @@ def _lower_var(root: bool, with_mean: bool = False) -> Any:
         x = call["self"]
         out = variance_node(e, x, dim_argument(call), _correction(call), keepdim_of(call))
         out = typed(e, "Sqrt", x.dtype, out) if root else out
-        return (
-            (out, reduce_node(e, "ReduceMean", x, dim_argument(call), keepdim_of(call), x.dtype)) if with_mean else out
-        )
+        return (out, mean_node(e, x, dim_argument(call), keepdim_of(call), x.dtype)) if with_mean else out
 
     return lower
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_code
 from bridge.ir.errors import BridgeError, UnsupportedError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._composite import composite, lower_steps
 from bridge.ir.ops._declare import Array, declare, dims_of
-from bridge.ir.ops._onnx import BOOL, axes_of, is_lowered, known_rank, typed
+from bridge.ir.ops._onnx import BOOL, FLOAT32, axes_of, is_lowered, known_rank, typed
 from bridge.ir.ops._samples import S, f4, of
 from bridge.ir.ops.reduction import reduce_node, restored
 from bridge.ir.rules import Call, Results, broadcast_dims, dtype_argument, promote_all, reduced_dims, result
@@ -30,18 +32,34 @@ def vector_norm(x: Array, ord: Any = 2, dim: Any = None, keepdim: bool = False, 
         )
     axis = dims_of(dim, x.ndim)
     size = np.abs(x)
-    if ord == math.inf:
-        return np.max(size, axis=axis, keepdims=keepdim)
-    if ord == -math.inf:
-        return np.min(size, axis=axis, keepdims=keepdim)
+    if math.isinf(ord):
+        _some(x.shape, axis, dim, ord)
+        return (np.max if ord > 0 else np.min)(size, axis=axis, keepdims=keepdim)
     if ord == 0:
         return np.sum(x != 0, axis=axis, keepdims=keepdim).astype(x.dtype)
     if ord == 1:
         return np.sum(size, axis=axis, keepdims=keepdim)
     if ord == 2:
         return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdim))
-    p = x.dtype.type(ord)
-    return np.power(np.sum(np.power(size, p), axis=axis, keepdims=keepdim), 1 / p)
+    wide = size.astype(np.float32) if x.dtype == np.float16 else size
+    p = wide.dtype.type(ord)
+    return np.power(np.sum(np.power(wide, p), axis=axis, keepdims=keepdim), 1 / p).astype(x.dtype)
+
+
+def _some(shape: Sequence[int], axes: Sequence[int], dim: Any, ord: float) -> None:
+    """Raise what torch raises for the largest or smallest of no elements."""
+    if all(shape[a] for a in axes):
+        return
+    which = "inf" if ord > 0 else "-inf"
+    if dim is None or not len(dim if isinstance(dim, list | tuple) else [dim]):
+        raise BridgeError(
+            f"linalg.vector_norm cannot compute the {which} norm on an empty tensor because the operation does not have an identity"
+        )
+    empty = next(a for a in axes if not shape[a])
+    raise BridgeError(
+        f"linalg.vector_norm cannot compute the {which} norm on the dimension {empty} because this dimension is empty and the "
+        "operation does not have an identity"
+    )
 
 
 def by_dtype_label(x: Array) -> str:
@@ -79,12 +97,17 @@ def _lower_norm(e: Emitter, call: LoweredCall) -> Any:
         return reduce_node(e, f"ReduceL{int(p)}", x, dims, keepdim, t)
     size = typed(e, "Abs", t, x, dims=x.dims)
     if math.isinf(p):
+        if x.rank:
+            axes = axes_of(e, x, dims)
+            size = at_least(e, size, [int(axes is None or i in axes) for i in range(x.rank)])
         return reduce_node(e, "ReduceMax" if p > 0 else "ReduceMin", size, dims, keepdim, t)
     if p == 0:
         hit = e.cast(e.op("Not", e.op("Equal", x, e.scalar(0, t), dtype=BOOL), dims=x.dims), t)
         return reduce_node(e, "ReduceSum", hit, dims, keepdim, t)
-    power = typed(e, "Pow", t, size, e.scalar(p, t), dims=x.dims)
-    return typed(e, "Pow", t, reduce_node(e, "ReduceSum", power, dims, keepdim, t), e.scalar(1 / p, t))
+    wide = FLOAT32 if t.name == "float16" else t
+    power = typed(e, "Pow", wide, e.cast(size, wide), e.scalar(p, wide), dims=x.dims)
+    total = reduce_node(e, "ReduceSum", power, dims, keepdim, wide)
+    return e.cast(typed(e, "Pow", wide, total, e.scalar(1 / p, wide)), t)
 
 
 def _norm_grad(name: str) -> Any:
@@ -183,6 +206,8 @@ declare(
     onnx=_lower_any_norm,
     samples=of((f4(3, 4),), (f4(4), 1), (f4(3, 4), 3, [1]), (f4(3, 4), 1), (f4(2, 3, 4), -math.inf, [0, 2], True)),
 )
+
+
 declare(
     "aten::frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
     lambda ops, x, dim, k: ops("aten::norm.ScalarOpt_dim", x, 2, dim, k),
