@@ -515,6 +515,12 @@ def _spread(weight: Any, x: Any) -> Any:
 
 
 def _prelu(x: Array, weight: Array) -> Any:
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if weight.size not in (1, channels):
+        raise BridgeError(
+            f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.size} and channel "
+            f"size = {channels}."
+        )
     return np.where(x > 0, x, _spread(weight, x) * x)
 
 

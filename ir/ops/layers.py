@@ -87,6 +87,12 @@ def layer_norm(
 
 def native_layer_norm(input: Array, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> Any:
     n = len(shape)
+    for name, given in (("weight", weight), ("bias", bias)):
+        if given is not None and list(given.shape) != list(shape):
+            raise BridgeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(given.shape)} and "
+                f"normalized_shape = {list(shape)}"
+            )
     if list(input.shape[-n:]) != list(shape):
         raise BridgeError(
             f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
@@ -190,6 +196,12 @@ def batch_norm(
     x: Array, weight: Any, bias: Any, mean: Any, var: Any, training: bool, momentum: float, eps: float, cudnn: bool
 ) -> Any:
     """Over the channels of dimension 1; in training the running statistics are updated in place."""
+    channels = x.shape[1] if x.ndim > 1 else 0
+    for name, given in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias)):
+        if given is not None and given.size != channels:
+            raise BridgeError(f"{name} should contain {channels} elements not {given.size}")
+    if x.ndim < 2:
+        return x.copy()
     axes = tuple(i for i in range(x.ndim) if i != 1)
     if training or mean is None or var is None:
         m, v = x.mean(axis=axes), x.var(axis=axes)
@@ -269,6 +281,12 @@ def group_norm(
 def native_group_norm(
     x: Array, weight: Any, bias: Any, n: int, channels: int, size: int, groups: int, eps: float
 ) -> Any:
+    for name, given in (("weight", weight), ("bias", bias)):
+        if given is not None and given.shape != (channels,):
+            raise BridgeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
+                f"{list(given.shape)} and input of shape {list(x.shape)}"
+            )
     grouped = x.reshape(n, groups, (channels // groups) * size)
     normal, mean, rstd = _standard(grouped, [2], eps)
     out = _affine(normal.reshape(x.shape), _channels(weight, x.ndim), _channels(bias, x.ndim))
