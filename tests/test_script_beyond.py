@@ -26,7 +26,7 @@ import bridge
 
 FOLDER = Path(__file__).parent / "script_beyond"
 PRELUDE = """\
-import abc, collections, enum, functools, math
+import abc, collections, dataclasses, enum, functools, math
 from dataclasses import dataclass, field
 from typing import *
 import bridge as torch

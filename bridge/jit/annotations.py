@@ -91,6 +91,8 @@ def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], names: Mapping
     if origin is typing.Union or origin is types.UnionType:
         if set(args) == {int, float, complex}:
             return T.NUMBER
+    if origin is tuple and len(args) == 2 and args[1] is Ellipsis and args[0] in (int, float, bool, str):
+        return T.ListType(_SIMPLE[args[0]])
     inside: list[T.Type] = []
     for a in args:
         if a == ():
@@ -144,11 +146,16 @@ def _from_class(cls: type) -> T.Type | None:
     return script_classes.class_type_of(cls)
 
 
+#: The Python classes of NamedTuple types, by the names of the types.
+named_tuple_classes: dict[str, type] = {}
+
+
 def named_tuple_type(cls: type) -> T.TupleType:
     """The type of a NamedTuple class; fields without annotations are tensors."""
     from bridge.jit.names import python_cu, qualified_name
 
     name = qualified_name(cls)
+    named_tuple_classes[name] = cls
     known = python_cu.types.get(name)
     annotations = inspect.get_annotations(cls) or inspect.get_annotations(cls.__base__ or cls)
     fields: tuple[str, ...] = cls._fields  # type: ignore[attr-defined]

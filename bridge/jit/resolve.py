@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import cmath
 import contextlib
+import dataclasses
 import enum
 import functools
 import importlib
@@ -13,7 +14,7 @@ import math
 import types
 import typing
 import warnings
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from bridge.importers.script import (
 from bridge.importers.script.library import OrBuiltin, functools_member, norm_function
 from bridge.importers.script.statics import CapturedDict
 from bridge.importers.script.sugared import ClassValue, SugaredTuple
+from bridge.importers.script.templates import BoundTemplate
 from bridge.ir import types as T
 from bridge.ir.classes import Capture, ClassType
 from bridge.ir.schema import Argument, Schema
@@ -44,7 +46,13 @@ from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
 from bridge.ir.value_text import short_text
 from bridge.jit import decorators, script_classes
-from bridge.jit.annotations import annotation_to_type, fresh_enum_type, named_tuple_type, try_annotation
+from bridge.jit.annotations import (
+    annotation_to_type,
+    fresh_enum_type,
+    named_tuple_classes,
+    named_tuple_type,
+    try_annotation,
+)
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.live_functions import live_function, template_of
 from bridge.jit.names import public_module, python_cu
@@ -150,6 +158,29 @@ class NamesResolver:
         if inspect.isroutine(found) or isinstance(found, property | types.MemberDescriptorType):
             return None
         return captured(found, m, range)
+
+    def context_manager(self, name: str, range: SourceRange) -> SugaredValue | None:
+        """The class that ``with`` makes of a function of the library (``set_grad_enabled``)."""
+        from bridge.jit import context_managers
+
+        cls = getattr(context_managers, name)
+        t = script_classes.class_type_of(cls, range)
+        return PythonClassValue(t, cls) if t is not None else None
+
+    def named_tuple_member(
+        self, t: T.TupleType, name: str, this: SugaredValue, m: EmitterCore, range: SourceRange
+    ) -> SugaredValue | None:
+        """A method, a property or a constant of a NamedTuple class; None when it has no such."""
+        cls = named_tuple_classes.get(t.name or "")
+        found = next((vars(c)[name] for c in getattr(cls, "__mro__", ()) if c is not tuple and name in vars(c)), None)
+        given = matching.Named(this.as_value(range, m), "", range)
+        if isinstance(found, property) and found.fget is not None:
+            return template_of(found.fget).call(range, m, [given], [])
+        if inspect.isfunction(found) and not name.startswith("_"):
+            return BoundTemplate(template_of(found), given)
+        if isinstance(found, staticmethod):
+            return python_to_sugared(found.__func__, m, range)
+        return None if found is None else captured(found, m, range)
 
     def new_function_name(self, base: str) -> str:
         """A qualified name that no function has yet."""
@@ -419,6 +450,33 @@ class PythonClassValue(ClassValue):
         return hasattr(self.python, name)
 
 
+class Replace(SugaredValue):
+    """``dataclasses.replace``: a new object of the same class."""
+
+    __slots__ = ()
+    kind = "function"
+    is_function = True
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        this = args[0].get(m.graph) if len(args) == 1 else None
+        t = this.type if this is not None else None
+        cls = t.python_class if isinstance(t, ClassType) else None
+        if (
+            this is None
+            or not isinstance(t, ClassType)
+            or not isinstance(cls, type)
+            or not dataclasses.is_dataclass(cls)
+        ):
+            raise CompileError("replace takes an object of a dataclass, and fields by name", range)
+        new = {k.name: k for k in keywords}
+        for f in dataclasses.fields(cls):
+            if f.init and f.name not in new:
+                new[f.name] = matching.Named(m.get_attr(this, f.name), f.name, range)
+        return PythonClassValue(t, cls).call(range, m, [], list(new.values()), binders)
+
+
 class ClassMethod(SugaredValue):
     """A class method, reached through its class: compiled for each call, the class being its first argument."""
 
@@ -592,6 +650,9 @@ def _special_forms() -> dict[int, SugaredValue]:
         _forms[id(decorators.annotate)] = SpecialForm("annotate")
         _forms[id(decorators.isinstance_)] = SpecialForm("isinstance")
         _forms[id(slice)] = SliceClass()
+        _forms[id(dataclasses.replace)] = Replace()
+        for container in (deque, defaultdict, Counter):
+            _forms[id(container)] = SpecialForm(container.__name__)
         for function in (functools.reduce, functools.partial):
             form = functools_member(function.__name__)
             assert form is not None

@@ -179,11 +179,24 @@ def _declare(cls: type, t: ClassType, fn: Any, name: str, fns: Sequence[Any] = (
         d, defaults = definition_of(fn, name), default_values(fn)
         inherited = name not in vars(cls)
         resolver = ClassResolver(cls, t, [fn] if inherited else [*fns, fn], fn)
+    if (
+        fn.__name__ == "__exit__"
+    ):  # a program gives it None: what is not said of it, or not in TorchScript's words, is Any
+        d = d.renamed(name)
+        d.params[1:] = [_as_any(p) for p in d.params[1:]]
     if inspect.ismethod(fn):  # a class method: its first argument is the class
         first = d.params[0]
         d = X.Def(d.name_range, d.name, [X.Param(first.range, "self", None), *d.params[1:]], d.returns, [
             X.Assign(first.range, [X.Var(first.range, first.name)], X.Var(first.range, cls.__name__)), *d.body])  # fmt: skip
     return t.add_method(compile_function(d, resolver, f"{t.name}.{name}", self=SimpleSelf(t), defaults=defaults))
+
+
+def _as_any(p: X.Param) -> X.Param:
+    said = p.type.range.text() if p.type is not None else ""
+    words = ("BaseException", "Exception", "TracebackType", "type[", "Type[", "object")
+    if said and not any(w in p.range.source.text[p.range.end : p.range.end + 80].split(",")[0] for w in words):
+        return p
+    return X.Param(p.range, p.name, X.Var(p.range, "Any"), p.default, p.kwarg_only)
 
 
 def _compile_methods(cls: type, t: ClassType) -> None:

@@ -204,7 +204,7 @@ def print_(m: Machine, node: Node) -> Abstract:
     raise LoweringError("printing cannot be expressed in ONNX", node.range)
 
 
-@handles("aten::warn", "aten::manual_seed")
+@handles("aten::warn", "aten::manual_seed", "aten::set_grad_enabled")
 def drop(m: Machine, node: Node) -> Abstract:
     m.program.report.note("dropped", f"{node.kind} has no meaning in a model", node.range)
     return [] if not node.outputs else None

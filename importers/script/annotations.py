@@ -147,6 +147,10 @@ def _subscripted(name: str, e: X.Subscript, resolver: Resolver | None) -> T.Type
             if first.elements:
                 raise CompileError("Tuple literal in Tuple type annotation must not have any elements", first.range)
             return T.TupleType()
+        if len(e.indices) == 2 and isinstance(e.indices[1], X.Dots) and not isinstance(first, X.Dots):
+            element = _parse(first, resolver)
+            if element in (T.INT, T.FLOAT, T.BOOL, T.STR):  # what a program makes of it is a list
+                return T.ListType(element)
         if any(isinstance(i, X.Dots) for i in e.indices):
             raise CompileError(
                 "the elements of a tuple are known one by one: write List for one of any length", e.range

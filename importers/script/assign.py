@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
 from bridge.importers.script.annotations import qualified_name
+from bridge.importers.script.containers import CountingDict, DefaultDict, Deque
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.empties import starts_empty
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import library_call
 from bridge.importers.script.matching import Named
+from bridge.importers.script.sets import SetValue
 from bridge.importers.script.sugared import BuiltinFunction, MagicMethod, MethodValue, SugaredValue
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
@@ -35,9 +37,18 @@ _NUMBERS = (T.NUMBER, T.INT, T.BOOL, T.FLOAT, T.COMPLEX)
 
 def _is_empty(e: X.Expr) -> bool:
     """``[]``, ``{}``, ``list()``, ``dict()``"""
-    if isinstance(e, X.Apply) and isinstance(e.callee, X.Var) and e.callee.name in ("list", "dict"):
-        return not e.inputs and not e.keywords
+    if isinstance(e, X.Apply):
+        name = (qualified_name(e.callee) or "").rpartition(".")[2]
+        if name in ("deque", "defaultdict"):  # of what is not known yet
+            return not e.inputs or name == "defaultdict"
+        return name in ("list", "dict", "set", "Counter") and not e.inputs and not e.keywords
     return (isinstance(e, X.ListLit) and not e.elements) or (isinstance(e, X.DictLit) and not e.keys)
+
+
+def _is_set(e: X.Expr) -> bool:
+    """``Set[…]``, ``set[…]``"""
+    name = qualified_name(e.value) if isinstance(e, X.Subscript) else None
+    return name is not None and name.rpartition(".")[2] in ("Set", "set")
 
 
 def _is_new_empty_dict(v: Value) -> bool:
@@ -64,15 +75,21 @@ class AssignMixin(EmitterCore):
 
     def _assign_one(self, s: X.Assign, target: X.Expr, value: X.Expr) -> None:
         if isinstance(target, X.Var):
+            if s.type is not None and _is_set(s.type):
+                self.frame.set(target.range, target.name, self.sugared(value, 1, self._list_of(s.type)))
+                return
             type = self.type_of(s.type) if s.type is not None else None
             if type is None and isinstance(value, X.Literal) and value.value is None:
                 self._assign_none(s, target)
             else:
                 empty = type is None and _is_empty(value)
                 hint = self.optionals.get(s) if empty else type
-                self.frame.set(target.range, target.name, self.sugared(value, 1, hint), type)
+                made = self.sugared(value, 1, hint)
+                self.frame.set(target.range, target.name, made, type)
                 if empty:
                     self.frame.places[target.name] = s
+                    if isinstance(made, SetValue | Deque | DefaultDict | CountingDict):
+                        self.empty_values[made.value] = s
         elif isinstance(target, X.TupleLit | X.ListLit):
             self._assign_tuple(target, value)
         elif isinstance(target, X.Select):
@@ -246,6 +263,11 @@ class AssignMixin(EmitterCore):
 
     # -- augmented ---------------------------------------------------------------------------------------------
 
+    def _list_of(self, e: X.Expr) -> T.Type:
+        """The list that a set of the annotation ``Set[…]`` is."""
+        assert isinstance(e, X.Subscript)
+        return T.ListType(self.type_of(e.indices[0]))
+
     def _know_attribute(self, target: X.Select, value: Value) -> None:
         """What an attribute is behind an assignment: known, unless the value may be None."""
         name = qualified_name(target)
@@ -296,6 +318,14 @@ class AssignMixin(EmitterCore):
             raise starts_empty(e, name, args, self) from None
 
     def _augment_subscript(self, s: X.AugAssign, target: X.Subscript) -> None:
+        holder = self.frame.held(target.value.name) if isinstance(target.value, X.Var) else None
+        if isinstance(holder, DefaultDict | CountingDict) and len(target.indices) == 1:
+            name = self.temporary("$key_")
+            self.frame.set_value(target.range, name, self.expr(target.indices[0]))
+            holder.provide(target.range, self, self.frame.value(name, target.range))
+            key = X.Var(target.range, name)
+            self._augment_item(s, X.Subscript(target.range, target.value, [key]), holder.value)
+            return
         base = self.expr(target.value)
         if not isinstance(base.type, T.TensorType):
             self._augment_item(s, target, base)

@@ -124,10 +124,16 @@ def by_index(items: Sequence[SugaredValue], index: Value, range: SourceRange, m:
     return Choice(tests, items, ("IndexError", text))
 
 
-def by_key(items: dict[Any, SugaredValue], key: Value, range: SourceRange, m: EmitterCore) -> Choice:
+def by_key(
+    items: dict[Any, SugaredValue],
+    key: Value,
+    range: SourceRange,
+    m: EmitterCore,
+    error: tuple[str, str] = ("KeyError", "this key is none of the dict's"),
+) -> Choice:
     """``items[key]`` of what is no dict of values, for a key that only run time knows."""
     tests = [matching.insert(m.graph, "aten::eq", [key, insert_constant(m.graph, k, range)]) for k in items]
-    return Choice(tests, list(items.values()), ("KeyError", "this key is none of the dict's"))
+    return Choice(tests, list(items.values()), error)
 
 
 def _made(item: SugaredValue | _Make) -> SugaredValue:
@@ -173,16 +179,7 @@ class ChoiceMixin(EmitterCore):
 
     def _known(self, e: X.Expr) -> SugaredValue | None:
         """What a name stands for that is no value."""
-        if not isinstance(e, X.Var):
-            return None
-        frame = self._frame
-        while frame is not None:
-            if e.name in frame.values:
-                return frame.values[e.name]
-            if e.name in frame.types:
-                return None
-            frame = frame.next
-        return None
+        return self.frame.held(e.name) if isinstance(e, X.Var) else None
 
     def operand(self, e: X.BinOp) -> Value:
         """``x or y``, ``x and y`` as Python means them: one of the two."""

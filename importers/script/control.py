@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.annotations import qualified_name
 from bridge.importers.script.choices import Choice
 from bridge.importers.script.conditions import Condition, Refinements
 from bridge.importers.script.core import EmitterCore
@@ -14,7 +15,15 @@ from bridge.importers.script.environment import Frame, as_simple, meaningful_nam
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import FilterValue, library_call
 from bridge.importers.script.matching import Named, insert_constant
-from bridge.importers.script.sugared import ExceptionMessage, ExceptionValue, MethodValue, SugaredTuple, SugaredValue
+from bridge.importers.script.modules import ModuleValue
+from bridge.importers.script.sugared import (
+    BuiltinFunction,
+    ExceptionMessage,
+    ExceptionValue,
+    MethodValue,
+    SugaredTuple,
+    SugaredValue,
+)
 from bridge.importers.script.unrolling import always_exits, has_exit, without_exits
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
@@ -93,8 +102,11 @@ class ControlMixin(EmitterCore):
         """Variables that are functions or modules: a variable tells which."""
         which = ""
         for name in {**frames[0].values, **frames[1].values}:
-            both = [f.values.get(name) or self._outer_function(name) for f in frames]
-            if all(exits) or not meaningful_name(name):
+            both = [f.values.get(name) or self.frame.held(name) for f in frames]
+            chosen = [
+                b for b in both if b is not None and (b.is_function or isinstance(b, ModuleValue)) and b.kind != "set"
+            ]
+            if all(exits) or not meaningful_name(name) or len(chosen) != len([b for b in both if b is not None]):
                 continue
             if exits[0] or exits[1]:
                 left = both[1] if exits[0] else both[0]
@@ -116,14 +128,6 @@ class ControlMixin(EmitterCore):
             if name in mine.types and name not in other.types:
                 with self.graph.inserting(block):
                     other.store(range, name, insert_constant(self.graph, False, range), T.BOOL)
-
-    def _outer_function(self, name: str) -> SugaredValue | None:
-        frame: Frame | None = self.frame
-        while frame is not None and name not in frame.types:
-            if name in frame.values:
-                return frame.values[name]
-            frame = frame.next
-        return None
 
     def _mutated(
         self,
@@ -374,7 +378,7 @@ class ControlMixin(EmitterCore):
     def emit_with(self, s: X.With) -> None:
         entered: list[Value] = []
         for target, variable in s.items:
-            value = self.expr(target)
+            value = self._context(target)
             n = self.node("prim::Enter", [value], 1, None)
             entered.append(value)
             if not isinstance(value.type, ClassType):
@@ -388,6 +392,22 @@ class ControlMixin(EmitterCore):
         for value in reversed(entered):
             n = self.node("prim::Exit", (), 1, None)
             n.add_input(value)
+
+    def _context(self, e: X.Expr) -> Value:
+        """What ``with`` enters. ``set_grad_enabled`` is an operator, except here."""
+        if isinstance(e, X.Apply):
+            name = (qualified_name(e.callee) or "").rpartition(".")[2]
+            callee = self.sugared(e.callee, 1) if name == "set_grad_enabled" else None
+            if isinstance(callee, BuiltinFunction) and callee.name == "aten::set_grad_enabled":
+                manager = getattr(self.resolver, "context_manager", None)
+                found = manager(name, e.range) if manager is not None else None
+                if found is not None:
+                    keywords = self.keyword_arguments(e.keywords)
+                    made: Value = found.call(e.range, self, self.arguments(e.inputs), keywords, 1).as_value(
+                        e.range, self
+                    )
+                    return made
+        return self.expr(e)
 
     def _check_context(self, t: ClassType, range: SourceRange) -> T.Type:
         """The type that ``__enter__`` returns."""

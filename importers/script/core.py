@@ -60,6 +60,9 @@ class EmitterCore(ABC):
         self.late_names: dict[str, tuple[str, Frame]] = {}
         #: Variables of loops that have ended.
         self.loop_variables: dict[str, tuple[X.Stmt, T.Type]] = {}
+        #: Lists and dicts that started empty without a type, by value → the assignment; what was taken out of such a dict → it.
+        self.empty_values: dict[Value, X.Assign] = {}
+        self.empty_items: dict[Value, Value] = {}
         #: Variables of the loops around that some of their branches assign.
         self.partial: dict[str, T.Type] = {}
         #: Whether what TorchScript refused is tried as Python means it, and whether there was something that it may mean.

@@ -21,11 +21,20 @@ def starts_empty(error: CompileError, operator: str, args: Sequence[Named], m: E
     ``args`` are those of the operator, the container first.
     """
     container = args[0].value if args else None
+    given = [a.type for a in args[1:]]
+    known = container is not None and (container in m.empty_values or container in m.empty_items)
+    if container is not None and known and not any(t is None for t in given):
+        wanted = _wanted(operator, container.type, [t for t in given if t is not None])
+        holder = m.empty_items.get(container, container)
+        if wanted is not None and holder is not container and isinstance(holder.type, T.DictType):
+            wanted = T.DictType(holder.type.key, wanted)
+        if wanted is None or wanted == holder.type:
+            return error
+        return StartsEmpty(error.message, error.range, m.empty_values[holder], wanted)
     if container is None or container.node.kind not in ("prim::Load", "prim::EmptyListLiteral"):
         return error
     name = container.node["name"] if container.node.kind == "prim::Load" else ""
     place = m.frame.place_of(name)
-    given = [a.type for a in args[1:]]
     if place is None or any(t is None for t in given):
         return error
     wanted = _wanted(operator, container.type, [t for t in given if t is not None])

@@ -132,6 +132,15 @@ class Frame:
             frame = frame.next
         return None
 
+    def held(self, name: str) -> SugaredValue | None:
+        """What a variable is that is no value of the graph; emits nothing."""
+        frame: Frame | None = self
+        while frame is not None and name not in frame.types:
+            if name in frame.values:
+                return frame.values[name]
+            frame = frame.next
+        return None
+
     def knows(self, name: str) -> bool:
         """Whether this or an outer frame has the variable; emits nothing."""
         frame: Frame | None = self

@@ -14,7 +14,7 @@ from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError, NeedsOperand, NotSupportedError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
-from bridge.importers.script.sets import SetValue, set_operator
+from bridge.importers.script.sets import SetConstructor, SetValue, set_operator
 from bridge.importers.script.statics import StaticDict
 from bridge.importers.script.sugared import BuiltinFunction, MagicMethod, SpecialForm, SugaredTuple, SugaredValue
 from bridge.importers.script.templates import InnerFunction
@@ -91,6 +91,8 @@ class ExpressionMixin(EmitterCore):
         callee = self.sugared(e.callee, 1)
         if isinstance(callee, SpecialForm):
             return self.special_form(callee, e, hint)
+        if isinstance(callee, SetConstructor) and not e.inputs and not e.keywords:
+            return callee.empty(self, hint)
         args = self.spread(callee, e.inputs)
         if args is None:
             args = self.arguments(e.inputs)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
+from bridge.importers.script.containers import make_container
 from bridge.importers.script.control import MAX_TRIPS
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
@@ -361,6 +362,9 @@ class FormMixin(EmitterCore):
             args = [Named(result, "self", e.range), Named(key, "", k.range), Named(value, "", k.range)]
             matching.builtin_call(self.graph, k.range, "aten::_set_item", args)
 
+    def _container(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
+        return make_container(form.form, e, self, hint)
+
     # -- fork --------------------------------------------------------------------------------------------------
 
     def _fork(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
@@ -395,7 +399,7 @@ _FORMS: dict[str, Callable[[Any, SpecialForm, X.Apply, T.Type | None], SugaredVa
     "GetAttr": FormMixin._getattr, "CreateObject": FormMixin._create_object, "tolist": FormMixin._tolist,
     "index": FormMixin._index, "LegacyTypedConstructor": FormMixin._legacy, "TupleConstruct": FormMixin._tuple,
     "range": FormMixin._range, "enumerate": FormMixin._enumerate, "zip": FormMixin._zip, "reversed": FormMixin._reversed, "super": FormMixin._super, "sum": FormMixin._sum, "list": FormMixin._list,
-    "dict": FormMixin._dict, "fork": FormMixin._fork,
+    "dict": FormMixin._dict, "fork": FormMixin._fork, **dict.fromkeys(("deque", "defaultdict", "Counter"), FormMixin._container),
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
     from bridge.importers.script.templates import Template
 
-__all__ = ["FilterValue", "LibraryFunction", "MapValue", "OrBuiltin", "iterable_builtins", "library_call"]
+__all__ = ["FilterValue", "LibraryFunction", "MapValue", "OrBuiltin", "as_list", "iterable_builtins", "library_call"]
 
 _TEXT = """
 def sorted_by(items, key, reverse: bool):
@@ -154,6 +154,25 @@ def merged(first, second):
     result = first.copy()
     result.update(second)
     return result
+
+def counted(items):
+    source = list(items)
+    counts = {item: 0 for item in source}
+    for item in source:
+        counts[item] = counts[item] + 1
+    return counts
+
+def most_common(counts, number: int):
+    pairs = [(key, counts[key]) for key in counts.keys()]
+    return sorted(pairs, key=lambda pair: -pair[1])[:number]
+
+def shortened_at_start(items, limit: int):
+    while len(items) > limit:
+        items.pop(0)
+
+def shortened_at_end(items, limit: int):
+    while len(items) > limit:
+        items.pop()
 
 def unique(items):
     source = list(items)
@@ -404,7 +423,7 @@ class MapValue(SugaredValue):
         return self
 
     def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
-        return _as_list(self, range, m)
+        return as_list(self, range, m)
 
     def static_len(self) -> int | None:
         return self.items.static_len()
@@ -439,14 +458,14 @@ class FilterValue(SugaredValue):
         self.function, self.items, self.block, self.used = function, items, block, False
 
     def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
-        return _as_list(self, range, m)
+        return as_list(self, range, m)
 
     def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
         _once(self, range, m)
         return self
 
 
-def _as_list(value: SugaredValue, range: SourceRange, m: EmitterCore) -> Value:
+def as_list(value: SugaredValue, range: SourceRange, m: EmitterCore) -> Value:
     """What iterating gives, as a list: for functions that iterate their argument."""
     from bridge.importers.script import tree as X
 
@@ -584,6 +603,26 @@ class _SequenceLength(SugaredValue):
         raise CompileError(f"a sequence pattern asks for a list or a tuple, this is {value.type.annotation()}", range)
 
 
+class _Field(SugaredValue):
+    """What a class pattern means by position: the attribute that the class names for it."""
+
+    __slots__ = ()
+    kind = "field"
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        value, given = args[0].get(m.graph), args[1].sugared
+        t = getattr(given, "type", None)
+        names = (
+            t.fields if isinstance(t, T.TupleType) else getattr(getattr(t, "python_class", None), "__match_args__", ())
+        )
+        known, i = matching.constant_of(args[2].get(m.graph))
+        if not known or not isinstance(i, int) or i >= len(names):
+            raise CompileError("this class does not say what its patterns mean by position: name the attribute", range)
+        return SimpleValue(value).attr(range, m, names[i])
+
+
 class _Refused(SugaredValue):
     kind = "builtin"
 
@@ -597,6 +636,7 @@ def iterable_builtins() -> dict[str, SugaredValue]:
         "pow": OrBuiltin(BuiltinFunction("aten::pow"), _pow),
         "round": OrBuiltin(MagicMethod("__round__", BuiltinFunction("aten::round")), _round),
         "$length": _SequenceLength(),
+        "$field": _Field(),
         "map": OrBuiltin(_Refused(), _map),
         "filter": OrBuiltin(_Refused(), _filter),
     }

@@ -223,4 +223,4 @@ class OperatorMixin(EmitterCore):
 
 
 def _is_number_enum(t: T.Type) -> bool:
-    return isinstance(t, T.EnumType) and isinstance(t.python, type) and issubclass(t.python, int)
+    return isinstance(t, T.EnumType) and isinstance(t.python, type) and issubclass(t.python, int | str)

@@ -7,6 +7,7 @@ while compiling; the length of a list is tested when the program runs.
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -42,8 +43,9 @@ def match_as_branches(node: ast.Match, fresh: Callable[[str], str]) -> ast.AST |
         name = fresh("subject")
         first.append(_at(ast.Assign([ast.Name(name, ast.Store())], node.subject), node.subject))
         subject = ast.Name(name, ast.Load())
+    cases = [one for c in node.cases for one in _each_alternative(c)]
     try:
-        return [*first, *_cases(node.cases, subject, fresh)]
+        return [*first, *_cases(cases, subject, fresh)]
     except _Unsupported:
         return node
 
@@ -57,6 +59,15 @@ def _patterns_are_tuples(node: ast.Match, size: int) -> bool:
         return isinstance(p, ast.MatchAs) and p.pattern is None and p.name is None
 
     return all(fits(c.pattern) for c in node.cases)
+
+
+def _each_alternative(case: ast.match_case) -> list[ast.match_case]:
+    """A case for each alternative of a pattern whose alternatives bind names."""
+    p = case.pattern
+    binds = any(isinstance(x, ast.MatchAs | ast.MatchStar) and x.name is not None for x in ast.walk(p))
+    if not isinstance(p, ast.MatchOr) or not binds or case.guard is not None:
+        return [case]
+    return [ast.match_case(one, None, copy.deepcopy(case.body)) for one in p.patterns]
 
 
 def _cases(cases: list[ast.match_case], subject: ast.expr, fresh: Callable[[str], str]) -> list[ast.stmt]:
@@ -110,6 +121,8 @@ def _pieces(p: ast.pattern, subject: ast.expr) -> _Pieces:
         return _sequence(p, subject)
     if isinstance(p, ast.MatchClass):
         return _of_class(p, subject)
+    if isinstance(p, ast.MatchMapping) and p.rest is None:
+        return _mapping(p, subject)
     raise _Unsupported
 
 
@@ -154,15 +167,28 @@ def _sequence(p: ast.MatchSequence, subject: ast.expr) -> _Pieces:
     return tests, bound
 
 
+def _mapping(p: ast.MatchMapping, subject: ast.expr) -> _Pieces:
+    tests: list[ast.expr] = []
+    bound: list[tuple[str, ast.expr]] = []
+    for key, x in zip(p.keys, p.patterns, strict=True):
+        tests.append(_at(ast.Compare(key, [ast.In()], [subject]), x))
+        more, names = _pieces(x, _at(ast.Subscript(subject, key, ast.Load()), x))
+        tests += more
+        bound += names
+    return tests, bound
+
+
 def _of_class(p: ast.MatchClass, subject: ast.expr) -> _Pieces:
     tests: list[ast.expr] = [_at(_call("isinstance", subject, p.cls), p)]
     bound: list[tuple[str, ast.expr]] = []
     if p.patterns:
-        plain = isinstance(p.cls, ast.Name) and p.cls.id in _CASTS and len(p.patterns) == 1
-        if not plain:
-            raise _Unsupported
-        more, names = _pieces(p.patterns[0], subject)
-        return [*tests, *more], names
+        if isinstance(p.cls, ast.Name) and p.cls.id in _CASTS and len(p.patterns) == 1:
+            more, names = _pieces(p.patterns[0], subject)
+            return [*tests, *more], names
+        for i, x in enumerate(p.patterns):
+            more, names = _pieces(x, _at(_call("$field", subject, p.cls, ast.Constant(i)), x))
+            tests += more
+            bound += names
     for name, x in zip(p.kwd_attrs, p.kwd_patterns, strict=True):
         more, names = _pieces(x, _at(ast.Attribute(subject, name, ast.Load()), x))
         tests += more

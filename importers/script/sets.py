@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bridge.importers.script import matching
-from bridge.importers.script.errors import CompileError
+from bridge.importers.script.errors import CompileError, StartsEmpty
 from bridge.importers.script.library import library_call
 from bridge.importers.script.matching import Named
 from bridge.importers.script.sugared import SugaredValue
@@ -18,7 +18,15 @@ from bridge.ir.source import SourceRange
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
 
-__all__ = ["SetConstructor", "SetValue", "set_operator"]
+__all__ = ["SetConstructor", "SetValue", "learn", "set_operator"]
+
+
+def learn(m: EmitterCore, value: Value, wanted: T.Type, range: SourceRange) -> None:
+    """Raise StartsEmpty where a container that started empty needs another type."""
+    place = m.empty_values.get(value)
+    if place is not None and wanted != value.type:
+        raise StartsEmpty(f"this holds {value.type.annotation()}, not {wanted.annotation()}", range, place, wanted)
+
 
 _OPERATORS = {"|": "union", "&": "intersection", "-": "difference", "^": "symmetric_difference"}
 _COMPARISONS = {"==": "equal_sets", "<=": "subset", ">=": "superset"}
@@ -46,6 +54,7 @@ class SetValue(SugaredValue):
 
     def contains(self, index: Value, range: SourceRange, m: EmitterCore) -> Value:
         """``index in this``"""
+        learn(m, self.value, T.ListType(T.unshaped(index.type)), range)
         return matching.insert(m.graph, "aten::__contains__", [self.value, index], range=range)
 
     def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
@@ -78,6 +87,10 @@ class _SetMethod(SugaredValue):
         given: SugaredValue | Value = (
             _elements(args[0], range, m) if name not in ("add", "discard", "remove") else args[0].get(m.graph)
         )
+        if isinstance(given, Value):
+            element = given.type if name in ("add", "discard", "remove") else getattr(given.type, "element", None)
+            if element is not None:
+                learn(m, this, T.ListType(T.unshaped(element)), range)
         if name in _METHODS:
             return SetValue(library_call(f"set_{name}", range, m, [this, given]).as_value(range, m))
         if name in ("issubset", "issuperset"):
@@ -107,12 +120,20 @@ class SetConstructor(SugaredValue):
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
+        if not args and not keywords:
+            return self.empty(m, None)
         if len(args) != 1 or keywords:
-            raise CompileError("an empty set has no type here: make it of a list, set(items)", range)
+            raise CompileError("set takes what is in it, nothing else", range)
         made = _elements(args[0], range, m)
         if isinstance(args[0].sugared, SetValue):
             made = matching.insert(m.graph, "aten::copy", [made], range=range)
         return SetValue(made)
+
+    def empty(self, m: EmitterCore, hint: T.Type | None) -> SetValue:
+        """``set()``: of what, the first element tells."""
+        output = m.node("prim::ListConstruct", (), 1, None).output
+        output.type = hint if isinstance(hint, T.ListType) else T.ListType(T.INT)
+        return SetValue(output)
 
 
 def set_operator(op: str, a: Named, b: Named, range: SourceRange, m: EmitterCore) -> SugaredValue | None:

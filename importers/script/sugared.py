@@ -206,6 +206,8 @@ class CastValue(BuiltinFunction):
             v = args[0].get(m.graph)
             if v.type.is_subtype_of(self.type):
                 return SimpleValue(v)
+            if isinstance(v.type, T.EnumType) and v.type.value is self.type and self.type is not T.STR:
+                return SimpleValue(v).attr(range, m, "value")
             if self.type is T.BOOL and (v.type is T.STR or isinstance(v.type, T.ListType | T.DictType)):
                 length = matching.insert(m.graph, "aten::len", [v], range=range)
                 return SimpleValue(matching.insert(m.graph, "aten::gt", [length, zero], range=range))
@@ -565,9 +567,10 @@ class ExceptionValue(SugaredValue):
 
 
 class EnumClass(SugaredValue):
-    """An enum class: ``Color.RED``, iteration over the members."""
+    """An enum class: ``Color.RED``, ``Color(1)``, iteration over the members."""
 
     __slots__ = ("type",)
+    is_function = True
 
     def __init__(self, type: T.EnumType) -> None:
         self.type = type
@@ -582,6 +585,23 @@ class EnumClass(SugaredValue):
         if name not in {n for n, _ in self.type.members}:
             raise CompileError(f"{self.type.annotation()}' has no attribute '{name}'", range)
         return SimpleValue(insert_constant(m.graph, T.EnumValue(self.type, name), range))
+
+    def len(self, range: SourceRange, m: EmitterCore) -> Value:
+        return insert_constant(m.graph, len(self.type.members), range)
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        from bridge.importers.script.choices import by_key
+        from bridge.importers.script.values import SimpleValue
+
+        if len(args) != 1 or keywords or args[0].type is not self.type.value:
+            raise CompileError(f"{self.kind} takes the value of a member, {self.type.value.annotation()}", range)
+        members: dict[Any, SugaredValue] = {
+            v: SimpleValue(insert_constant(m.graph, T.EnumValue(self.type, n), range)) for n, v in self.type.members
+        }
+        text = f"this is not a value of {self.type.name.rpartition('.')[2]}"
+        return SimpleValue(by_key(members, args[0].get(m.graph), range, m, ("ValueError", text)).as_value(range, m))
 
     def iter(self, range: SourceRange, m: EmitterCore) -> SugaredValue:
         from bridge.importers.script.values import SimpleValue

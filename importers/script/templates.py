@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bridge.importers.script.core import Captured, EmitterCore
     from bridge.importers.script.environment import Frame
 
-__all__ = ["InnerFunction", "OpenMethod", "Template", "call_open"]
+__all__ = ["BoundTemplate", "InnerFunction", "OpenMethod", "Template", "call_open"]
 
 #: A parameter and what it is given: one thing, several (``*name``) or some by name (``**name``).
 Given = tuple[X.Param, "SugaredValue"]
@@ -282,6 +282,22 @@ class _Bound:
 
     def call(
         self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named]
+    ) -> SugaredValue:
+        return self.template.call(range, m, [self.this, *args], keywords)
+
+
+class BoundTemplate(SugaredValue):
+    """A method that is compiled for its calls only."""
+
+    __slots__ = ("template", "this")
+    kind = "method"
+    is_function = True
+
+    def __init__(self, template: Template, this: Named) -> None:
+        self.template, self.this = template, this
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
     ) -> SugaredValue:
         return self.template.call(range, m, [self.this, *args], keywords)
 

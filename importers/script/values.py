@@ -101,6 +101,10 @@ class SimpleValue(SugaredValue):
                 return SimpleValue(m.tuple_index(self.value, insert_constant(m.graph, i), t.elements[i]))
             if name == "_replace" and t.fields:
                 return Replacement(self.value)
+            member = getattr(m.resolver, "named_tuple_member", None)
+            if member is not None and t.name:
+                found: SugaredValue | None = member(t, name, self, m, range)
+                return found
         elif isinstance(t, ClassType):
             return self._class_attr(range, m, name, t)
         elif isinstance(t, InterfaceType):
@@ -384,6 +388,11 @@ class IterableTree(SugaredValue):
         elif self.unroll is not None and length is not None:
             self.unroll = min(self.unroll, length)
         self.children.append(child)
+
+    def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
+        from bridge.importers.script.library import as_list
+
+        return as_list(self, range, m)
 
     def leaves(self) -> list[SugaredValue]:
         found: list[SugaredValue] = []
