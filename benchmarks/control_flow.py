@@ -8,8 +8,9 @@ a ratio of medians measured in one run, the contestants taking turns, so that wh
   ``bridge`` a call of the scripted module, ``jit`` torch.jit.script, ``old`` and ``new`` the models of torch's two exporters
   (``dynamo=False`` on the scripted module, ``dynamo=True`` on the eager one).
 
-Contestants that are not installed, or that cannot take a program, are left out; one that hangs is given up. The last column says
-who is quicker than the exported model, and by how much. ``--write docs/speed.md`` puts the table there. No time is ever an error.
+Contestants that are not installed, or that cannot take a program, are left out; one that hangs is given up. A model that
+gives something else than the program on some of its inputs is in parentheses; the last column says who else is quicker than the exported
+model, and by how much. ``--write docs/speed.md`` puts the table there. No time is ever an error.
 """
 
 from __future__ import annotations
@@ -81,6 +82,17 @@ def quiet() -> Any:
             logging.disable(logging.NOTSET)
 
 
+#: The column of a contestant's model, by who exported it.
+LABELS = {"bridge": "onnx", "torch old": "old", "torch new": "new"}
+
+
+class _Bytes(bytes):
+    """A model that is written already."""
+
+    def SerializeToString(self) -> bytes:
+        return bytes(self)
+
+
 class Contest:
     """One program: what each contestant exports and calls. ``exports`` and ``calls`` are by contestant."""
 
@@ -116,12 +128,32 @@ class Contest:
         program = torch.onnx.export(made, corpus.inputs(torch, self.theirs)[0], verbose=False)
         return program.model_proto.SerializeToString()
 
+    def wrong(self, models: dict[str, Any]) -> list[str]:
+        """Whose models do not compute what the program computes on all of its inputs, some of which take other ways than the example."""
+        if self.theirs is None:
+            return []
+        import torch
+
+        sets = corpus.inputs(torch, self.theirs)
+        expected = corpus.outcomes(torch, corpus.make(torch, self.theirs), sets)
+        found = []
+        for name, model in models.items():
+            try:
+                data = Path(self.file).read_bytes() if name == "bridge" else model
+                with quiet():
+                    why = corpus.onnx_disagreement(_Bytes(data), corpus.inputs(bridge, self.mine), expected)
+            except Exception as error:  # noqa: BLE001 (whatever a model makes of it)
+                why = str(error) or "it fails"
+            if why:
+                found.append(LABELS[name])
+        return found
+
     def calls(self, models: dict[str, Any]) -> dict[str, Call]:
         """A call of every contestant on the first inputs; ``models`` are what they exported."""
         found: dict[str, Call] = {}
         mine = corpus.inputs(bridge, self.mine)[0]
         for name, model in models.items():
-            label = {"bridge": "onnx", "torch old": "old", "torch new": "new"}[name]
+            label = LABELS[name]
             with contextlib.suppress(Exception):
                 opened = session(self.file if name == "bridge" else model)
                 fed = feeds(opened, mine)
@@ -174,7 +206,9 @@ def once(action: Call, again: bool) -> tuple[Any, float] | None:
 EXPORTERS = ["torch old", "torch new"]
 RUNNERS = ["onnx", "bridge", "jit", "old", "new"]
 MINE = ("onnx", "bridge")
-Row = dict[str, dict[str, float]]  # "export" and "run": seconds by contestant
+Row = dict[
+    str, dict[str, float]
+]  # "export" and "run": seconds by contestant; "wrong": whose models compute something else
 
 
 # -- one process that measures, one that watches it ------------------------------------------------------------------------
@@ -196,8 +230,9 @@ def measure(name: str, skip: set[str], options: argparse.Namespace, folder: str,
     exports = {k: seconds for k, (_, seconds) in made.items()} | medians(quick, 9, 3)
     calls = contest.calls({k: model for k, (model, _) in made.items()})
     begins("runs")
+    wrong = dict.fromkeys(contest.wrong({k: model for k, (model, _) in made.items()}), 1.0)
     wanted = {k: calls[k] for k in ("eager", *RUNNERS) if k in calls and k not in skip}
-    return {"export": exports, "run": medians(wanted, options.rounds, options.seconds)}
+    return {"export": exports, "run": medians(wanted, options.rounds, options.seconds), "wrong": wrong}
 
 
 def work(options: argparse.Namespace) -> None:
@@ -243,7 +278,7 @@ def results(names: list[str], options: argparse.Namespace) -> Iterator[tuple[str
                     yield found["program"], found["row"]
             worker.kill()
         if left and len(items) == len(left) and tool in skip[left[0]] | {"exports", "runs"}:
-            yield left.pop(0), {"export": {}, "run": {}}
+            yield left.pop(0), {"export": {}, "run": {}, "wrong": {}}
         elif left:
             skip[left[0]].add(tool)
 
@@ -270,14 +305,15 @@ def cells(name: str, row: Row) -> list[str]:
     line = [name, f"{mine * 1e3:.1f}" if mine else "–"]
     line += [f"{exports[c] / mine:.1f}" if mine and c in exports else "–" for c in EXPORTERS]
     line += [f"{eager * 1e6:.0f}" if eager else "–"]
-    line += [f"{runs[c] / eager:.2f}" if eager and c in runs else "–" for c in RUNNERS]
+    told = {c: f"{runs[c] / eager:.2f}" for c in RUNNERS if eager and c in runs}
+    line += [f"({told[c]})" if c in row["wrong"] else told.get(c, "–") for c in RUNNERS]
     return [*line, behind(row)]
 
 
 def behind(row: Row) -> str:
     """Who is quicker than the exported model, and how much: the model takes that many times as long."""
     runs = row["run"]
-    others = {k: v for k, v in runs.items() if k not in MINE}
+    others = {k: v for k, v in runs.items() if k not in MINE and k not in row["wrong"]}
     if "onnx" not in runs or not others:
         return ""
     best = min(others, key=others.__getitem__)
