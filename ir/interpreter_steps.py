@@ -83,12 +83,16 @@ def _operator(p: Program, n: Node) -> Step:
         return _writing_out(p, n) or _missing(n)
     if o.schema.name in ("aten::sort", "aten::sorted") and isinstance(n.inputs[0].type, T.ListType):
         element = n.inputs[0].type.element
-        if isinstance(element, ClassType):
-            return _sort_objects(p, n, element)
+        classes = [t for t in element.walk() if isinstance(t, ClassType)]
+        if classes:
+            return _sort_objects(p, n, classes)
     execute = o.run if o.composite or o.kernel is None else o.kernel
     if (
         not _has_tensors(o)
         or o.schema.name == "aten::sorted"
+        or isinstance(
+            o.schema.arguments[0].type if o.schema.arguments else None, T.DictType
+        )  # tensors are keys as they are
         or any(a.writes and isinstance(a.type, T.ListType) for a in o.schema.arguments)
     ):
         return _call_of(p, n, execute)
@@ -121,20 +125,31 @@ def _operator(p: Program, n: Node) -> Step:
     return several
 
 
-def _sort_objects(p: Program, n: Node, t: ClassType) -> Step:
-    """Instances of a class are in the order of its ``__lt__``."""
-    less = t.find_method("__lt__")
-    if less is None or [a.type for a in less.schema.arguments] != [t, t] or less.schema.returns[0].type is not T.BOOL:
-        raise UnsupportedError(
-            f"To sort a list of {t.annotation()} it must define a __lt__ method with two inputs of type {t.annotation()} that "
-            "returns a bool",
-            n.range,
-        )
+def _sort_objects(p: Program, n: Node, classes: Sequence[ClassType]) -> Step:
+    """Instances of a class, also in tuples and lists, are in the order of its ``__lt__``."""
+    for t in classes:
+        less = t.find_method("__lt__")
+        if (
+            less is None
+            or [a.type for a in less.schema.arguments] != [t, t]
+            or less.schema.returns[0].type is not T.BOOL
+        ):
+            name = t.annotation()
+            raise UnsupportedError(
+                f"To sort a list of {name} it must define a __lt__ method with two inputs of type {name} that returns a bool",
+                n.range,
+            )
     ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
 
     def run(f: Frame) -> None:
         def order(a: Any, b: Any) -> int:
-            return -1 if run_function(less, [a, b], f) else int(run_function(less, [b, a], f))
+            if isinstance(a, ScriptObject):
+                less = a.type.methods["__lt__"]
+                return -1 if run_function(less, [a, b], f) else int(run_function(less, [b, a], f))
+            if isinstance(a, tuple | list):
+                found = next((o for o in map(order, a, b) if o), 0)
+                return found or (len(a) > len(b)) - (len(a) < len(b))
+            return int(a > b) - int(a < b)
 
         made = sorted(f[ins[0]], key=functools.cmp_to_key(order), reverse=bool(len(ins) > 1 and f[ins[1]]))
         if outs:

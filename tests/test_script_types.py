@@ -547,7 +547,7 @@ def test_fields_without_types_are_tensors() -> None:
 
 
 def test_a_number_of_any_kind_is_asked_for_its_kind_when_it_runs() -> None:
-    def kind(x: Union[int, float, complex]) -> int:
+    def kind(x: Union[int, float, complex]) -> int:  # noqa: PYI041, UP007
         if isinstance(x, float):
             return 1
         if isinstance(x, int):
@@ -556,3 +556,32 @@ def test_a_number_of_any_kind_is_asked_for_its_kind_when_it_runs() -> None:
 
     scripted = torch.jit.script(kind)
     assert [scripted(1.5), scripted(2), scripted(2j)] == [1, 2, 3]
+
+
+def test_tensors_are_keys_by_identity() -> None:
+    def f(x: torch.Tensor, d: dict[torch.Tensor, int]) -> tuple[int, bool, bool, int]:
+        d[x] = 5
+        e = {x: 1}
+        e[x] += 2
+        return d[x] + e[x], x in d, x.clone() in d, len(d)
+
+    x = torch.ones(2)
+    assert torch.jit.script(f)(x, {torch.zeros(2): 1}) == (8, True, False, 2)
+
+
+class Weight:
+    def __init__(self, kilos: int) -> None:
+        self.kilos = kilos
+
+    def __lt__(self, other: "Weight") -> bool:
+        return self.kilos < other.kilos
+
+
+def test_objects_inside_tuples_are_sorted() -> None:
+    def f() -> tuple[list[int], list[int]]:
+        pairs = [(1, Weight(12)), (1, Weight(11)), (0, Weight(20))]
+        ordered = sorted(pairs)
+        pairs.sort(reverse=True)
+        return [p[1].kilos for p in ordered], [p[1].kilos for p in pairs]
+
+    assert torch.jit.script(f)() == ([20, 11, 12], [12, 11, 20])
