@@ -562,7 +562,7 @@ def test_tensors_are_keys_by_identity() -> None:
     def f(x: torch.Tensor, d: dict[torch.Tensor, int]) -> tuple[int, bool, bool, int]:
         d[x] = 5
         e = {x: 1}
-        e[x] += 2
+        e[x] = e[x] + 2
         return d[x] + e[x], x in d, x.clone() in d, len(d)
 
     x = torch.ones(2)
