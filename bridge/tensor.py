@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from bridge._storage import Storage
 from bridge.autograd.node import AccumulateGrad, Node, Removable
 from bridge.ir.dtypes import DType, by_name, by_numpy
 from bridge.ir.inspection import set_tensor_maker
@@ -127,11 +128,15 @@ class Tensor:
 
     def storage_offset(self) -> int:
         """How many elements of the storage come before the first one of this tensor."""
-        root: Any = self._array
-        while isinstance(root.base, np.ndarray):
-            root = root.base
-        distance = self._array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-        return int(distance) // self._array.itemsize
+        return (self.data_ptr() - self.untyped_storage().data_ptr()) // self._array.itemsize
+
+    def storage(self) -> Storage:
+        """The memory that this tensor and its views share, counted in elements."""
+        return Storage(self._array, self._array.itemsize)
+
+    def untyped_storage(self) -> Storage:
+        """The memory that this tensor and its views share, counted in bytes."""
+        return Storage(self._array, 1)
 
     def data_ptr(self) -> int:
         """The address of the first element."""

@@ -113,6 +113,17 @@ def test_shared_memory_stays_shared() -> None:
     assert m.part.shape == (2, 2)
 
 
+def test_storages() -> None:
+    m = bridge.jit.load(GOLDEN_ARCHIVES / "attributes.pt")
+    whole, part = m.whole.storage(), m.part.storage()
+    assert whole == part
+    assert (whole.data_ptr(), len(whole)) == (part.data_ptr(), part.size())
+    assert m.whole.untyped_storage().nbytes() == whole.size() * m.whole.element_size()
+    assert m.frozen.storage() != whole
+    rows = bridge.zeros(4, 3)[1:, 1]
+    assert (rows.storage().size(), rows.storage_offset(), rows.untyped_storage().size()) == (12, 4, 48)
+
+
 def test_shared_parameters_stay_shared() -> None:
     m = bridge.jit.load(GOLDEN_ARCHIVES / "twice.pt")
     assert m.third.weight is m.first.weight

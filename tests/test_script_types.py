@@ -585,3 +585,23 @@ def test_objects_inside_tuples_are_sorted() -> None:
         return [p[1].kilos for p in ordered], [p[1].kilos for p in pairs]
 
     assert torch.jit.script(f)() == ([20, 11, 12], [12, 11, 20])
+
+
+class WithIgnored(nn.Module):
+    __jit_ignored_attributes__ = ["slow"]  # noqa: RUF012
+
+    @property
+    def slow(self) -> int:
+        raise ValueError("not to be called")
+
+    @torch.jit.ignore
+    def kind(self) -> str:
+        return type(self.slow).__name__
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+def test_ignored_properties_are_not_called() -> None:
+    m = torch.jit.script(WithIgnored())
+    assert (m(torch.ones(1)).item(), m.kind()) == (2.0, "property")

@@ -386,6 +386,8 @@ def instantiate(
                 or name in module._buffers
             ):
                 made.__dict__[name] = getattr(module, name)
+            elif isinstance(inspect.getattr_static(type(module), name, None), property):
+                made.__dict__[name] = inspect.getattr_static(type(module), name)  # as in torch, it is not called
         for name in _left_to_python(type(module)):
             member = getattr(module, name)
             if inspect.ismethod(member) and name not in made.__dict__:
