@@ -159,7 +159,7 @@ class fuser(contextlib.nullcontext[None]):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        if name not in ("fuser0", "fuser1", "fuser2", "fuser3"):
+        if name not in ("fuser0", "fuser1", "fuser2", "fuser3", "none"):
             raise RuntimeError(f"unrecognized fuser option (name: {name})")
 
 

@@ -312,7 +312,7 @@ class Builder:
         if isinstance(value, int | float | complex):
             range = self.token(node, len(str(value)))
             if isinstance(value, int) and value > (1 << 63) - 1:
-                raise FrontendError("Integer constant out of bounds (must fit in a signed 64 bit integer)", range)
+                raise FrontendError("Integer constant out of range (must fit in a signed 64 bit integer)", range)
             return T.Const(range, value)
         if isinstance(value, str):
             return T.StringLit(self.token(node, len(value) + 1), value)
