@@ -259,7 +259,8 @@ class Forms:
     def _first_form(self, key: Any, before: Any, after: Any, a: Attempt) -> Any:
         if isinstance(key, Run):
             return self._widen(before, after, a)
-        if isinstance(key.type, T.ListType) and key not in self.listed:
+        same_length = isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after)
+        if isinstance(key.type, T.ListType) and key not in self.listed and not same_length:
             return Grows(Filling(key))
         return self._join(key, before, after, a)
 
