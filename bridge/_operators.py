@@ -67,7 +67,9 @@ def _rtruediv(self: Tensor, other: Any) -> Any:
 
 
 def _rfloordiv(self: Tensor, other: Any) -> Any:
-    return _dispatch.invoke("aten::floor_divide", (scalar(other, self), self))
+    if not isinstance(other, bool | int | float):
+        return NotImplemented
+    return _dispatch.call_overload("aten::floor_divide", (other, self))
 
 
 def _stft(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:

@@ -432,6 +432,9 @@ class Tensor:
         _frozen("iter", self)
         return iter(self.unbind(0))
 
+    def __reversed__(self) -> Tensor:
+        return self if self._array.ndim == 0 else self.flip(0)
+
     def __contains__(self, element: Any) -> bool:
         if isinstance(element, Tensor | int | float | complex):
             return bool(_dispatch.invoke("aten::any", (_dispatch.invoke("aten::eq", (self, element)),)))
@@ -546,6 +549,19 @@ class Tensor:
         """The norm of order ``p`` (a number, ``fro`` or ``nuc``) over ``dim``, or of all elements."""
         result: Tensor = importlib.import_module("bridge.functional").norm(self, p, dim, keepdim, dtype=dtype)
         return result
+
+    def unique(
+        self, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    ) -> Any:
+        """The different elements (or slices along ``dim``) in order; see :func:`bridge.unique`."""
+        return importlib.import_module("bridge.functional").unique(self, sorted, return_inverse, return_counts, dim)
+
+    def unique_consecutive(
+        self, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    ) -> Any:
+        """The elements that differ from the one before; see :func:`bridge.unique_consecutive`."""
+        found = importlib.import_module("bridge.functional").unique_consecutive
+        return found(self, return_inverse, return_counts, dim)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

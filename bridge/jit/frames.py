@@ -25,6 +25,7 @@ _FOLDERS = tuple(
     {os.path.realpath(_PACKAGE + p) + os.sep for p in ("ir", "exporters", "importers")} | {_PACKAGE}
 )  # fmt: skip
 _NN = _PACKAGE + "nn" + os.sep
+_FUNCTIONAL = _PACKAGE + "functional.py"
 #: The command's demonstration models are a user's programs.
 _PROGRAMS = _PACKAGE + "cli" + os.sep
 
@@ -97,20 +98,27 @@ def _is_anonymous(frame: FrameType) -> bool:
     return False
 
 
+def _names_values(frame: FrameType) -> bool:
+    """Whether a frame of this package has the variables of torch's function."""
+    code = frame.f_code
+    if code.co_qualname == "_binary.<locals>.method":
+        return frame.f_locals["full"] == "aten::floor_divide"
+    return code.co_filename == _FUNCTIONAL
+
+
 class Caller:
-    """The calling frame. ``shown`` is the frame whose line is recorded: of a library method that has no variables which
-    could name a value, that method's own."""
+    """The calling frame. ``shown`` is the frame whose line is recorded: of a library method that is Python in torch, that
+    method's own. ``naming`` is the frame of this package whose variables name values as those of torch's function do."""
 
-    __slots__ = ("frame", "shown")
+    __slots__ = ("frame", "naming", "shown")
 
-    def __init__(self, frame: FrameType, shown: FrameType) -> None:
-        self.frame, self.shown = frame, shown
+    def __init__(self, frame: FrameType, shown: FrameType, naming: FrameType | None = None) -> None:
+        self.frame, self.shown, self.naming = frame, shown, naming
 
     def name_of(self, value: Any) -> str:
         """The local variable that holds the value, "" for none and for ``self``."""
-        if self.frame is not self.shown:
-            return ""
-        for name, held in self.frame.f_locals.items():
+        naming = self.frame if self.frame is self.shown else self.naming
+        for name, held in naming.f_locals.items() if naming is not None else ():
             if held is value:
                 return name if name != "self" else ""
         return ""
@@ -131,14 +139,16 @@ def calling(operator: str = "") -> Caller:
     """The innermost frame that is Python code in torch; ``operator`` is what it called (``aten::split``)."""
     frame: FrameType | None = sys._getframe(1)
     last = frame
-    anonymous = operator in _PYTHON_OPERATORS
+    anonymous, naming = operator in _PYTHON_OPERATORS, None
     while frame is not None and not _is_python(frame):
         anonymous = anonymous or _is_anonymous(frame)
+        if naming is None and _names_values(frame):
+            naming = frame
         last, frame = frame, frame.f_back
     assert last is not None
     if frame is None:
         return Caller(last, last)
-    return Caller(frame, last if anonymous else frame)
+    return Caller(frame, last if anonymous or naming is not None else frame, naming)
 
 
 def calling_torch(frame: FrameType | None = None) -> Caller:

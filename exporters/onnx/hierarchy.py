@@ -115,4 +115,6 @@ def _describe_value(v: Any, owner: ScriptObject) -> Any:
 def _is_plain(o: ScriptObject, name: str, value: Any) -> bool:
     """Whether an attribute is neither a submodule nor a tensor with a name of its own."""
     a = o.type.attributes.get(name)
-    return a is not None and not isinstance(value, ScriptObject) and not hasattr(value, "__array__")
+    if a is None or (value is None and isinstance(a.type, ClassType)):  # an object that is no module
+        return False
+    return not isinstance(value, ScriptObject) and not hasattr(value, "__array__")

@@ -2,6 +2,10 @@
 
 # fmt: off
 FUNCTIONS = [
+    "return (x * 2).norm(), torch.norm(x * 2, dim=1), (x + 1).norm(1, 1, True)",
+    "return torch.unique(x * 2), (y * 2).unique(), torch.unique(x + y, return_inverse=True)[1], torch.unique(x - y, dim=0)",
+    "return (x * 2).unique_consecutive(), torch.cdist(x * 2, y + 1), torch.tensordot(x * 2, y + 1, dims=2)",
+    "return (x * 2) // (y + 1), (x * 3) // 2, 2 // (x + 1), x.reshape(x.numel() // x.size(1), -1), reversed(x * 2)",
     # constants and arithmetic
     "return x + 1", "return x - 1", "return 1 - x", "return x * 2.5", "return 2 / x", "return x / 2", "return x ** 2",
     "return 2 ** x", "return x // 2", "return x % 2", "return -x", "return abs(x)", "return x + True", "return x @ y.t()",
