@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from bridge import _dispatch
-from bridge._indexing import scalar
 from bridge.ir.dtypes import by_name
 from bridge.tensor import Tensor
 
