@@ -25,7 +25,7 @@ from bridge.importers.script.sugared import (
     SugaredValue,
 )
 from bridge.importers.script.unrolling import always_exits, has_exit, without_exits
-from bridge.importers.script.values import SimpleValue
+from bridge.importers.script.values import IterableTree, SimpleValue
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType
 from bridge.ir.graph import Block, Value
@@ -266,6 +266,12 @@ class ControlMixin(EmitterCore):
             self._filtered(target, iterable, range, body)
         elif iterable.static_len() is None:
             self.loop(range, body, iterable, target, None)
+        elif _limits(iterable):
+            raise CompileError(
+                "Can not iterate over a module list or tuple with a value that does not have a statically "
+                "determinable length here: write a for statement",
+                range,
+            )
         else:
             self.unrolled(range, body, iterable, target)
 
@@ -306,13 +312,14 @@ class ControlMixin(EmitterCore):
             self._filtered(s.target, iterable, s.range, lambda: self.emit_statements(s.body))
         elif iterable.static_len() is None:
             self.loop(s.range, lambda: self.emit_statements(s.body), iterable, s.target, None, s)
-        elif has_exit(s.body):
+        elif has_exit(s.body) or _limits(iterable):
             self._unrolled_with_exits(s, iterable)
         else:
             self.unrolled(s.range, lambda: self.emit_statements(s.body), iterable, s.target)
 
     def _unrolled_with_exits(self, s: X.For, iterable: SugaredValue) -> None:
-        """As :meth:`unrolled`; what follows a ``break`` is in a branch that is not taken then."""
+        """As :meth:`unrolled`; what follows a ``break``, or the end of a list beside the modules, is in a branch that is not
+        taken then."""
         range, length = s.range, iterable.static_len()
         assert length is not None
         broke, skip = self.temporary("$broke_"), self.temporary("$skip_")
@@ -327,12 +334,18 @@ class ControlMixin(EmitterCore):
 
         if breaks:
             self.frame.set_value(range, broke, insert_constant(self.graph, False, range))
+        limit = self.temporary("$limit_") if _limits(iterable) else ""
+        if isinstance(iterable, IterableTree) and limit:
+            self.frame.set_value(range, limit, iterable.limit(range, self))
         with self.in_loop("unrolled"):
             for i in _count(length):
-                if i == 0 or not breaks:
+                tests: list[X.Expr] = [X.BinOp(range, "<", X.Const(range, i), X.Var(range, limit))] if limit else []
+                if breaks and i:
+                    tests.append(X.UnaryOp(range, "not", X.Var(range, broke)))
+                if not tests:
                     once(i)
                 else:
-                    condition = self.condition(X.UnaryOp(range, "not", X.Var(range, broke)))
+                    condition = self.condition(functools.reduce(lambda a, b: X.BinOp(range, "and", a, b), tests))
                     self.branches(range, condition, [X.Emit(range, functools.partial(once, i))], [])
                 if self.frame.block in self.exit_blocks:
                     return
@@ -509,3 +522,8 @@ def _delete_overload(t: T.Type) -> str:
 
 
 _count = range
+
+
+def _limits(iterable: SugaredValue) -> bool:
+    """Whether it has a known length, and less elements where a list beside modules ends earlier."""
+    return isinstance(iterable, IterableTree) and bool(iterable.limits)

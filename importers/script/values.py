@@ -365,34 +365,47 @@ class Reversed(SugaredValue):
         return self.items.getitem(range, m, matching.insert(m.graph, "aten::sub", [last, index], range=range))
 
 
-class IterableTree(SugaredValue):
-    """What ``zip`` and ``enumerate`` iterate: several iterables in step."""
+def _least(lengths: list[Value], range: SourceRange, m: EmitterCore) -> Value:
+    node = m.node("prim::ListConstruct", lengths, 1, None)
+    node.output.type = T.ListType(T.INT)
+    return matching.insert(m.graph, "prim::min", [node.output], range=range)
 
-    __slots__ = ("children", "unroll")
+
+class IterableTree(SugaredValue):
+    """What ``zip`` and ``enumerate`` iterate: several iterables in step.
+
+    ``unroll`` is the least length that is known, of modules or a tuple. ``limits`` are the iterables beside them whose length is
+    not: the rounds end with theirs.
+    """
+
+    __slots__ = ("children", "limits", "unroll")
     kind = "iterabletree"
 
     def __init__(self) -> None:
         self.children: list[SugaredValue] = []
+        self.limits: list[SugaredValue] = []
         self.unroll: int | None = None
 
     def add(self, range: SourceRange, m: EmitterCore, child: SugaredValue) -> None:
         length = child.static_len()
-        if not self.children:
-            self.unroll = length
-        elif (self.unroll is None) != (length is None):
-            raise CompileError(
-                "Can not iterate over a module list or tuple with a value that does not have a statically "
-                "determinable length",
-                range,
-            )
-        elif self.unroll is not None and length is not None:
-            self.unroll = min(self.unroll, length)
+        if isinstance(child, IterableTree):
+            self.limits += child.limits
+        if length is None and self.unroll is not None:
+            self.limits.append(child)
+        elif length is not None and self.unroll is None:
+            self.limits += self.children
+        if length is not None:
+            self.unroll = length if self.unroll is None else min(self.unroll, length)
         self.children.append(child)
 
     def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
         from bridge.importers.script.library import as_list
 
         return as_list(self, range, m)
+
+    def limit(self, range: SourceRange, m: EmitterCore) -> Value:
+        """The least of the lengths that are not known."""
+        return _least([v.len(range, m) for v in self.limits], range, m)
 
     def leaves(self) -> list[SugaredValue]:
         found: list[SugaredValue] = []
@@ -407,10 +420,7 @@ class IterableTree(SugaredValue):
         return self.unroll
 
     def len(self, range: SourceRange, m: EmitterCore) -> Value:
-        lengths = [leaf.len(range, m) for leaf in self.leaves()]
-        node = m.node("prim::ListConstruct", lengths, 1, None)
-        node.output.type = T.ListType(T.INT)
-        return matching.insert(m.graph, "prim::min", [node.output], range=range)
+        return _least([leaf.len(range, m) for leaf in self.leaves()], range, m)
 
     def getitem(self, range: SourceRange, m: EmitterCore, index: Value, hint: T.Type | None = None) -> SugaredValue:
         return SugaredTuple([c.getitem(range, m, index) for c in self.children])
