@@ -102,7 +102,7 @@ def _names_values(frame: FrameType) -> bool:
     """Whether a frame of this package has the variables of torch's function."""
     code = frame.f_code
     if code.co_qualname == "_binary.<locals>.method":
-        return frame.f_locals["full"] == "aten::floor_divide"
+        return bool(frame.f_locals["full"] == "aten::floor_divide")
     return code.co_filename == _FUNCTIONAL
 
 

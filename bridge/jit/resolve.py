@@ -36,6 +36,7 @@ from bridge.importers.script import (
     matching,
 )
 from bridge.importers.script.library import OrBuiltin, functools_member, norm_function
+from bridge.importers.script.limits import LimitsOf
 from bridge.importers.script.statics import CapturedDict
 from bridge.importers.script.sugared import ClassValue, SugaredTuple
 from bridge.importers.script.templates import BoundTemplate
@@ -625,7 +626,8 @@ def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant:
     if operator is not None:
         return BuiltinFunction(operator)
     if inspect.isclass(obj):
-        return _class(obj, m, range)
+        limits = obj.__name__ in ("finfo", "iinfo") and obj.__module__ in ("torch", "bridge.types")
+        return LimitsOf(obj.__name__) if limits else _class(obj, m, range)
     if isinstance(obj, enum.Enum):
         return SimpleValue(matching.insert_constant(m.graph, T.EnumValue(fresh_enum_type(type(obj)), obj.name), range))
     if inspect.isbuiltin(obj):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bridge.importers.script import matching
 from bridge.importers.script.errors import CompileError
+from bridge.importers.script.limit_texts import limit_functions
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.sugared import (
     BuiltinFunction,
@@ -230,7 +231,7 @@ def _definitions() -> dict[str, Template]:
     errors = {n: ExceptionValue(n, f"builtins.{n}") for n in ("ValueError", "TypeError", "KeyError", "IndexError")}
     resolver = EnvironmentResolver(dict(errors))
     found: dict[str, Template] = {}
-    for text in _TEXT.strip().split("\n\n"):
+    for text in f"{_TEXT}\n{limit_functions()}".strip().split("\n\n"):
         d = parse_def(text.splitlines(keepends=True), "<string>", 1)
         found[d.name] = Template(d, resolver, f"__torch__.bridge_library.{d.name}", lambda *_: None)
     return found
