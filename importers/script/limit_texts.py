@@ -37,7 +37,9 @@ def limit_functions() -> str:
             lines.append(f"def {kind}_{name}(dtype: int) -> {result}:")
             for t in _TYPES[kind]:
                 value = limit(t, name)
-                text = f"{value + 1} - 1" if value == -(2**63) else repr(value)  # no literal of the language is that low
+                text = (
+                    f"{value + 1} - 1" if value == -(2**63) else repr(value)
+                )  # no literal of the language is that low
                 lines += [f"    if dtype == {by_name(t).code}:", f"        return {text}"]
             what = "a floating point" if kind == "finfo" else "an integer"
             lines += [f'    raise TypeError("torch.{kind}() requires {what} input type")', ""]
