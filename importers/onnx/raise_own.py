@@ -54,7 +54,8 @@ def raise_own(model: ModelProto, lower: Lower, source: Source) -> Candidate | No
 def _tell(source: Source, why: str) -> None:
     """Say that the text of an exported program is lost."""
     _log.warning(
-        "%s was changed since it was exported, and is read as the operators that it has now, not as the program that it was: %s",
+        "%s is read as the operators that it has, not as the program that was exported: what it says of that does not lead to "
+        "its nodes, as after a change by another tool (%s)",
         source,
         why,
     )

@@ -389,6 +389,34 @@ def _lower_adaptive_avg(n: int) -> Any:
     return lower
 
 
+def _largest_of_cells(e: Emitter, x: Any, wanted: Sequence[int]) -> tuple[Any, Any]:
+    """The largest element of each cell of adaptive pooling and its place in the plane, the first where there are several.
+
+    One dimension after the other, the last one first: what is first in each row, then the first of these.
+    """
+    n, shape = len(wanted), e.shape_of(x)
+    plane = e.op("Slice", shape, np.asarray([2]), np.asarray([n + 2]), dims=(n,))
+    count = e.op("ReduceProd", plane, keepdims=0, dims=())
+    places = e.op("Range", np.asarray(0), count, np.asarray(1), dims=(None,))
+    places = e.op("Expand", e.op("Reshape", places, plane, dims=x.dims[2:]), shape, dims=x.dims)
+    for axis in range(n + 1, 1, -1):
+        out, at = wanted[axis - 2], np.asarray([axis])
+        length = e.op("Gather", shape, np.asarray([axis]), axis=0, dims=(1,))
+        cells = []
+        for k in range(out):
+            start = e.op("Div", e.op("Mul", length, np.asarray([k])), np.asarray([out]))
+            end = e.op("Mul", length, np.asarray([k + 1]))
+            end = e.op("Div", e.op("Add", end, np.asarray([out - 1])), np.asarray([out]))
+            inside = (*x.dims[:axis], None, *x.dims[axis + 1 :])
+            cell, where = (e.op("Slice", v, start, end, at, dims=inside) for v in (x, places))
+            one = (*x.dims[:axis], 1, *x.dims[axis + 1 :])
+            first = e.op("ArgMax", cell, axis=axis, keepdims=1, dtype=INT64, dims=one)
+            cells.append([e.op("GatherElements", v, first, axis=axis, dims=one) for v in (cell, where)])
+        joined = (*x.dims[:axis], out, *x.dims[axis + 1 :])
+        x, places = (e.op("Concat", *parts, axis=axis, dims=joined) for parts in zip(*cells, strict=True))
+    return x, places
+
+
 def _lower_adaptive_max(n: int) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
         x, added = batched(e, call["self"], n)
@@ -396,7 +424,8 @@ def _lower_adaptive_max(n: int) -> Any:
         wanted, dims = known_sizes(e, call, "output_size", n), _pooled_dims(call, x, n, added)
         size = x.dims[2:]
         if not all(isinstance(s, int) and s % o == 0 for s, o in zip(size, wanted, strict=True)):
-            e.unsupported("adaptive max pooling is exported where the sizes are known and multiples of output_size")
+            values, places = _largest_of_cells(e, at_least(e, x, [1] * n), wanted)
+            return unbatched(e, values, added), unbatched(e, places, added)
         kernel = [s // o for s, o in zip(size, wanted, strict=True)]
         kinds = [x.dtype, INT64]
         values, places = e.op("MaxPool", x, outputs=2, dtype=kinds, dims=dims, kernel_shape=kernel, strides=kernel)
