@@ -242,3 +242,16 @@ def test_batch_norms_go_into_the_layer_before(layer: Any, norm: Any, shape: tupl
     assert ("batch_norm" not in frozen.code) == folds
     assert torch.allclose(frozen(x), model(x), atol=1e-5)
     assert "batch_norm" in torch.jit.freeze(traced, optimize_numerics=False).code
+
+
+class Same(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[bool, torch.Tensor]:
+        y = x.detach()
+        return x is y, x.detach() * 2
+
+
+def test_a_detached_tensor_is_another() -> None:
+    frozen = torch.jit.freeze(torch.jit.script(Same()).eval())
+    x = torch.ones(2)
+    assert frozen.code.count("detach") == 1
+    assert frozen(x)[0] is False

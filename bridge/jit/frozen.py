@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bridge.ir.classes import Function, ScriptObject
-from bridge.ir.graph import Graph
+from bridge.ir.graph import Graph, Use
 from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.common_subexpression import eliminate_common_subexpressions
 from bridge.ir.passes.constant_pooling import pool_constants
@@ -85,9 +85,10 @@ def _methods(held: ScriptObject) -> Iterator[Function]:
 
 def _simplify(graph: Graph, numerics: bool) -> None:
     propagate_constants(graph)
-    for n in [n for n in nodes_of(graph.block) if n.kind == "aten::detach"]:  # gradients end at constants anyway
-        n.output.replace_all_uses_with(n.input)
-        n.destroy()
+    for n in [n for n in nodes_of(graph.block) if n.kind == "aten::detach"]:
+        if all(map(_only_computes, n.output.uses)):  # gradients end at constants anyway
+            n.output.replace_all_uses_with(n.input)
+            n.destroy()
     if numerics:
         _drop_dropout(graph)
     lower_simple_tuples(graph)
@@ -99,6 +100,11 @@ def _simplify(graph: Graph, numerics: bool) -> None:
     if numerics:
         fold_batch_norms(graph)
         eliminate_dead_code(graph)
+
+
+def _only_computes(use: Use) -> bool:
+    """Whether a use asks for a tensor's values, and not which tensor it is."""
+    return use.user.kind.startswith("aten::") and use.user.kind not in ("aten::__is__", "aten::__isnot__")
 
 
 def _drop_dropout(graph: Graph) -> None:
