@@ -25,7 +25,7 @@ _SIMPLE: dict[Any, T.Type] = {
 #: PyTorch's classes of small values.
 _VALUE_KINDS: dict[str, T.Type] = {
     "dtype": T.INT, "layout": T.INT, "memory_format": T.INT, "qscheme": T.INT, "device": T.DEVICE,
-    "Size": T.ListType(T.INT), "Generator": T.GENERATOR,
+    "Size": T.ListType(T.INT), "Generator": T.GENERATOR, "SymInt": T.INT, "SymFloat": T.FLOAT, "SymBool": T.BOOL,
 }  # fmt: skip
 
 

@@ -127,9 +127,20 @@ def tensor_class(cls: Any) -> bool:
 
 
 def value_kind(cls: type) -> str | None:
-    """Which of ``dtype``, ``device``, ``layout``, ``memory_format``, ``Size``, ``Generator`` a class of PyTorch is."""
+    """Which of ``dtype``, ``device``, ``layout``, ``memory_format``, ``Size``, ``Generator``, ``SymInt``… a class of PyTorch is."""
     torch = library()
     if torch is None:
         return None
-    kinds = ("dtype", "device", "layout", "memory_format", "Size", "Generator", "qscheme")
+    kinds = (
+        "dtype",
+        "device",
+        "layout",
+        "memory_format",
+        "Size",
+        "Generator",
+        "qscheme",
+        "SymInt",
+        "SymFloat",
+        "SymBool",
+    )
     return next((k for k in kinds if cls is getattr(torch, k)), None)
