@@ -148,7 +148,8 @@ declare(
 
 def _broadcast_all(ops: Any, tensors: Any) -> Any:
     shape = list(np.broadcast_shapes(*[tuple(t.shape) for t in tensors]))
-    return [ops("aten::expand", t, shape) for t in tensors]
+    # one that has the shape is itself, as for torch: the names in traces tell
+    return [t if list(t.shape) == shape else ops("aten::expand", t, shape) for t in tensors]
 
 
 def _lower_broadcast_all(e: Emitter, call: LoweredCall) -> Any:
