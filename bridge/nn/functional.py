@@ -86,13 +86,16 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     return torch.alpha_dropout_(input, p, training) if inplace else torch.alpha_dropout(input, p, training)
 
 
-def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+def _threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``value`` where the input is not above ``threshold``."""
     if inplace:
         result = torch.threshold_(input, threshold, value)
     else:
         result = torch.threshold(input, threshold, value)
     return result
+
+
+threshold = _threshold  # as torch: printed programs show the function's own name
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
