@@ -22,13 +22,9 @@ import bridge.onnx
 #: One program in so many is tried.
 STEP = 6
 
-#: What fails for a reason that is known: (program, tool, check).
-KNOWN = {
-    # onnxsim takes the loop's list out of the loop as a scan output: stacking the empty list of no iteration raises in Python.
-    ("pyramid", "onnxsim", "eager"),
-    ("pyramid", "onnxsim", "scripted"),
-    ("pyramid", "onnxsim", "exported"),
-}
+#: onnxsim takes a list that a loop fills out of the loop, as a scan output: stacking the list of no iteration raises in Python, and
+#: in what is exported from there. One of these is in the message then.
+EMPTY = ("Must have 1 or more inputs", "non-empty TensorList")
 
 
 def optimised(level: str, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -112,7 +108,7 @@ def test_what_tools_made_of_our_exports(tool: str, tmp_path: Path, request: pyte
             continue
         came_through += 1
         for check, why in outcomes(Case("tool", name, made, [(s, None) for s in sets]), tmp_path).items():
-            if why and (name, tool, check) not in KNOWN:
+            if why and not (tool == "onnxsim" and any(text in why for text in EMPTY)):
                 wrong[name, check] = why
     assert wrong == {}
     assert came_through >= LEAST.get(tool, 0.8) * len(chosen)

@@ -62,6 +62,7 @@ from bridge.ir.registry import in_order
 
 #: Overload resolution takes the first that fits. Where a family declares its overloads in another order than torch:
 _ORDER = {
+    "aten::linalg_matrix_norm": "- str_ord",
     "aten::div_": "Tensor Tensor_mode Scalar Scalar_mode",
     "aten::fmod": "Tensor Scalar int float int_float float_int -",
     "aten::fmod_": "Tensor Scalar",

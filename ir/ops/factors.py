@@ -241,15 +241,15 @@ _PINV: dict[str, Any] = {
     "grad_name": "LinalgPinvBackward0",
 }  # fmt: skip
 declare(
-    "aten::linalg_pinv.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor",
-    _pinv,
-    samples=of((regular_matrices(3, 3),), (f4(2, 4, 3),)),
-    **_PINV,
-)
-declare(
     "aten::linalg_pinv(Tensor self, float rcond, bool hermitian=False) -> Tensor",
     lambda a, rcond, hermitian: _pinv(a, 0.0, rcond, hermitian),
     samples=of((f4(3, 2), 0.1)),
+    **_PINV,
+)
+declare(
+    "aten::linalg_pinv.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor",
+    _pinv,
+    samples=of((regular_matrices(3, 3),), (f4(2, 4, 3),)),
     **_PINV,
 )
 declare("aten::pinverse(Tensor self, float rcond=1e-15) -> Tensor", lambda a, r: _pinv(a, 0.0, r, False), **_PINV)
@@ -267,14 +267,14 @@ _RANK: dict[str, Any] = {
     "onnx": unsupported(_NO_ONNX.format("singular value decomposition")),
 }
 declare(
-    "aten::linalg_matrix_rank.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor",
-    lambda a, atol, rtol, hermitian: _rank(a, atol, rtol),
-    samples=of((np.asarray(np.diag([1.0, 0.0, 2.0]), np.float32),), (f4(2, 4, 3),)),
+    "aten::linalg_matrix_rank(Tensor self, float tol, bool hermitian=False) -> Tensor",
+    lambda a, tol, hermitian: _rank(a, tol, 0.0),
     **_RANK,
 )
 declare(
-    "aten::linalg_matrix_rank(Tensor self, float tol, bool hermitian=False) -> Tensor",
-    lambda a, tol, hermitian: _rank(a, tol, 0.0),
+    "aten::linalg_matrix_rank.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor",
+    lambda a, atol, rtol, hermitian: _rank(a, atol, rtol),
+    samples=of((np.asarray(np.diag([1.0, 0.0, 2.0]), np.float32),), (f4(2, 4, 3),)),
     **_RANK,
 )
 
