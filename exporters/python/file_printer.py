@@ -178,7 +178,10 @@ class FilePrinter(SourcePrinter):
 
     @staticmethod
     def _plain(n: Node) -> bool:
-        return not any(isinstance(v.type, T.TensorType | T.ListType) for v in n.inputs)
+        """Whether an operator means in Python what the node means; that of tensors may be an operator of its own."""
+        return n.kind in ("aten::__is__", "aten::__isnot__") or not any(
+            isinstance(v.type, T.TensorType | T.ListType) for v in n.inputs
+        )
 
     def operand(self, v: Value) -> TaggedText:
         """A value beside an operator: in parentheses where it is made by one itself, or is negative."""
