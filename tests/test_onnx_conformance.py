@@ -9,12 +9,12 @@ By default a sample of the cases is run; ``--all-cases`` runs all of them (about
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.backend_cases import FAMILIES, cases
-from support.routes import CHECKS, Route, passing
+from support.routes import CHECKS, Route, outcome, passing
 
 #: One case in so many is in the sample.
 STEP = {"node": 29, "simple": 3, "pytorch-operator": 4, "pytorch-converted": 7, "light": 5}
@@ -57,18 +57,10 @@ def test_cases_pass_on_every_route(family: str, tmp_path: Path, request: pytest.
         passed += 1
         route = Route(case, pairs, tmp_path)
         for check in CHECKS:
-            outcome = _outcome(getattr(route, check))
-            if outcome and (case.name, check) not in known:
-                failed[case.name, check] = outcome
-            elif not outcome and (case.name, check) in known:
+            why = outcome(getattr(route, check))
+            if why and (case.name, check) not in known:
+                failed[case.name, check] = why
+            elif not why and (case.name, check) in known:
                 failed[case.name, check] = "passes, but is listed as an exception"
     assert failed == {}
     assert passed >= (LEAST[family] if everything else len(chosen) // 2)
-
-
-def _outcome(check: Callable[[], bool]) -> str:
-    """ "" when the check passes, else what went wrong."""
-    try:
-        return "" if check() else "other results"
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"

@@ -14,7 +14,7 @@ from onnx import inliner, version_converter
 from support import corpus
 from support.backend_cases import Case, feeds, same
 from support.corpus_table import Checks
-from support.routes import CHECKS, Route, directly, passing
+from support.routes import CHECKS, Route, directly, outcome, passing
 
 import bridge
 import bridge.onnx
@@ -123,13 +123,7 @@ def outcomes(case: Case, folder: Path) -> dict[str, str]:
     checks: dict[str, Callable[[], bool]] = {name: getattr(route, name) for name in CHECKS}
     if entry.graph.foreign is None:  # read back as the program that it was
         checks = {"exported": lambda: again_the_same(route, case)}
-    found = {}
-    for name, way in checks.items():
-        try:
-            found[name] = "" if way() else "other results"
-        except Exception as error:
-            found[name] = f"{type(error).__name__}: {error}"
-    return found
+    return {name: outcome(way) for name, way in checks.items()}
 
 
 def again_the_same(route: Route, case: Case) -> bool:

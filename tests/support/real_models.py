@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from support.backend_cases import Case
-from support.routes import CHECKS, Route, model_in, passing
+from support.routes import CHECKS, Route, model_in, outcome, passing
 from support.wheels import SILERO_VAD, Wheel, member
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
@@ -247,21 +247,14 @@ def check(real: Real, folder: Path) -> tuple[dict[str, str], Route]:
     pairs = passing(case)
     assert pairs is not None, "onnxruntime itself does not run the model on these inputs"
     route = Route(case, pairs, folder)
-    outcomes = {name: _outcome(getattr(route, name)) for name in CHECKS if not (real.fused and name == "eager")}
+    outcomes = {name: outcome(getattr(route, name)) for name in CHECKS if not (real.fused and name == "eager")}
     if real.fused:
         plain = passing(case, optimised=False)
         assert plain is not None
         slow = Route(case, plain, folder)
         slow.__dict__["printed"] = route.printed
-        outcomes["eager"] = _outcome(slow.eager)
+        outcomes["eager"] = outcome(slow.eager)
     return outcomes, route
-
-
-def _outcome(way: Callable[[], bool]) -> str:
-    try:
-        return "" if way() else "other results"
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
 
 
 # -- The page ----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import functools
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +120,11 @@ class Route:
     def _same(self, got: list[Any], wanted: list[Any], exact: bool = False) -> bool:
         rtol, atol = (0.0, 0.0) if exact else (max(self.case.rtol, 1e-5), max(self.case.atol, 1e-5))
         return len(got) == len(wanted) and all(same(a, b, rtol, atol) for a, b in zip(got, wanted, strict=True))
+
+
+def outcome(way: Callable[[], bool]) -> str:
+    """ "" when the way gives what it should, else what went wrong."""
+    try:
+        return "" if way() else "other results"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
