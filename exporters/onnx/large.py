@@ -18,6 +18,7 @@ from onnx import GraphProto, ModelProto, TensorProto
 
 from bridge.ir.errors import LoweringError
 from bridge.ir.files import goes_up, is_relative, replacing
+from bridge.ir.varints import field_header
 
 __all__ = ["HOST", "Arrays", "embedded", "is_large", "outside", "save_model"]
 
@@ -261,10 +262,10 @@ def _write_graph(
         array = arrays[t.name] if t.name in inside else None
         first, last = _split(t, array)
         length = len(first) + len(last) + (array.nbytes if array is not None else 0)
-        first = _field(_GRAPH_INITIALIZER, length) + first
+        first = field_header(_GRAPH_INITIALIZER, length) + first
         size += len(first) + len(last) + (array.nbytes if array is not None else 0)
         tensors.append((first, array, last))
-    file.write(_field(_MODEL_GRAPH, size) + before)
+    file.write(field_header(_MODEL_GRAPH, size) + before)
     for first, array, last in tensors:
         file.write(first)
         if array is not None:
@@ -287,15 +288,4 @@ def _split(t: TensorProto, array: np.ndarray[Any, Any] | None) -> tuple[bytes, b
     for name in ("dims", "data_type", "name"):
         last.ClearField(name)
     _inside(last)
-    return first.SerializeToString() + _field(_TENSOR_RAW_DATA, array.nbytes), last.SerializeToString()
-
-
-def _field(number: int, length: int) -> bytes:
-    """The tag and the length of a field of bytes."""
-    out = bytearray()
-    for value in (number << 3 | 2, length):
-        while value > 0x7F:
-            out.append(value & 0x7F | 0x80)
-            value >>= 7
-        out.append(value)
-    return bytes(out)
+    return first.SerializeToString() + field_header(_TENSOR_RAW_DATA, array.nbytes), last.SerializeToString()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.ir.varints import field_header, varint
+
 __all__ = ["Part", "without_large_tensors"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -45,7 +47,7 @@ def without_large_tensors(data: Any, location: str, least: int) -> tuple[bytes, 
         return None
     if not count:
         return None
-    return b"".join([data[:start], _tag(_MODEL_GRAPH, _BYTES), _varint(len(graph)), graph, data[end:]]), count
+    return b"".join([data[:start], field_header(_MODEL_GRAPH, len(graph)), graph, data[end:]]), count
 
 
 def _without(data: Any, at: int, end: int, location: str, least: int) -> tuple[bytes, int]:
@@ -58,7 +60,7 @@ def _without(data: Any, at: int, end: int, location: str, least: int) -> tuple[b
         tensor = _tensor(data, inside, stop, location, least)
         if tensor is not None:
             count += 1
-            pieces += [data[copied:start], _tag(_GRAPH_INITIALIZER, _BYTES), _varint(len(tensor)), tensor]
+            pieces += [data[copied:start], field_header(_GRAPH_INITIALIZER, len(tensor)), tensor]
             copied = stop
     pieces.append(data[copied:end])
     return b"".join(pieces), count
@@ -81,8 +83,8 @@ def _tensor(data: Any, at: int, end: int, location: str, least: int) -> bytes | 
         return None
     for key, value in (("location", location), ("offset", str(raw.offset)), ("length", str(raw.length))):
         entry = _text(1, key) + _text(2, value)
-        kept.append(_tag(_EXTERNAL_DATA, _BYTES) + _varint(len(entry)) + entry)
-    kept.append(_tag(_DATA_LOCATION, _VARINT) + b"\x01")
+        kept.append(field_header(_EXTERNAL_DATA, len(entry)) + entry)
+    kept.append(varint(_DATA_LOCATION << 3 | _VARINT) + b"\x01")
     return b"".join(kept)
 
 
@@ -119,19 +121,6 @@ def _read(data: Any, at: int, end: int) -> tuple[int, int]:
     raise _Malformed
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _tag(number: int, kind: int) -> bytes:
-    return _varint(number << 3 | kind)
-
-
 def _text(number: int, text: str) -> bytes:
     data = text.encode()
-    return _tag(number, _BYTES) + _varint(len(data)) + data
+    return field_header(number, len(data)) + data
