@@ -10,7 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import from_front
+from bridge.ir.ops._checks import from_front, holds, none_true
 from bridge.ir.ops._declare import Array, declare, dim_of
 from bridge.ir.ops._onnx import (
     BOOL,
@@ -40,8 +40,14 @@ def _interleave(ops: Any, self: Any, repeats: Any, dim: int | None = None, outpu
     )
     if counts.shape[0] != x.shape[d]:
         raise BridgeError("repeats must have the same size as input along dim")
-    at = np.repeat(np.arange(x.shape[d]), counts)
+    at = _repeated(x.shape[d], counts)
     return ops("aten::index_select", x, d, at if isinstance(self, np.ndarray) else _like_tensor(self, at))
+
+
+def _repeated(size: int, counts: Array) -> Array:
+    if counts.size and counts.min() < 0:
+        raise BridgeError("repeats can not be negative")
+    return np.repeat(np.arange(size), counts)
 
 
 def _like_tensor(t: Any, array: Array) -> Any:
@@ -104,12 +110,13 @@ def _lower_interleave_tensor(e: Emitter, call: LoweredCall) -> Any:
     places = e.op("Range", e.scalar(0, INT64), n, e.scalar(1, INT64), dtype=INT64)
     passed = e.cast(e.op("GreaterOrEqual", e.op("Unsqueeze", places, ints(1)), totals, dtype=BOOL), INT64)
     at = e.op("ReduceSum", passed, ints(1), keepdims=0)
+    at = holds(e, at, none_true(e, e.op("Less", repeats, e.scalar(0, INT64), dtype=BOOL)))  # torch raises for these
     return at if x is None else e.op("Gather", x, at, axis=axis)
 
 
 declare(
     "aten::repeat_interleave.Tensor(Tensor repeats, *, SymInt? output_size=None) -> Tensor",
-    lambda r, n: np.repeat(np.arange(r.size), r).astype(r.dtype),
+    lambda r, n: _repeated(r.size, r).astype(r.dtype),
     types=lambda call: result(call.tensor("repeats").dtype, (None,)),
     onnx=lambda e, call: e.cast(_lower_interleave_tensor(e, call), call["repeats"].dtype),
     samples=of((idx(2, 0, 3),)),

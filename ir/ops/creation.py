@@ -11,6 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_code, by_name, by_numpy, default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import holds
 from bridge.ir.ops._declare import Array, argument_dtype, declare, op
 from bridge.ir.ops._onnx import INT64, is_lowered, result_of, shape_vector, typed
 from bridge.ir.ops._samples import S, f4, f8, i8, of
@@ -229,8 +230,19 @@ def _lower_arange(e: Emitter, call: LoweredCall) -> Any:
         return e.constant(arange_kernel(start, end, step, dtype.code))
     integers = all(e.dtype_of(v).kind in "ib" for v in (start, end, step))
     compute = INT64 if integers else by_name("float64")
-    out = e.op("Range", e.scalar(start, compute), e.scalar(end, compute), e.scalar(step, compute), dtype=compute)
+    first, last, by = (e.scalar(v, compute) for v in (start, end, step))
+    out = e.op("Range", first, last, by, dtype=compute)
+    from_zero = not is_lowered(start) and start == 0 and not is_lowered(step) and step > 0
+    if not (from_zero and _least(end) >= 0):  # torch raises for an end that is never reached
+        way = e.op("Mul", e.op("Sub", last, first, dims=()), e.op("Sign", by, dims=()), dims=())
+        out = holds(e, out, e.op("GreaterOrEqual", way, e.scalar(0, compute), dtype=by_name("bool"), dims=()))
     return e.cast(out, dtype)
+
+
+def _least(value: Any) -> int:
+    """The least that a number of run time can be, where that is known; else -1."""
+    least = getattr(value, "least", None)
+    return -1 if least is None else int(least)
 
 
 _ARANGE: dict[str, Any] = {"types": _arange_types, "onnx": _lower_arange}
