@@ -43,12 +43,12 @@ def running_extreme(largest: bool) -> Any:
         if rank == 0:
             return t.clone(x), t.zeros([], dtype=_LONG)
         d, n = dim % rank, t.size(x, dim)
-        info = np.iinfo if t.dtype(x).kind in "iu" else np.finfo
+        worst: float = -np.inf if largest else np.inf
         if t.dtype(x).kind == "b":
             x = t.to(x, _LONG)
-        worst = -np.inf if largest else np.inf
-        if info is np.iinfo:
-            worst = int(info(t.dtype(x).numpy).min if largest else info(t.dtype(x).numpy).max)
+        if t.dtype(x).kind in "iu":
+            limits = np.iinfo(t.dtype(x).numpy)
+            worst = int(limits.min if largest else limits.max)
         place = t.arange(n)
         seen = t.le(t.unsqueeze(place, 0), t.unsqueeze(place, 1))  # row: the end, column: what comes before it
         own = [1] * (rank + 1)

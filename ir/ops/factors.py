@@ -348,17 +348,28 @@ def linalg_diagonal(t: Any, a: Any, offset: int, dim1: int, dim2: int) -> Any:
     return t.diagonal(a, offset, dim1, dim2)
 
 
+#: How often a matrix is halved at most before the series: for norms up to 2^(this - 1).
+_HALVINGS = 24
+
+
 def _exponential(t: Any, a: Any) -> Any:
-    """Scaled down by 2^10, where twelve terms of the series are enough, then squared ten times; in float64."""
+    """Each matrix is halved until its norm is below a half, where fourteen terms of the series are enough, and what comes
+    out squared as often; in float64."""
     code = t.dtype(a).code
-    small = t.mul(t.to(a, 7), 2.0**-10)
-    one = t.diag_embed(t.ones_like(t.select(small, -1, 0)))
+    whole = t.to(a, 7)
+    one = t.diag_embed(t.ones_like(t.sum(whole, [-1])))
+    norm = t.sum(t.abs(whole), [-2, -1], True)
+    count = t.clamp(t.add(t.ceil(t.log2(t.clamp_min(norm, 0.25))), 1.0), 0.0, float(_HALVINGS))
+    small = t.mul(whole, t.exp2(t.neg(count)))
     total, term = t.add(one, small), small
-    for k in range(2, 13):
+    for k in range(2, 15):
         term = t.mul(t.matmul(term, small), 1 / k)
         total = t.add(total, term)
-    for _ in range(10):
-        total = t.matmul(total, total)
+    for k in range(_HALVINGS):
+        more = t.gt(count, float(k))
+        # what is finished is not squared on, because its gradient would be 0 times infinity
+        going = t.where(more, total, one)
+        total = t.where(more, t.matmul(going, going), total)
     return t.to(total, code)
 
 
