@@ -146,6 +146,8 @@ def test_torch_compiles_what_is_saved(name: str, tmp_path: Path) -> None:
     def given(a: Any) -> Any:
         if isinstance(a, list | tuple):
             return type(a)(map(given, a))
+        if isinstance(a, dict):
+            return {k: given(v) for k, v in a.items()}
         return torch.from_numpy(a.detach().numpy().copy()) if isinstance(a, bridge.Tensor) else copy.deepcopy(a)
 
     for args in inputs:

@@ -137,7 +137,8 @@ def _typing_name(name: str, resolver: Resolver | None) -> str:
     if known in _CONSTRUCTORS or known in ("Tuple", "tuple", "Annotated") or find is None:
         return known
     found = find(name)
-    return getattr(found, "_name", None) or getattr(found, "__name__", None) or known
+    written = getattr(found, "_name", None) or getattr(found, "__name__", None) or known
+    return _ABSTRACT.get(written, written)
 
 
 def _subscripted(name: str, e: X.Subscript, resolver: Resolver | None) -> T.Type:
@@ -158,6 +159,8 @@ def _subscripted(name: str, e: X.Subscript, resolver: Resolver | None) -> T.Type
         return T.TupleType(*[_parse(i, resolver) for i in e.indices])
     if name == "Annotated":
         return _parse(e.indices[0], resolver)
+    if name == "Literal":
+        return _literal(e)
     make, count = _CONSTRUCTORS.get(name, (None, 0))
     if make is None:
         raise CompileError(f"Unknown type constructor {name}", e.range)
@@ -180,6 +183,21 @@ def check_key_type(key: T.Type, range: SourceRange | None) -> None:
             range,
         )
 
+
+def _literal(e: X.Subscript) -> T.Type:
+    """What the values of ``Literal['a', 'b']`` are."""
+    values = [literal_value(i) for i in e.indices]
+    types = [NAMED_TYPES.get("None" if v is None else type(v).__name__) for v in values]
+    if None in types:
+        raise CompileError("the values of a Literal must be constants of one type, or None", e.range)
+    return T.union(*types)  # type: ignore[arg-type]
+
+
+#: What a program is given for these is a list or a dict, as nothing else has their length and order.
+_ABSTRACT = {
+    "Sequence": "List", "MutableSequence": "List", "Collection": "List", "Iterable": "List", "Mapping": "Dict",
+    "MutableMapping": "Dict",
+}  # fmt: skip
 
 _CONSTRUCTORS: dict[str, tuple[Callable[..., T.Type], int]] = {
     "List": (T.ListType, 1), "list": (T.ListType, 1), "Dict": (T.DictType, 2), "dict": (T.DictType, 2),

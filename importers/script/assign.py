@@ -312,6 +312,13 @@ class AssignMixin(EmitterCore):
             return result.as_value(s.range, self)
         value = self.expr(s.value)
         name, args = self._aug_operator(s, t), [Named(before), Named(value)]
+        if (
+            s.op == "%" and before.type is T.INT and value.type is T.INT
+        ):  # TorchScript's gives a float, with another sign
+            self.may_differ = True
+            name = "aten::remainder" if self.as_python else name
+        if s.op == "**" and (whole := self.whole_power(args[0], args[1], s.range)) is not None:
+            return whole
         try:
             return matching.builtin_call(self.graph, s.range, name, args)
         except CompileError as e:

@@ -329,6 +329,9 @@ class EmitterCore(ABC):
     def subscript(self, e: X.Subscript, hint: T.Type | None) -> SugaredValue: ...
 
     @abstractmethod
+    def whole_power(self, base: Named, exponent: Named, range: SourceRange) -> Value | None: ...
+
+    @abstractmethod
     def index_steps(self, range: SourceRange, value: Value, indices: Sequence[X.Expr]) -> tuple[Value, list[Value]]: ...
 
     @abstractmethod

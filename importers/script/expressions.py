@@ -12,6 +12,7 @@ from bridge.importers.script.calls import looking_at
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import as_simple
 from bridge.importers.script.errors import CompileError, NeedsOperand, NotSupportedError
+from bridge.importers.script.library import library_call
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
 from bridge.importers.script.sets import SetConstructor, SetValue, set_operator
@@ -255,6 +256,8 @@ class ExpressionMixin(EmitterCore):
     def binary_operator(self, op: str, a: Named, b: Named, range: SourceRange) -> Value:
         """``a op b`` (``b in a``: the container comes first)."""
         name, magic = _BINARY[op]
+        if op == "**" and (whole := self.whole_power(a, b, range)) is not None:
+            return whole
         if op == "in" and isinstance(a.sugared, StaticDict | SetValue):
             return a.sugared.contains(b.get(self.graph), range, self)
         if op == "+" and isinstance(a.type, T.TupleType) and isinstance(b.type, T.TupleType):
@@ -270,6 +273,18 @@ class ExpressionMixin(EmitterCore):
                 raise
         assert result is not None
         return result
+
+    def whole_power(self, base: Named, exponent: Named, range: SourceRange) -> Value | None:
+        """A power of ints as the int that it is in Python, where the float of TorchScript did not fit."""
+        if base.type is not T.INT or exponent.type is not T.INT:
+            return None
+        self.may_differ = True
+        known, n = matching.constant_of(exponent.get(self.graph))
+        if not self.as_python or (known and n < 0):
+            return None
+        return library_call("whole_power", range, self, [base.get(self.graph), exponent.get(self.graph)]).as_value(
+            range, self
+        )
 
     def _unary(self, e: X.UnaryOp, magic: str, name: str) -> Value:
         args = self.arguments([e.operand], unpack=False)

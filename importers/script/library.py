@@ -116,6 +116,19 @@ def power(base: int, exponent: int, modulus: int):
         exponent = exponent // 2
     return result
 
+def whole_power(base: int, exponent: int):
+    if exponent < 0:
+        raise TypeError("'float' object cannot be interpreted as an integer")
+    if base == 2:
+        return 1 << exponent
+    result = 1
+    while exponent > 0:
+        if exponent % 2 == 1:
+            result = result * base
+        base = base * base
+        exponent = exponent // 2
+    return result
+
 def range_contains(start: int, stop: int, step: int, value: int):
     if step > 0:
         return start <= value and value < stop and (value - start) % step == 0

@@ -10,7 +10,7 @@ from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
-from bridge.importers.script.sugared import SliceValue, SugaredValue
+from bridge.importers.script.sugared import SliceValue, SugaredTuple, SugaredValue
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
 from bridge.ir.graph import Value
@@ -20,6 +20,14 @@ __all__ = ["SubscriptMixin"]
 
 _LONG = 4
 _OPTIONAL_TENSOR = T.OptionalType(T.TENSOR)
+
+
+class _TupleIndex(Exception):
+    """An index that is a tuple: its items are the indices."""
+
+    def __init__(self, at: int, items: Sequence[SugaredValue]) -> None:
+        super().__init__()
+        self.at, self.items = at, items
 
 
 class SubscriptMixin(EmitterCore):
@@ -40,6 +48,8 @@ class SubscriptMixin(EmitterCore):
             dim = insert_constant(self.graph, 0, e.value.range) if isinstance(value.type, T.TensorType) else None
             parts = (sugared.start, sugared.stop, sugared.step)
             return SimpleValue(self._slice_op(e.value.range, value, dim, *parts))
+        if isinstance(sugared, SugaredTuple) and isinstance(value.type, T.TensorType):
+            return SimpleValue(self._multi_index(e.range, value, e.indices))
         at = sugared.as_value(e.value.range, self)
         if isinstance(value.type, T.TupleType):
             return SimpleValue(self._tuple_item(e.range, base.as_value(e.value.range, self), at))
@@ -150,8 +160,40 @@ class SubscriptMixin(EmitterCore):
         Ints remove a dimension, None adds one, so each index acts on a dimension that depends on those before it; those
         after an ellipsis are counted from the end.
         """
-        dims = [0] * len(indices)
         values: list[Value | None] = [None] * len(indices)
+        try:
+            dims = self._index_values(range, indices, values)
+        except _TupleIndex as found:
+            return self.index_steps(range, value, self._spread_index(indices, values, found))
+        tensors: list[Value | None] = []
+        for i, e in enumerate(indices):
+            value = self._index_step(range, value, e, values[i], dims[i], tensors)
+        result = []
+        for t in tensors:
+            if t is None:
+                t = self.node("prim::Constant", (), 1, None).output
+                t.type = T.NONE
+            result.append(t)
+        return value, result
+
+    def _spread_index(
+        self, indices: Sequence[X.Expr], values: Sequence[Value | None], found: _TupleIndex
+    ) -> list[X.Expr]:
+        """The indices with the items of a tuple in its place; what was emitted already is not emitted again."""
+        spread: list[X.Expr] = []
+        for i, (e, value) in enumerate(zip(indices, values, strict=True)):
+            items = found.items if i == found.at else [] if value is None else [SimpleValue(value)]
+            if not items and i != found.at:
+                spread.append(e)
+            for item in items:
+                name = self.temporary("$index_")
+                self.frame.set(e.range, name, item)
+                spread.append(X.Var(e.range, name))
+        return spread
+
+    def _index_values(self, range: SourceRange, indices: Sequence[X.Expr], values: list[Value | None]) -> list[int]:
+        """Emit the indices; the dimension that each acts on. Raises _TupleIndex."""
+        dims = [0] * len(indices)
         dots = next((i for i, e in enumerate(indices) if isinstance(e, X.Dots)), len(indices))
         dim = 0
         for i in _count(dots):
@@ -163,16 +205,7 @@ class SubscriptMixin(EmitterCore):
                 raise CompileError("An index can only have a single ellipsis ('...')", range)
             dims[i] = dim
             dim = self._index_value(range, indices[i], i, dim, values, True)
-        tensors: list[Value | None] = []
-        for i, e in enumerate(indices):
-            value = self._index_step(range, value, e, values[i], dims[i], tensors)
-        result = []
-        for t in tensors:
-            if t is None:
-                t = self.node("prim::Constant", (), 1, None).output
-                t.type = T.NONE
-            result.append(t)
-        return value, result
+        return dims
 
     def _index_value(
         self,
@@ -185,8 +218,11 @@ class SubscriptMixin(EmitterCore):
     ) -> int:
         """Emit one index; returns the dimension for the next."""
         after_slice = dim - 1 if reverse else dim + 1
-        if isinstance(e, X.SliceExpr) or isinstance(self.sugared(e, 1), SliceValue):
+        found = None if isinstance(e, X.SliceExpr) else self.sugared(e, 1)
+        if found is None or isinstance(found, SliceValue):
             return after_slice
+        if isinstance(found, SugaredTuple):
+            raise _TupleIndex(i, found.items)
         index = self.expr(e, T.NONE if isinstance(e, X.Literal) and e.value is None else None)
         if isinstance(index.type, T.ListType):  # x[[0, 2]] is x[tensor([0, 2])]
             dtype = Named(None, "dtype", constant=_LONG)
@@ -200,6 +236,8 @@ class SubscriptMixin(EmitterCore):
             if reverse:
                 raise CompileError("Ellipses followed by tensor indexing is currently not supported", range)
             return dim + 1
+        if isinstance(index.type, T.TupleType):
+            raise _TupleIndex(i, [SimpleValue(v) for v in matching.tuple_unpack(index)])
         raise CompileError(
             f"Unsupported operation: indexing tensor with unsupported index type '{index.type.annotation()}'. Only ints, "
             "slices, lists and tensors are supported",

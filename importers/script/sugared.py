@@ -615,6 +615,7 @@ class SliceValue(SugaredValue):
 
     __slots__ = ("start", "step", "stop")
     kind = "Python slice value"
+    is_function = True  # a tuple may hold it
 
     def __init__(self, start: Value, stop: Value, step: Value) -> None:
         self.start, self.stop, self.step = start, stop, step
