@@ -1,7 +1,8 @@
 """Programs with control flow: how long it takes to compile, export and run them, beside PyTorch.
 
 ``python benchmarks/control_flow.py [--quick] [--rounds N] [PROGRAM]…`` takes the programs of ``tests/corpus``. Every time is shown as
-a ratio of medians measured in one run, the contestants taking turns, so that what else the machine does falls on all alike:
+a ratio of medians measured in one run, of processor time, the contestants taking many short turns, so that what else the machine does falls on all
+alike:
 
 - *export*: script and export, of a new module in a warm process; ``bridge`` is 1.
 - *run*: one call on the program's inputs, ``eager`` is eager PyTorch's and is 1. ``onnx`` is the exported model in plain onnxruntime,
@@ -9,8 +10,9 @@ a ratio of medians measured in one run, the contestants taking turns, so that wh
   (``dynamo=False`` on the scripted module, ``dynamo=True`` on the eager one).
 
 Contestants that are not installed, or that cannot take a program, are left out; one that hangs is given up. A model that
-gives something else than the program on some of its inputs is in parentheses; the last column says who else is quicker than the exported
-model, and by how much. ``--write docs/speed.md`` puts the table there. No time is ever an error.
+gives something else than the program on some of its inputs is in parentheses. The last columns say who else is quicker than the exported
+model, and by how much, and who is quicker than both ``onnx`` and ``bridge``. ``--write docs/speed.md`` puts the table there. No time is ever an
+error.
 """
 
 from __future__ import annotations
@@ -175,29 +177,41 @@ class Contest:
         return found
 
 
-def medians(actions: dict[str, Call], rounds: int, seconds: float, warm: bool = False) -> dict[str, float]:
-    """The median time of each action; they take turns. An action that fails is left out.
+#: How long a turn of a contestant takes at least, in seconds: the calls of a turn are timed together.
+TURN = 4e-4
 
-    ``warm``: a call that is not timed comes before, because the first one after another contestant's finds its code in no cache:
-    one model, entered twice, took 1.6 times as long in the first place as in the second.
+
+def medians(actions: dict[str, Call], rounds: int, seconds: float, warm: bool = False) -> dict[str, float]:
+    """The median time of each action; they take turns, many short ones. An action that fails is left out.
+
+    What is timed is what the process has of the processor, so that others who use the machine do not count. ``warm``: quick calls are made
+    several in a turn, after one that is not timed, because the first one after another contestant's finds its code in no cache.
     """
-    times: dict[str, list[float]] = {}
+    calls: dict[str, int] = {}
     for name, action in actions.items():
         with contextlib.suppress(Exception), quiet():
-            for _ in range(3):
+            for _ in range(5 if warm else 1):  # torch.jit optimises on the third
                 action()
-            times[name] = []
+            start = time.process_time()
+            action()
+            calls[name] = max(1, int(TURN / max(time.process_time() - start, 1e-6))) if warm else 1
+    times: dict[str, list[float]] = {name: [] for name in calls}
     began = time.perf_counter()
     for n in range(rounds):
         for name, found in times.items():
-            if warm:
-                actions[name]()
-            start = time.perf_counter()
-            actions[name]()
-            found.append(time.perf_counter() - start)
+            found.append(_turn(actions[name], calls[name], warm))
         if n >= 4 and time.perf_counter() - began > seconds:
             break
     return {name: statistics.median(found) for name, found in times.items()}
+
+
+def _turn(action: Call, calls: int, warm: bool) -> float:
+    if warm:
+        action()
+    start = time.process_time()
+    for _ in range(calls):
+        action()
+    return (time.process_time() - start) / calls
 
 
 def once(action: Call, again: bool) -> tuple[Any, float] | None:
@@ -206,9 +220,9 @@ def once(action: Call, again: bool) -> tuple[Any, float] | None:
         with quiet():
             if again:
                 action()
-            start = time.perf_counter()
+            start = time.process_time()
             made = action()
-            return made, time.perf_counter() - start
+            return made, time.process_time() - start
     except Exception:  # noqa: BLE001 (whatever a contestant says)
         return None
 
@@ -237,7 +251,7 @@ def measure(name: str, skip: set[str], options: argparse.Namespace, folder: str,
             made[k] = found
     quick = {k: contest.exports[k] for k in made if k != "torch new"}
     begins("exports")
-    exports = {k: seconds for k, (_, seconds) in made.items()} | medians(quick, 9, 3)
+    exports = {k: seconds for k, (_, seconds) in made.items()} | medians(quick, 9, options.seconds)
     calls = contest.calls({k: model for k, (model, _) in made.items()})
     models = {k: model for k, (model, _) in made.items()}
     wrong = dict.fromkeys(contest.wrong(models, skip, begins), 1.0)
@@ -318,17 +332,18 @@ def cells(name: str, row: Row) -> list[str]:
     line += [f"{eager * 1e6:.0f}" if eager else "–"]
     told = {c: f"{runs[c] / eager:.2f}" for c in RUNNERS if eager and c in runs}
     line += [f"({told[c]})" if c in row["wrong"] and c in told else told.get(c, "–") for c in RUNNERS]
-    return [*line, behind(row)]
+    return [*line, behind(row, "onnx"), behind(row, *MINE)]
 
 
-def behind(row: Row) -> str:
-    """Who is quicker than the exported model, and how much: the model takes that many times as long."""
+def behind(row: Row, *mine: str) -> str:
+    """Who is quicker than the quickest of ``mine``, and how much: that takes so many times as long."""
     runs = row["run"]
     others = {k: v for k, v in runs.items() if k not in MINE and k not in row["wrong"]}
-    if "onnx" not in runs or not others:
+    found = [runs[k] for k in mine if k in runs]
+    if not found or not others:
         return ""
     best = min(others, key=others.__getitem__)
-    ratio = runs["onnx"] / others[best]
+    ratio = min(found) / others[best]
     return f"{best} {ratio:.2f}" if ratio > 1.05 else ""
 
 
@@ -343,16 +358,16 @@ def summary(rows: dict[str, Row]) -> list[list[str]]:
                 out.append(f"{of(found):.2f}" if found else "–")
             if kind == "export":
                 out.append("")
-        return [*out, ""]
+        return [*out, "", ""]
 
-    compared = [r for r in rows.values() if "onnx" in r["run"] and len(r["run"]) > 2]
-    good = sum(not behind(r) for r in compared)
     first = line("**median**", statistics.median)
-    first[-1] = f"no slower: {good} of {len(compared)}"
+    for at, mine in ((-2, ("onnx",)), (-1, MINE)):
+        compared = [r for r in rows.values() if any(m in r["run"] for m in mine) and set(r["run"]) - set(MINE)]
+        first[at] = f"no slower: {sum(not behind(r, *mine) for r in compared)} of {len(compared)}"
     return [first, line("**least**", min), line("**most**", max)]
 
 
-HEAD = ["program", "export ms", *EXPORTERS, "eager µs", *RUNNERS, "quicker"]
+HEAD = ["program", "export ms", *EXPORTERS, "eager µs", *RUNNERS, "than onnx", "than both"]
 
 
 def markdown(rows: dict[str, Row]) -> str:
@@ -362,14 +377,16 @@ def markdown(rows: dict[str, Row]) -> str:
 
 
 def show(line: list[str]) -> None:
-    print(f"{line[0]:28}" + "".join(f"{c:>10}" for c in line[1:-1]) + f"   {line[-1]}", flush=True)
+    print(f"{line[0]:28}" + "".join(f"{c:>10}" for c in line[1:-2]) + f"   {line[-2]:14} {line[-1]}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few programs and repeats, to see that it runs")
-    parser.add_argument("--rounds", type=int, default=400, help="calls per contestant, at most")
-    parser.add_argument("--seconds", type=float, default=2.0, help="time for the calls of a program, at most")
+    parser.add_argument("--rounds", type=int, default=60, help="turns of each contestant, at most")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="time for the exports of a program, and for its calls, about"
+    )
     parser.add_argument("--limit", type=float, default=120.0, help="seconds after which a contestant is given up")
     parser.add_argument("--no-new", action="store_true", help="without torch's default exporter, which takes seconds")
     parser.add_argument("--write", type=Path, help="a Markdown page whose table is replaced")
