@@ -36,6 +36,7 @@ LAYERS: list[tuple[str, list[Any], list[Any]]] = [
     ("nn.ReflectionPad3d(1)", [(2, 3, 2, 4)], [(1, 3, 3, 5)]),
     ("nn.EmbeddingBag(5, 3)", [[[1, 2], [0, 4]]], [[[3, 3, 0]]]),
     ("nn.EmbeddingBag(5, 3, mode='max')", [[[1, 2], [0, 4]]], [[[3, 3, 0]]]),
+    ("Two(nn.EmbeddingBag(5, 3, mode='sum', include_last_offset=True))", [[1, 2, 0, 4], [0, 2, 3]], [[3, 3, 0], [0, 1, 3]]),
     ("nn.RReLU()", [(2, 3)], [(1, 4)]),
     ("nn.LPPool3d(2, 2)", [(1, 2, 4, 4, 4)], [(2, 1, 2, 4, 6)]),
     ("nn.AdaptiveMaxPool3d(2)", [(1, 2, 4, 4, 4)], [(2, 1, 2, 4, 6)]),

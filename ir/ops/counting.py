@@ -103,8 +103,15 @@ def _lower_interleave_tensor(e: Emitter, call: LoweredCall) -> Any:
             x = e.op("Reshape", x, ints(-1))
         else:
             axis = axis_of(e, x, call["dim"])
-        if repeats.rank == 0 or repeats.dims == (1,):
-            e.unsupported("repeat_interleave of one count for all is exported with a number")
+        size = e.op("Gather", e.shape_of(x), ints(axis), dims=(1,))
+        if repeats.rank == 0 or repeats.dims == (1,):  # one count for all
+            repeats = e.op("Expand", e.op("Reshape", repeats, ints(-1)), size, dims=(None,))
+        else:  # one, or one for each: only run time knows
+            there = e.shape_of(repeats)
+            one = e.op("Equal", there, ints(1), dtype=BOOL)
+            fits = e.op("Or", e.op("Equal", there, size, dtype=BOOL), one, dtype=BOOL)
+            x = holds(e, x, e.op("Squeeze", fits, dims=()))
+            repeats = e.op("Expand", repeats, e.op("Where", one, size, there, dtype=INT64), dims=(None,))
     totals = e.op("CumSum", repeats, e.constant(np.asarray(0, np.int64)))
     n = e.op("ReduceSum", repeats, keepdims=0, dims=())
     places = e.op("Range", e.scalar(0, INT64), n, e.scalar(1, INT64), dtype=INT64)
@@ -127,7 +134,7 @@ declare(
     composite=True,
     types=_interleave_types,
     onnx=_lower_interleave_tensor,
-    samples=of((f4(3, 2), idx(1, 0, 2), 0), (f4(3), idx(2, 1, 1))),
+    samples=of((f4(3, 2), idx(1, 0, 2), 0), (f4(3), idx(2, 1, 1)), (f4(3, 2), idx(2), 0), (f4(1, 3), idx(2), 0)),
 )
 
 

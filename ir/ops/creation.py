@@ -197,6 +197,8 @@ def arange_kernel(start: Any, end: Any, step: Any, dtype: Any) -> Array:
         wanted = np.dtype(np.int64) if integers else default_dtype().numpy
     else:
         wanted = argument_dtype(dtype)
+    if wanted == np.int64:  # torch counts in int64 then, in numbers as they are for every other type
+        start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise BridgeError("step must be nonzero")
     if (end - start) * step < 0:
@@ -215,6 +217,8 @@ def _arange_types(call: Call) -> Results:
     if all(k in (INT, FLOAT, BOOL) for k in kinds):
         default = default_dtype() if FLOAT in kinds else by_name("int64")
     known = not any(v is UNKNOWN for v in (start, end, step))
+    if known and dtype_argument(call, default) == by_name("int64"):
+        start, end, step = int(start), int(end), int(step)
     length = max(0, math.ceil((end - start) / step)) if known and step else None
     return result(dtype_argument(call, default), (length,))
 
@@ -229,9 +233,12 @@ def _lower_arange(e: Emitter, call: LoweredCall) -> Any:
     if not any(is_lowered(v) for v in (start, end, step)):
         return e.constant(arange_kernel(start, end, step, dtype.code))
     integers = all(e.dtype_of(v).kind in "ib" for v in (start, end, step))
-    compute = INT64 if integers else by_name("float64")
+    compute = INT64 if integers or dtype == INT64 else by_name("float64")
     first, last, by = (e.scalar(v, compute) for v in (start, end, step))
     out = e.op("Range", first, last, by, dtype=compute)
+    if compute != INT64 and dtype.kind in "iu":  # as many as there are numbers, but in whole steps from a whole one
+        places = e.op("Range", e.scalar(0, INT64), e.op("Size", out, dtype=INT64, dims=()), e.scalar(1, INT64), dtype=INT64)
+        out = e.op("Add", e.op("Mul", places, e.cast(by, INT64)), e.cast(first, INT64))
     from_zero = not is_lowered(start) and start == 0 and not is_lowered(step) and step > 0
     if not (from_zero and _least(end) >= 0):  # torch raises for an end that is never reached
         way = e.op("Mul", e.op("Sub", last, first, dims=()), e.op("Sign", by, dims=()), dims=())
@@ -250,7 +257,7 @@ declare(
     f"aten::arange(Scalar end, *, {_OPTIONS}) -> Tensor",
     lambda end, dtype, *_: arange_kernel(0, end, 1, dtype),
     **_ARANGE,
-    samples=of((5,), (0,), (2.5,), S(4, dtype=6)),
+    samples=of((5,), (0,), (2.5,), S(4, dtype=6), S(8.5, dtype=4), S(8.5, dtype=3)),
 )
 declare(
     f"aten::arange.start(Scalar start, Scalar end, *, {_OPTIONS}) -> Tensor",
@@ -262,7 +269,7 @@ declare(
     f"aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, {_OPTIONS}) -> Tensor",
     lambda start, end, step, dtype, *_: arange_kernel(start, end, step, dtype),
     **_ARANGE,
-    samples=of((0, 10, 3), (5, 0, -2), (0, 1, 0.3), S(0, 5, 2, dtype=6)),
+    samples=of((0, 10, 3), (5, 0, -2), (0, 1, 0.3), S(0, 5, 2, dtype=6), S(2.7, 8.2, 1.2, dtype=4), S(2.7, 8.2, 1.2, dtype=3)),
 )
 
 

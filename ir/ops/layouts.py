@@ -216,6 +216,10 @@ def _embedding_bag(
         rows = t.mul(rows, t.unsqueeze(scale, 1))
     width, code = t.size(weight, 1), t.dtype(weight).code
     kept = t.ones_like(indices) if skip is None else t.to(t.ne(indices, skip), _INT64.code)
+    cut = last and mode == 0 and skip is None  # torch sums no further than the last offset; other ways read to the end
+    if cut:
+        inside = t.lt(t.arange(t.size(indices, 0)), t.narrow(offsets, 0, bags, 1))
+        kept = t.mul(kept, t.to(inside, _INT64.code))
     counts = t.index_add(t.full([bags], 0, dtype=_INT64.code), 0, bag, kept)
     if mode == 2:
         if skip is not None:
@@ -224,7 +228,7 @@ def _embedding_bag(
         wide = t.masked_fill(t.unsqueeze(rows, 0), t.logical_not(t.unsqueeze(member, 2)), -np.inf)
         found = t.amax(wide, [1])
         return t.masked_fill(found, t.unsqueeze(t.eq(counts, 0), 1), 0.0), bag, counts
-    if skip is not None:
+    if skip is not None or cut:
         rows = t.mul(rows, t.unsqueeze(kept, 1))
     found = t.index_add(t.full([bags, width], 0.0, dtype=code), 0, bag, rows)
     if mode == 1:
