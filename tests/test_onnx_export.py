@@ -97,6 +97,15 @@ def test_invariants_leave_the_loop():
     assert "Transpose" not in [n.op_type for n in loop.attribute[0].g.node]
 
 
+def test_a_loop_that_changes_nothing_goes():
+    model = bridge.onnx.export(torch.jit.script(M.HandsOn()), (torch.rand(2), torch.rand(3))).model_proto
+    assert {n.op_type for n in nodes_of(model)} == {"Identity"}
+    for got, given in zip(
+        run_plain(model, [torch.ones(2), torch.zeros(4)]), (torch.ones(2), torch.zeros(4)), strict=True
+    ):
+        np.testing.assert_array_equal(got, given.numpy())
+
+
 def test_in_place_operators_become_data_flow():
     s = torch.jit.script(M.InPlace())
     model = bridge.onnx.export(s, (torch.rand(3),)).model_proto

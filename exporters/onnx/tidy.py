@@ -155,6 +155,8 @@ def _simplify(body: Body, opset: int) -> None:
         if r.op_type == "Loop" and not r.domain:
             made += counted(r, before)
             without_invariants(r, before)
+            if not r.outputs:  # all that it hands on was there before
+                continue
             flat = unrolled(r, before)
             if flat is not None:
                 made += flat

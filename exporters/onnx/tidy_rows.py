@@ -217,6 +217,10 @@ class _Rows:
             self.first = self.op(self.front, "Gather", [self.start, at], self.new("Gather", self.dims), axis=0)
         return self.first
 
+    def held(self, state: Run | None) -> Run:
+        """The row of a state."""
+        return self.at_first() if state is None else state
+
     def rewrite(self, body: Body, states: dict[Run, Run | None]) -> dict[Run, Run | None]:
         """Rows for the tensor in a graph; the row that each state has (None: that from before the loop)."""
         states, kept = dict(states), []
@@ -228,7 +232,7 @@ class _Rows:
                     states[n.outputs[0]] = n.inputs[2]
                 else:
                     own = self.place(n.inputs[1]) == self.offset
-                    n.outputs[0].same_as = (states[n.inputs[0]] or self.at_first()).root if own else self.last
+                    n.outputs[0].same_as = self.held(states[n.inputs[0]]).root if own else self.last
                 continue
             kept.append(n)
         body.nodes = kept
@@ -242,7 +246,7 @@ class _Rows:
             x, y = then.outputs[j].root, other.outputs[j].root
             if x in a and y in b:
                 states[o] = n.outputs[j] = self.new("row", self.dims)
-                then.outputs[j], other.outputs[j] = a[x] or self.at_first(), b[y] or self.at_first()
+                then.outputs[j], other.outputs[j] = self.held(a[x]), self.held(b[y])
 
     def before_first(self, before: list[Record]) -> Run:
         """The row that the first iteration reads as the one before its own, whether it is there or not: there may be no iteration."""

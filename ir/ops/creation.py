@@ -237,7 +237,9 @@ def _lower_arange(e: Emitter, call: LoweredCall) -> Any:
     first, last, by = (e.scalar(v, compute) for v in (start, end, step))
     out = e.op("Range", first, last, by, dtype=compute)
     if compute != INT64 and dtype.kind in "iu":  # as many as there are numbers, but in whole steps from a whole one
-        places = e.op("Range", e.scalar(0, INT64), e.op("Size", out, dtype=INT64, dims=()), e.scalar(1, INT64), dtype=INT64)
+        places = e.op(
+            "Range", e.scalar(0, INT64), e.op("Size", out, dtype=INT64, dims=()), e.scalar(1, INT64), dtype=INT64
+        )
         out = e.op("Add", e.op("Mul", places, e.cast(by, INT64)), e.cast(first, INT64))
     from_zero = not is_lowered(start) and start == 0 and not is_lowered(step) and step > 0
     if not (from_zero and _least(end) >= 0):  # torch raises for an end that is never reached
@@ -269,7 +271,9 @@ declare(
     f"aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, {_OPTIONS}) -> Tensor",
     lambda start, end, step, dtype, *_: arange_kernel(start, end, step, dtype),
     **_ARANGE,
-    samples=of((0, 10, 3), (5, 0, -2), (0, 1, 0.3), S(0, 5, 2, dtype=6), S(2.7, 8.2, 1.2, dtype=4), S(2.7, 8.2, 1.2, dtype=3)),
+    samples=of(
+        (0, 10, 3), (5, 0, -2), (0, 1, 0.3), S(0, 5, 2, dtype=6), S(2.7, 8.2, 1.2, dtype=4), S(2.7, 8.2, 1.2, dtype=3)
+    ),
 )
 
 

@@ -13,7 +13,7 @@ from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import from_front, holds, none_true
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import BOOL, INT64, typed, where
+from bridge.ir.ops._onnx import BOOL, INT64, is_lowered, typed, where
 from bridge.ir.ops._samples import S, f4, f8, of, positive
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.ops.pointwise import log1p_node
@@ -340,6 +340,8 @@ def nll_node(e: Emitter, x: Any, target: Any, weight: Any, reduction: Any, ignor
         x, target = e.op("Unsqueeze", x, np.asarray([0])), e.op("Unsqueeze", target, np.asarray([0]))
     target = e.cast(target, INT64)
     ignored = e.op("Equal", target, e.scalar(ignore_index, INT64), dtype=BOOL, dims=target.dims)
+    if is_lowered(ignore_index):  # only run time knows the class: give it a number that is none
+        target, ignore_index = e.op("Where", ignored, e.scalar(-100, INT64), target, dims=target.dims), -100
     target = e.op("Where", ignored, target, from_front(e, target), dims=target.dims)
     out = e.op("NegativeLogLikelihoodLoss", x, target, weight, reduction=name, ignore_index=ignore_index)
     return e.op("Squeeze", out, np.asarray([0])) if alone and reduction == NONE else out

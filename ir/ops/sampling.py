@@ -40,8 +40,13 @@ def _inside(t: Any, x: Any, size: Any, padding: int, align: bool) -> Any:
     if padding == _ZEROS:
         return x
     if padding == _REFLECTION:
-        if align:
-            x = t.zeros_like(x) if size == 1 else _folded(t, x, 0.0, size - 1)
+        if align:  # one element is all there is: any span will do, since the clamp is behind
+            span = (
+                max(size - 1, 1)
+                if isinstance(size, int)
+                else t.clamp_min(t.full([], size - 1, dtype=t.dtype(x).code), 1)
+            )
+            x = _folded(t, x, 0.0, span)
         else:
             x = _folded(t, x, -0.5, size)
     return t.clamp(x, 0, size - 1)

@@ -382,3 +382,51 @@ class Conv(nn.Module):
 
 
 cases(Conv, lambda: [(ramp(1, 1, 8, 8),), (ramp(1, 1, 2, 5),), (ramp(2, 1, 16, 12),)])
+
+
+def ignored(scores: Tensor, labels: Tensor, none: int) -> Tensor:
+    return F.nll_loss(scores, labels, ignore_index=none)
+
+
+cases(
+    ignored,
+    lambda: [(ramp(5, 4), torch.tensor([1, 2, 1, 0, 2]), n) for n in (2, 0, -100)]
+    + [(ramp(2, 3), torch.tensor([-7, 1]), -7)],
+)
+
+
+def mirrored(image: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(image, grid, padding_mode="reflection", align_corners=True)
+
+
+cases(
+    mirrored,
+    lambda: [(ramp(*size), ramp(size[0], 3, 2, 2) * 1.5) for size in ((1, 2, 3, 4), (2, 1, 1, 1), (1, 1, 1, 5))],
+)
+
+
+def answered(x: Tensor) -> Tuple[List[Tensor], Tensor]:
+    """Flags of rows, written at the end of an iteration that may not come that far."""
+    words: List[Tensor] = []
+    done = torch.zeros(x.size(0), dtype=torch.bool)
+    for t in range(x.size(1)):
+        for i in range(x.size(0)):
+            if done[i]:
+                continue
+            for j, token in enumerate(x[i, t]):
+                words.append(token)
+                if j == 2:
+                    break
+            done[i] = len(words) > 4
+    return words, done
+
+
+cases(answered, lambda: [(ramp(2, 3, 4),), (ramp(3, 1, 2),), (ramp(1, 0, 2),), (ramp(3, 5, 1),)])
+
+
+def repeated(x: Tensor, counts: Tensor) -> Tensor:
+    """One count for all, or one for each."""
+    return torch.repeat_interleave(x, counts, dim=1)
+
+
+cases(repeated, lambda: [(ramp(2, 3), torch.tensor(c)) for c in ([2, 0, 1], [2], [0], [1, 0], [1, 1, 1])])

@@ -127,3 +127,14 @@ class Sum(torch.nn.Module):
         for e in extras:
             x = x + e * scale
         return x
+
+
+class HandsOn(torch.nn.Module):
+    """A loop that changes nothing."""
+
+    def forward(self, a, b):
+        pair = (a, b)
+        for i in range(5):
+            first, second = pair
+            pair = (first, second)
+        return pair
