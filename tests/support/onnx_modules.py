@@ -134,7 +134,7 @@ class HandsOn(torch.nn.Module):
 
     def forward(self, a, b):
         pair = (a, b)
-        for i in range(5):
+        for _ in range(5):
             first, second = pair
             pair = (first, second)
         return pair
