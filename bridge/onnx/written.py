@@ -68,15 +68,9 @@ def written_model(
 
 def _declared_types(names: Sequence[str], interface: Interface) -> dict[str, T.Type]:
     """The types of arguments that are inputs of the model which the program was loaded from."""
-    from onnx import ValueInfoProto
+    from bridge.importers.onnx.values import declared_types
 
-    from bridge.importers.onnx.values import type_of
-
-    declared: dict[str, T.Type] = {}
-    for data in interface.inputs:
-        info = ValueInfoProto()
-        info.ParseFromString(data)
-        declared[info.name] = type_of(info.type)
+    declared = declared_types(interface)
     forms = zip(names, interface.options["arguments"], strict=False)
     return {n: declared[what] for n, (kind, what) in forms if kind == "in" and what in declared}
 

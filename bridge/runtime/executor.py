@@ -17,6 +17,7 @@ from bridge.ir.passes.inline import inlined_graph
 from bridge.runtime.host import host_program
 from bridge.runtime.plans import Plan, build_plan, tensors_of
 from bridge.runtime.sessions import ProviderError, chosen
+from bridge.runtime.signature import signature_of
 from bridge.tensor import Tensor
 
 __all__ = ["InterpreterWarning", "call_method", "execute"]
@@ -29,14 +30,15 @@ class InterpreterWarning(UserWarning):
 class _Entry:
     """The plans of one function (of one object) by signature; False where the interpreter must run it."""
 
-    __slots__ = ("arity", "host", "lengths", "live", "plans", "state", "warned")
+    __slots__ = ("arity", "host", "lengths", "live", "plans", "signature", "state", "warned")
 
     def __init__(self, function: Function, owner: ScriptObject | None) -> None:
         self.plans: dict[Any, Plan | bool] = {}
         self.arity = len(function.schema.arguments) - (owner is not None)
         self.lengths = self.live = self.warned = False
         self.state: list[Any] = []
-        self.host = host_program(function) if owner is None else None
+        self.signature = signature_of(function) if function.interface is not None else None
+        self.host = host_program(function) if owner is None and self.signature is None else None
 
 
 def call_method(owner: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -114,6 +116,8 @@ def _slow(
 
     complete = match_arguments(function.schema, args, kwargs, owner)
     own = complete[1:] if owner is not None else complete
+    if entry.signature is not None:
+        entry.signature.check(own)
     if shares(own):  # ONNX has values, and these are references
         return interpret(function, complete)
     direct = not kwargs and len(args) == entry.arity and all(map(_unconverted, args, own))
@@ -135,6 +139,8 @@ def _slow(
             key = (*key, *_lengths(own))
         if isinstance(plan, Plan) and direct:
             plan.direct = not any(map(_has_list, own))
+        if isinstance(plan, Plan) and entry.signature is not None and entry.signature.exact:
+            plan.direct = plan.simple = False  # each call is checked
         entry.plans[key] = plan
         if plan is False:
             entry.state = _plain_state(owner)

@@ -8,8 +8,14 @@ from typing import Any
 
 from onnx import ModelProto, ValueInfoProto
 
-from bridge.exporters.onnx.hierarchy import state
-from bridge.exporters.onnx.inputs import Inputs, inputs_from_description, inputs_from_examples, inputs_from_types
+from bridge.exporters.onnx.hierarchy import options_of, state
+from bridge.exporters.onnx.inputs import (
+    Inputs,
+    describe_argument,
+    inputs_from_description,
+    inputs_from_examples,
+    inputs_from_types,
+)
 from bridge.exporters.onnx.large import Arrays
 from bridge.exporters.onnx.may_write import may_write
 from bridge.exporters.onnx.model import build_model
@@ -95,6 +101,7 @@ def export_program(
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
             program.writes = may_write(function, owner)
+            program.decided = function is not program_of[1]
             if kept is not None:
                 _as_before(program, kept)
                 inputs = _kept_inputs(owner, function, kept)
@@ -122,6 +129,8 @@ def export_program(
         arrays: Arrays = {}
         known = [_input_run(_read(o)) for o in kept.outputs] if kept is not None else ()
         model = build_model(program, main, inputs, owner, output_names, producer_version, weights, arrays, known)
+        if function is not program_of[1]:
+            function.interface = _interface(program, inputs, model)
         if weights:
             put_aside(model)
         return Exported(model, owner, function, report, inputs, main, program, arrays)
@@ -182,11 +191,22 @@ def _as_before(program: ProgramLowering, kept: Interface) -> None:
     options = kept.options
     program.raises, program.writes = options.get("raises", True) and program.raises, options.get("writes", True)
     program.endless_told = frozenset(options.get("endless", ()))
+    program.decided = options.get("decided", False)
 
 
 def _kept_inputs(owner: ScriptObject | None, function: Function, kept: Interface) -> Inputs:
     known = {i.name: _input_run(i) for i in map(_read, kept.inputs)}
     return inputs_from_description(function.graph, owner, kept.options["arguments"], known, list(known))
+
+
+def _interface(program: ProgramLowering, inputs: Inputs, model: ModelProto) -> Interface:
+    held = {i.name for i in model.graph.initializer}  # inputs that are initializers too are the program's own
+    return Interface(
+        tuple(i.SerializeToString() for i in model.graph.input if i.name not in held),
+        tuple(o.SerializeToString() for o in model.graph.output),
+        program.opset,
+        options_of(program, [describe_argument(inputs, a) for a in inputs.arguments]),
+    )
 
 
 def _read(data: bytes) -> ValueInfoProto:

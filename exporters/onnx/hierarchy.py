@@ -63,23 +63,28 @@ def describe(
         objects[path] = [o.type.name, {n: _describe_value(v, o) for n, v in o.attributes.items() if _is_plain(o, n, v)}]
         if o.type.name not in classes:
             classes[o.type.name] = _class(o.type, silent.get(o.type.name, {}))
-    form = "inline" if program.inline else "functions"
-    table = {
-        "format": 1,
-        "modules": form,
-        "arguments": arguments,
-        "raises": program.raises,
-        "writes": program.writes,
-        "classes": classes,
-        "objects": objects,
-    }
-    if program.tuples:
-        table["tuples"] = program.tuples
-    if endless := sorted(name for name, found in program.endless.items() if found):
-        table["endless"] = endless
+    table = {**options_of(program, arguments), "classes": classes, "objects": objects}
     if silent.get(""):
         table["functions"] = silent[""]
     return json.dumps(table, separators=(",", ":"))
+
+
+def options_of(program: ProgramLowering, arguments: list[Any]) -> dict[str, Any]:
+    """What a program was exported for, in the form in which models and :class:`bridge.ir.foreign.Interface` keep it."""
+    options: dict[str, Any] = {
+        "format": 1,
+        "modules": "inline" if program.inline else "functions",
+        "arguments": arguments,
+        "raises": program.raises,
+        "writes": program.writes,
+    }
+    if program.decided:
+        options["decided"] = True
+    if program.tuples:
+        options["tuples"] = program.tuples
+    if endless := sorted(name for name, found in program.endless.items() if found):
+        options["endless"] = endless
+    return options
 
 
 def _class(t: ClassType, methods: dict[str, list[str]]) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class ProgramLowering:
         self.opset, self.inline, self.provenance, self.debug = opset, inline, provenance, debug
         self.hosted, self.raises = False, True
         self.writes = True  # whether the program writes to tensors
+        self.decided = False  # whether branches went, so that the program's text holds for these arguments alone
         self.distinct = False  # whether the model relies on arguments being different tensors
         self.errors: dict[int, dict[str, Any]] = {}
         self.reads: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}

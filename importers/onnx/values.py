@@ -20,10 +20,19 @@ from onnx import (
 from bridge.importers.onnx.errors import OnnxImportError
 from bridge.importers.onnx.source import PACKED_BITS, Source, is_external
 from bridge.ir import dtypes
-from bridge.ir.foreign import ForeignArray, GraphInfo, RawAttribute, TypedList
+from bridge.ir.foreign import ForeignArray, GraphInfo, Interface, RawAttribute, TypedList
 from bridge.ir.types import ANY, TENSOR, DictType, ListType, TensorType, Type, optional
 
-__all__ = ["attribute_value", "declared_type", "metadata", "sparse_value", "tensor_value", "type_of", "written_empty"]
+__all__ = [
+    "attribute_value",
+    "declared_type",
+    "declared_types",
+    "metadata",
+    "sparse_value",
+    "tensor_value",
+    "type_of",
+    "written_empty",
+]
 
 #: The most elements that a sparse tensor is given room for.
 _MOST_DENSE = 1 << 31
@@ -131,6 +140,16 @@ def type_of(proto: TypeProto) -> Type:
         key = STR if proto.map_type.key_type == TensorProto.STRING else INT
         return DictType(key, type_of(proto.map_type.value_type))
     return ANY if kind else TENSOR
+
+
+def declared_types(interface: Interface) -> dict[str, Type]:
+    """The types of the inputs of the model that a program was loaded from, by name."""
+    declared: dict[str, Type] = {}
+    for data in interface.inputs:
+        info = ValueInfoProto()
+        info.ParseFromString(data)
+        declared[info.name] = type_of(info.type)
+    return declared
 
 
 def _text(data: bytes) -> str | bytes:
