@@ -202,7 +202,13 @@ def _script_module(module: Any) -> RecursiveScriptModule:
     from bridge.jit.modules import create_script_module
     from bridge.jit.script_modules import compile_methods
 
-    return create_script_module(module, concrete_type_of(module), compile_methods)
+    made = create_script_module(module, concrete_type_of(module), compile_methods)
+    versions: Any = getattr(getattr(type(module), "onnx_opset", None), "versions", None)
+    if _is(versions, dict):
+        graph = made._method("forward")._function.graph
+        graph.exact = True
+        graph.opsets |= versions
+    return made
 
 
 def has_exports(module: Any) -> bool:

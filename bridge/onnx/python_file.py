@@ -58,13 +58,14 @@ def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: 
     forward = root.type.find_method("forward")
     if forward is not None and forward.graph.foreign is not None:
         from bridge.exporters.onnx.foreign import write_foreign
+        from bridge.exporters.onnx.one_node import one_node
         from bridge.importers.onnx.readable import has_bodies, inferred_types, readable
 
         info = forward.graph.foreign.model
         types: dict[str, Any] = {}
         if info is not None and has_bodies(forward.graph):
             types = inferred_types(write_foreign(root, forward.graph, info, {}))
-        root, stored = readable(root, LONGEST, types)
+        root, stored = readable(root, LONGEST, types, one_node)
     title = f"{module.original_name}, as Python"
     text, arrays, constants = module_file(
         root, stem=stem, weights=weights, title=title, version=__version__, stored=bool(stored)

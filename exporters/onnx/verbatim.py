@@ -2,6 +2,7 @@
 
 A program that calls ``ops.onnx.…`` and is otherwise made of control flow, constants, tuples and calls needs no types to be
 written: its statements are the nodes. That is what a printed model is, so that exporting it gives the model that was printed.
+In a program that says so (``Graph.exact``) an operator of torch that is one node is that node.
 A loop is a ``Loop``, a list that each iteration appends to and ``stacked`` joins is a scan output, ``int(n)`` and ``bool(c)`` are
 the tensors themselves. Any other statement raises :class:`NotVerbatim`; then the typed lowering is what can write the program.
 """
@@ -16,13 +17,16 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper
 
 from bridge.exporters.onnx.foreign import onnx_attribute, onnx_tensor, split_kind, type_proto
+from bridge.exporters.onnx.one_node import ELEMENT_TYPES, one_node
 from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
 from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.dtypes import DType, by_numpy, by_onnx
 from bridge.ir.errors import LoweringError
 from bridge.ir.foreign import StoredAttribute
 from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.node_schema import operator_of
 
 __all__ = ["NotVerbatim", "Writer", "write_verbatim"]
 
@@ -57,12 +61,16 @@ class Writer:
         self.initializers: dict[str, Name] = {}
         self.opsets: dict[str, int] = {}
         self.calling: list[Function] = []
+        self.exact = False
+        #: Element types by ONNX name, as far as they are told.
+        self.dtypes: dict[str, DType | None] = {}
 
     # -- the model -------------------------------------------------------------------------------------------------
 
     def run(self, function: Function, types: Mapping[str, T.Type]) -> Any:
         graph = function.graph
         self._note_opsets(graph)
+        self.exact = graph.exact
         given = list(zip(function.schema.arguments, graph.inputs, strict=True))
         if self.owner is not None:
             self.values[given.pop(0)[1]] = Object(self.owner, "")
@@ -72,6 +80,8 @@ class Writer:
             self.scope.own.add(a.name)
             info = self.model.graph.input.add(name=a.name)
             info.type.CopyFrom(_input_type(a.name, a.type, types.get(a.name), graph.input_hints.get(a.name), function))
+            tensor = info.type.tensor_type
+            self.dtypes[a.name] = by_onnx(tensor.elem_type) if tensor.elem_type else None
         self.block(graph.block)
         outputs: list[str] = []
         results = self._results(self.get(graph.outputs[0]), outputs)
@@ -153,6 +163,7 @@ class Writer:
         node.output.append(made.name)
         attribute = node.attribute.add(name="value", type=AttributeProto.TENSOR)
         attribute.t.CopyFrom(onnx_tensor(array))
+        self.dtypes[made.name] = None if array.dtype.kind == "O" else by_numpy(array.dtype)
         return made
 
     def fresh(self, hint: str) -> Name:
@@ -171,7 +182,17 @@ class Writer:
         made = self.fresh(hint)
         node.output.append(made.name)
         node.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
+        self._note_types(op_type, "", inputs, attributes, [made])
         return made
+
+    def _note_types(
+        self, op_type: str, domain: str, inputs: Sequence[str], attributes: Mapping[str, Any], made: Sequence[Name]
+    ) -> None:
+        if self.exact:
+            given = [self.dtypes.get(name) for name in inputs]
+            version = self.opsets.get(domain, 0)
+            found = ELEMENT_TYPES.results(op_type, domain, version, given, attributes, len(made))
+            self.dtypes.update(zip((m.name for m in made), found, strict=True))
 
     # -- statements --------------------------------------------------------------------------------------------------
 
@@ -180,6 +201,9 @@ class Writer:
             namespace = node.kind.partition("::")[0]
             if namespace not in ("aten", "prim"):
                 self.operator(node)
+                continue
+            if self.exact and namespace == "aten" and _of_tensors(node):
+                self.torch_operator(node)
                 continue
             handler = HANDLERS.get(node.kind)
             if handler is None:
@@ -210,6 +234,43 @@ class Writer:
             if isinstance(value, StoredAttribute):
                 raise LoweringError(f"attribute '{name}' is not loaded", node.range)
             proto.attribute.append(onnx_attribute(name, value, node))
+        made_of = [self.values[v] for v in node.outputs]
+        self._note_types(proto.op_type, domain, inputs, node.attributes, made_of)
+
+    def torch_operator(self, node: Node) -> None:
+        """The one node that a torch operator on tensors is. Raises NotVerbatim where it is not one."""
+        names: list[str] = []
+        operator = operator_of(node)
+        arguments = [self._argument(self.get(v), names, node) for v in node.inputs]
+        one = one_node(operator, arguments, self.opsets.get("", 0)) if operator is not None else None
+        if one is None:
+            raise NotVerbatim(f"{node.kind} is not one ONNX node", node.range)
+        inputs = ["" if i is None else names[i] if isinstance(i, int) else self.constant(i).name for i in one.inputs]
+        proto = self.scope.graph.node.add(op_type=one.op_type)
+        proto.input.extend(inputs)
+        for v, dtype in zip(node.outputs, one.results, strict=True):
+            made = self.values[v] = self.fresh(hint_of(v))
+            self.dtypes[made.name] = dtype
+            proto.output.append(made.name)
+        proto.attribute.extend(onnx_attribute(name, value, node) for name, value in one.attributes.items())
+
+    def _argument(self, v: Any, names: list[str], node: Node) -> Any:
+        """An argument as :func:`one_node` takes it; ``names`` receives those of tensors."""
+        if isinstance(v, Items) and v.stacked is None:
+            v = v.items
+        if isinstance(v, list):
+            return [self._argument(x, names, node) for x in v]
+        if isinstance(v, np.ndarray):
+            v = self.constant(v)
+        if isinstance(v, Name):
+            dtype = self.dtypes.get(v.name)
+            if dtype is None:
+                raise NotVerbatim(f"{node.kind} of a tensor whose element type is not known", node.range)
+            names.append(v.name)
+            return len(names) - 1, dtype
+        if v is None or isinstance(v, bool | int | float | str):
+            return v
+        raise NotVerbatim(f"{node.kind} of what only run time knows", node.range)
 
     def inputs(self, node: Node) -> list[Any]:
         return [self.get(v) for v in node.inputs]
@@ -240,6 +301,14 @@ class Writer:
         if name not in self.scope.own or name in names:
             name = self.emit("Identity", [name], name).name
         names.append(name)
+
+
+def _of_tensors(node: Node) -> bool:
+    """Whether the node makes tensors of tensors."""
+    given = any(
+        isinstance(v.type.element if isinstance(v.type, T.ListType) else v.type, T.TensorType) for v in node.inputs
+    )
+    return given and bool(node.outputs) and all(isinstance(v.type, T.TensorType) for v in node.outputs)
 
 
 def _input_type(name: str, t: T.Type, given: T.Type | None, hint: T.Type | None, function: Function) -> onnx.TypeProto:

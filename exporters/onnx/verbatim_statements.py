@@ -61,7 +61,9 @@ def _get_attribute(w: Writer, n: Node) -> Any:
         name = w.fresh(path)
         w.scope.own.discard(name.name)
         w.initializers[path] = name
-        w.model.graph.initializer.append(onnx_tensor(getattr(value, "_array", value), name.name))
+        array = getattr(value, "_array", value)
+        w.model.graph.initializer.append(onnx_tensor(array, name.name))
+        w.dtypes[name.name] = dtypes.by_numpy(array.dtype) if array.dtype.kind != "O" else None
     return w.initializers[path]
 
 
@@ -226,6 +228,7 @@ def _if(w: Writer, n: Node) -> Any:
         raise NotVerbatim("the condition of an if is no tensor", n.range)
     proto = onnx.NodeProto(op_type="If", input=[test.of.name])
     outer = w.scope
+    branches: list[list[str]] = []
     for block, name in zip(n.blocks, ("then_branch", "else_branch"), strict=True):
         attribute = proto.attribute.add(name=name, type=AttributeProto.GRAPH)
         attribute.g.name = name
@@ -235,8 +238,11 @@ def _if(w: Writer, n: Node) -> Any:
         for v in w.results(block):
             w.output(v, names)
         attribute.g.output.extend(onnx.ValueInfoProto(name=o) for o in names)
+        branches.append(names)
         w.scope = outer
     results = [w.fresh(hint_of(v)) for v in n.outputs]
+    for result, a, b in zip(results, *branches, strict=True):
+        w.dtypes[result.name] = w.dtypes.get(a) if w.dtypes.get(a) is w.dtypes.get(b) else None
     if not results:
         raise NotVerbatim("an if that gives nothing", n.range)
     proto.output.extend(r.name for r in results)
@@ -255,6 +261,7 @@ def _loop(w: Writer, n: Node) -> Any:
     starts = [None if type(v) is int and v == 0 else w.name(v) for v in initial]  # an int from 0: the loop's own count
     w.scope = scope = Scope(attribute.g, outer)
     scope.counter = w.fresh("i").name
+    w.dtypes[scope.counter] = dtypes.by_name("int64")
     going = w.fresh("going")
     attribute.g.input.append(helper.make_tensor_value_info(scope.counter, TensorProto.INT64, ()))
     attribute.g.input.append(helper.make_tensor_value_info(going.name, TensorProto.BOOL, ()))
@@ -264,6 +271,7 @@ def _loop(w: Writer, n: Node) -> Any:
             w.values[v] = Counter(scope)
         else:
             w.values[v] = w.fresh(hint_of(v))
+            w.dtypes[w.values[v].name] = w.dtypes.get(start)
             attribute.g.input.add(name=w.values[v].name)
     extra = None
     if not any(starts) and w.opsets.get("", 11) < 11:  # then a Loop had to carry something
@@ -306,6 +314,8 @@ def _place(w: Writer, n: Node, proto: onnx.NodeProto, scope: Scope, head: list[s
     results: list[Any] = []
     for v, start in zip(n.outputs, starts, strict=True):
         results.append(Gone() if start is None else w.fresh(hint_of(v)))
+        if start is not None:
+            w.dtypes[results[-1].name] = w.dtypes.get(start)
     for values, _ in scope.scans:
         values.stacked = w.fresh("scanned")
     made = [r.name for r in results if isinstance(r, Name)] + [v.stacked.name for v, _ in scope.scans if v.stacked]

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.python.expressions import write_expression
 from bridge.exporters.python.literals import tensor_literal
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
-from bridge.exporters.python.words import expression_in_words, statement_in_words
+from bridge.exporters.python.words import expression_in_words, primary, statement_in_words
 from bridge.ir import dtypes
 from bridge.ir import types as T
 from bridge.ir.classes import Function, FunctionType
@@ -47,6 +48,13 @@ _INFIX = {
     "aten::remainder": "%", "aten::pow": "**", "aten::__and__": "&", "aten::__or__": "|", "aten::__is__": "is",
     "aten::__isnot__": "is not",
 }  # fmt: skip
+#: The same of tensors, or a tensor and a number.
+_TENSOR_INFIX = {
+    "aten::add": "+", "aten::sub": "-", "aten::mul": "*", "aten::div": "/", "aten::matmul": "@", "aten::lt": "<",
+    "aten::le": "<=", "aten::gt": ">", "aten::ge": ">=", "aten::eq": "==", "aten::ne": "!=", "aten::pow": "**",
+}  # fmt: skip
+_WITH_ALPHA = ("aten::add", "aten::sub")
+_OVERLOADS = ("", "Tensor", "Scalar", "Tensor_Tensor", "Tensor_Scalar")
 #: Arguments that a program gives as numbers, and their Python names.
 _NUMBERED: dict[str, Callable[[int], str]] = {
     "dtype": lambda code: f"torch.{dtypes.by_code(code).name}",
@@ -157,7 +165,9 @@ class FilePrinter(SourcePrinter):
         out = TaggedText(self.current)
         if n.kind in _INFIX and len(n.inputs) == 2 and self._plain(n):
             out.join(self.operand(n.inputs[0])).raw(f" {_INFIX[n.kind]} ").join(self.operand(n.inputs[1]))
-        elif n.kind in _PREFIX and len(n.inputs) == 1 and self._plain(n):
+        elif _is_infix(n):
+            out.join(self.operand(n.inputs[0])).raw(f" {_TENSOR_INFIX[n.kind]} ").join(self.operand(n.inputs[1]))
+        elif n.kind in _PREFIX and len(n.inputs) == 1 and (n.kind == "aten::neg" or self._plain(n)):
             out.raw(_PREFIX[n.kind]).join(self.operand(n.inputs[0]))
         elif n.kind == "prim::Constant" and WRAPPED in n.attributes:
             out.raw(self.constant(operand_value(n), None))  # the number: the tensor would promote otherwise
@@ -213,6 +223,16 @@ class FilePrinter(SourcePrinter):
         if isinstance(value, float):
             return _float(value)
         return None
+
+
+def _is_infix(n: Node) -> bool:
+    """Whether a tensor's operator is written between its operands: one that compiles to just this."""
+    if n.kind not in _TENSOR_INFIX:
+        return False
+    if not isinstance(n.inputs[0].type, T.TensorType) or n.overload not in _OVERLOADS or len(n.outputs) != 1:
+        return False
+    alpha = n.inputs[2].node.attributes.get("value") if len(n.inputs) == 3 else 1
+    return len(n.inputs) == 2 or (n.kind in _WITH_ALPHA and type(alpha) is int and alpha == 1)
 
 
 def _has_operator(text: str) -> bool:
@@ -325,9 +345,18 @@ def _call_function(p: FilePrinter, out: TaggedText, n: Node) -> None:
     out.add(p.function_name(t.function)).joined(p.uses(n.inputs[1:]), "(", ")")
 
 
+def _to(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    values = [v.node.attributes.get("value") for v in n.inputs[1:]]
+    if n.overload == "dtype" and isinstance(values[0], int) and values[1:] == [False, False, None]:
+        out.join(primary(p, n.inputs[0])).raw(f".to({_NUMBERED['dtype'](values[0])})")
+    else:
+        write_expression(p, out, n)
+
+
 _SPELLINGS: dict[str, Callable[[FilePrinter, TaggedText, Node], None]] = {
     "aten::size": _size,
     "aten::len": _length,
+    "aten::to": _to,
     "prim::CallMethod": _call_method,
     "prim::CallFunction": _call_function,
 }

@@ -114,7 +114,9 @@ class _File:
         text = "\n".join(lines)
         if text not in self.classes:
             name = self.classes[text] = self.name(obj.type.name)
-            self.definitions.append(f"class {name}(nn.Module):\n{text}\n")
+            forward = obj.type.methods.get("forward")
+            exact = _EXACT if forward is not None and forward.graph.exact else ""
+            self.definitions.append(f"class {name}(nn.Module):\n{exact}{text}\n")
         return self.classes[text]
 
     def method(self, function: Function, first: bool = True) -> str:
@@ -150,6 +152,9 @@ class _File:
             return None
         raise UnsupportedError(f"{t} has no form in a Python file yet")
 
+
+#: What the class of a model says whose statements are the nodes that they came from.
+_EXACT = "    onnx_opset = ops  # exported, each statement is one node of these versions\n\n"
 
 #: Functions of bridge.jit.printed, which the file imports.
 _PRINTED = ("__torch__.torch.jit.printed.stacked",)

@@ -17,6 +17,7 @@ from onnx.shape_inference import InferenceError, infer_shapes
 from bridge.importers.onnx.build import ModuleBuilder, forward_function, forward_schema
 from bridge.importers.onnx.functions import MethodMaker
 from bridge.importers.onnx.kinds import propagate_kinds
+from bridge.importers.onnx.raise_nodes import Lowering, NodeRaiser
 from bridge.importers.onnx.structure import call, structure
 from bridge.importers.onnx.values import attribute_value, type_of
 from bridge.ir import dtypes
@@ -42,12 +43,12 @@ _VALUES = {
 
 
 def readable(
-    root: ScriptObject, longest: int, types: Mapping[str, Type] | None = None
+    root: ScriptObject, longest: int, types: Mapping[str, Type] | None = None, lower: Lowering | None = None
 ) -> tuple[ScriptObject, dict[str, Any]]:
     """The module to print in place of an imported one, and the values of the attributes that are stored beside the text.
 
     Constants and attributes of more than ``longest`` elements are not for a text. ``types`` are inferred types of values by
-    their ONNX names. Raises OnnxImportError for what has no form in Python, with the node's name.
+    their ONNX names; ``lower`` lowers an operator, which is how nodes are read as operators of torch. Raises OnnxImportError for what has no form in Python, with the node's name.
     """
     original = root.type.methods["forward"].graph
     assert original.foreign is not None
@@ -61,8 +62,10 @@ def readable(
         MethodMaker(original.foreign.model, builder, graph.opsets).replace_calls(graph)
     forward = forward_function(builder.root.type.name, graph)
     stored: dict[str, Any] = {}
+    raiser = NodeRaiser(builder.root, lower) if lower is not None else None
     for function in (*builder.root.type.methods.values(), forward):
-        _prepare(function, builder, longest, stored)
+        _prepare(function, builder, longest, stored, raiser)
+    forward.graph.exact = raiser is not None and raiser.raised > 0
     builder.root.type.add_method(forward)
     return builder.root, stored
 
@@ -82,7 +85,9 @@ def with_loops(function: Function) -> Function:
     return Function(function.qualified_name, graph, schema)
 
 
-def _prepare(function: Function, builder: ModuleBuilder, longest: int, stored: dict[str, Any]) -> None:
+def _prepare(
+    function: Function, builder: ModuleBuilder, longest: int, stored: dict[str, Any], raiser: NodeRaiser | None
+) -> None:
     graph = function.graph
     graph.input_hints = {v.debug_name: v.type for v in graph.inputs[1:]}
     if function.name == "forward":
@@ -94,6 +99,8 @@ def _prepare(function: Function, builder: ModuleBuilder, longest: int, stored: d
         _plain_attributes(node)
     _constants_outside(graph, builder, longest)
     structure(graph)
+    if raiser is not None:
+        raiser.graph(graph)
     for node in graph.all_nodes():
         _store_attributes(node, longest, stored)
     _attributes_at_use(graph)

@@ -16,6 +16,7 @@ from bridge.ir.ops._onnx import BOOL, FLOAT32, axis_of, ints, is_lowered, known_
 from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.ops.choose import extreme_node
 from bridge.ir.ops.pointwise import erf, expm1_node, log1p_node, sigmoid, tuple_grad
+from bridge.ir.readings import reads, with_attributes
 from bridge.ir.registry import Operator
 from bridge.ir.rules import Call, Results, float_like_self, like_self, result
 
@@ -555,3 +556,9 @@ declare(
     grad_name="PreluKernelBackward0",
     samples=of((f4(3, 4), f4(4, seed=1)), (f4(2, 3, 2), f4(1, seed=1)), (f4(2, 3, 2), f4(3, seed=2))),
 )
+
+for _node, _name in (("Relu", "relu"), ("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("Softplus", "softplus")):
+    reads(_node, f"aten::{_name}", since=1)
+reads("LeakyRelu", "aten::leaky_relu", with_attributes("alpha"), since=6)
+reads("HardSwish", "aten::hardswish", since=14)
+reads("Gelu", "aten::gelu", since=20)

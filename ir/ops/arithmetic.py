@@ -14,6 +14,7 @@ from bridge.ir.ops._declare import Array, declare, given, in_place
 from bridge.ir.ops._onnx import BOOL, as_float, common, is_lowered, refuse_complex, typed, where
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.promotion import as_arrays, to_dtype
+from bridge.ir.readings import reads, with_number
 from bridge.ir.registry import Lowering
 from bridge.ir.rules import UNKNOWN, broadcast, float_broadcast, result
 
@@ -510,3 +511,7 @@ declare(
     grad=lambda ctx, g: _remainder_grad(ctx, g)[1:],
     grad_name="RemainderBackward1",
 )
+
+for _node, _name in (("Add", "add"), ("Sub", "sub"), ("Mul", "mul"), ("Div", "div")):
+    reads(_node, f"aten::{_name}.Scalar", with_number, since=7)
+    reads(_node, f"aten::{_name}.Tensor", since=7)

@@ -13,6 +13,7 @@ from bridge.ir.ops._onnx import BOOL, common, typed, where
 from bridge.ir.ops._samples import b1, f4, f8, i8, ints, of
 from bridge.ir.ops.arithmetic import BINARY, both
 from bridge.ir.promotion import as_arrays, result_dtype
+from bridge.ir.readings import reads
 from bridge.ir.rules import (
     bool_like_self,
     broadcast,
@@ -281,3 +282,13 @@ in_place(
     ),
     of((b1(4),)),
 )
+
+reads("Where", "aten::where.self", since=9)
+for _node, _name, _since in (
+    ("Max", "maximum", 8),
+    ("Min", "minimum", 8),
+    ("And", "logical_and", 7),
+    ("Or", "logical_or", 7),
+):
+    reads(_node, f"aten::{_name}", since=_since)
+reads("Not", "aten::logical_not", since=1)

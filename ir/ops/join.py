@@ -14,6 +14,7 @@ from bridge.ir.ops._declare import Array, declare, dim_of
 from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, shape_vector
 from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.promotion import operand_of_value, result_dtype
+from bridge.ir.readings import Input, reads
 from bridge.ir.registry import find
 from bridge.ir.rules import UNKNOWN, Call, Results, promote_all, result, wrap
 from bridge.ir.types import TENSOR, Dim, ListType, TensorType, TupleType
@@ -602,3 +603,10 @@ declare(
 )
 
 __all__ = ["S", "by_numpy", "cat", "f8", "known_sizes", "split_node", "stack"]
+
+reads(
+    "Concat",
+    "aten::cat",
+    lambda given: [[Input(i) for i in range(len(given))], given.attributes.get("axis", 0)],
+    since=4,
+)

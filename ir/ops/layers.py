@@ -18,6 +18,7 @@ from bridge.ir.ops._onnx import INT64, compute_dtype, ints, is_lowered, known_ra
 from bridge.ir.ops._samples import S, f4, f8, of, positive
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.ops.reduction import reduce_node
+from bridge.ir.readings import Given, Input, reads
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, like, result
 from bridge.ir.types import Dim
@@ -594,3 +595,15 @@ for _n, _sample in (
 _declare_pad("circular", "_pad_circular", "SymInt[] pad", (f4(1, 2, 5), [2, 1]), _AS_PAD)
 
 __all__ = ["INT64", "affine_node", "batch_norm", "by_name", "embedding", "pad"]
+
+
+def _over_last(given: Given) -> list[Any] | None:
+    """Over the last dimension, whose size the constant scale tells."""
+    scale = given.shapes[1] if len(given) > 1 else None
+    if given.attribute("axis") != -1 or scale is None or len(scale) != 1 or given.attribute("epsilon") is None:
+        return None
+    bias = Input(2) if len(given) > 2 else None
+    return [Input(0), list(scale), Input(1), bias, given.attribute("epsilon")]
+
+
+reads("LayerNormalization", "aten::layer_norm", _over_last, since=17)

@@ -16,6 +16,7 @@ from bridge.ir.ops._onnx import common, ints, is_lowered, refuse_complex, typed
 from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.ops.expand import expanded_shape
 from bridge.ir.promotion import to_dtype
+from bridge.ir.readings import Given, Input, reads
 from bridge.ir.rules import Call, Results, broadcast_dims, result
 from bridge.ir.types import Dim, TensorType
 
@@ -530,3 +531,12 @@ declare(
 )
 
 __all__ = ["TensorType", "addmm", "bmm", "dot", "gemm_ok", "linear", "matmul_dims", "matmul_node", "mm", "mv"]
+
+
+def _as_product(given: Given) -> list[Any] | None:
+    plain = given.attributes.get("alpha", 1.0) == given.attributes.get("beta", 1.0) == 1.0
+    return [Input(2), Input(0), Input(1)] if plain and len(given) == 3 else None
+
+
+reads("MatMul", "aten::matmul", since=1)
+reads("Gemm", "aten::addmm", _as_product, since=7)

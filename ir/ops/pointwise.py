@@ -15,6 +15,7 @@ from bridge.ir.ops._declare import Array, declare, in_place
 from bridge.ir.ops._onnx import BOOL, FLOAT64, INT32, as_float, compute_dtype, map_unary, typed, where
 from bridge.ir.ops._samples import S, f4, f8, i8, ints, of, positive, unary_samples
 from bridge.ir.ops.arithmetic import both
+from bridge.ir.readings import reads
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import (
     bool_like_self,
@@ -531,3 +532,10 @@ declare(
     onnx=_signbit,
     samples=of((f4(5),), (ints(-1, 0, 2),)),
 )
+
+for _node, _since in (
+    ("Exp", 6), ("Log", 6), ("Sqrt", 6), ("Abs", 6), ("Neg", 6), ("Floor", 6), ("Ceil", 6), ("Round", 11), ("Sin", 7),
+    ("Cos", 7), ("Tan", 7), ("Asin", 7), ("Acos", 7), ("Atan", 7), ("Sinh", 9), ("Cosh", 9), ("Asinh", 9), ("Acosh", 9),
+    ("Atanh", 9), ("Erf", 9), ("Reciprocal", 6), ("Sign", 9), ("IsNaN", 9), ("IsInf", 10),
+):  # fmt: skip
+    reads(_node, f"aten::{_node.lower()}", since=_since)

@@ -14,6 +14,7 @@ from bridge.ir.ops._onnx import BOOL, common, compare, is_lowered, refuse_comple
 from bridge.ir.ops._samples import b1, f4, f8, i8, of, positive
 from bridge.ir.ops.arithmetic import BINARY, SCALAR, WITH_NUMBER, WITH_TENSOR, both
 from bridge.ir.promotion import as_arrays
+from bridge.ir.readings import reads, with_number
 from bridge.ir.rules import broadcast, broadcast_to_bool
 
 
@@ -176,3 +177,11 @@ for _name, _ufunc, _node in (
             onnx=compare(_node, _name == "ne"),
             samples=_samples,
         )
+
+for _node, _name, _since in (
+    ("Less", "lt", 9), ("Greater", "gt", 9), ("LessOrEqual", "le", 12), ("GreaterOrEqual", "ge", 12), ("Equal", "eq", 7),
+):  # fmt: skip
+    reads(_node, f"aten::{_name}.Scalar", with_number, since=_since)
+    reads(_node, f"aten::{_name}.Tensor", since=_since)
+reads("Pow", "aten::pow.Tensor_Scalar", with_number, since=7)
+reads("Pow", "aten::pow.Tensor_Tensor", since=7)

@@ -14,6 +14,7 @@ from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, dim_of, dims_of
 from bridge.ir.ops._onnx import axis_of, ints, is_lowered, known_rank, shape_vector
 from bridge.ir.ops._samples import f4, i8, of
+from bridge.ir.readings import Given, Input, reads
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, result, wrap
 from bridge.ir.types import Dim
@@ -425,3 +426,17 @@ declare(
     grad=_unsqueeze_grad,
     grad_name="UnsqueezeBackward1",
 )
+
+
+def _with_sizes(given: Given) -> list[Any] | None:
+    sizes = given.ints(1)
+    return None if sizes is None else [Input(0), sizes]
+
+
+def _with_axis(given: Given) -> list[Any] | None:
+    axes = given.ints(1)
+    return [Input(0), axes[0]] if axes is not None and len(axes) == 1 else None
+
+
+reads("Reshape", "aten::reshape", _with_sizes, since=5)
+reads("Unsqueeze", "aten::unsqueeze", _with_axis, since=13)

@@ -1,0 +1,141 @@
+"""Printed ONNX models worth reading: which nodes are torch's operators, and that exporting gives the nodes again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import parser
+from test_onnx_python import Printed, check
+
+import bridge
+import bridge.onnx
+
+
+def model_of(
+    body: str, opset: int = 17, inputs: str = "float[N, 4] x, float[N, 4] y", result: str = "float[N, M] r"
+) -> Any:
+    head = f'<ir_version: 8, opset_import: ["" : {opset}]>'
+    return parser.parse_model(f"{head} agraph ({inputs}) => ({result}) {{ {body} }}")
+
+
+def nodes_of(graph: onnx.GraphProto) -> list[Any]:
+    """The nodes in order, constants by value, other values by the node that gives them."""
+    values: dict[str, Any] = {v.name: ("input", i) for i, v in enumerate(graph.input)}
+    values[""] = None
+    for t in graph.initializer:
+        values[t.name] = ("weight", t.raw_data or onnx.numpy_helper.to_array(t).tobytes())
+    found = []
+    for n in graph.node:
+        if n.op_type == "Constant":
+            array = onnx.numpy_helper.to_array(n.attribute[0].t)
+            values[n.output[0]] = ("constant", str(array.dtype), array.shape, array.tobytes())
+            continue
+        attributes = sorted(a.SerializeToString() for a in n.attribute if a.type != onnx.AttributeProto.GRAPH)
+        inside = [nodes_of(a.g) for a in n.attribute if a.type == onnx.AttributeProto.GRAPH]
+        found.append((n.op_type, n.domain, [values.get(i, i) for i in n.input], attributes, inside))
+        for k, o in enumerate(n.output):
+            values[o] = ("node", len(found), k)
+    return found
+
+
+def same_nodes(model: onnx.ModelProto, folder: Path) -> Printed:
+    """Print, script and export: the nodes must be those of the model."""
+    printed = Printed(model, folder)
+    exported = printed.exported()
+    assert nodes_of(exported.graph) == nodes_of(model.graph)
+    assert [o.version for o in exported.opset_import] == [o.version for o in model.opset_import]
+    return printed
+
+
+HALF = "h = Constant <value = float {0.5}> ()"
+RAISED = {
+    "sums": ("a = Add (x, y) b = Mul (a, a) r = Sub (b, y)", "a = x + y\n        b = a * a\n        r = b - y\n"),
+    "a number": (f"{HALF} r = Mul (x, h)", "x * 0.5"),
+    "a number first": (f"{HALF} r = Sub (h, x)", "r = torch.tensor(0.5) - x"),
+    "a number that no float32 spells shorter": ("h = Constant <value = float {0.1}> () r = Div (x, h)", "x / 0.1"),
+    "a product": (
+        "t = Transpose <perm = [1, 0]> (y) r = MatMul (x, t)",
+        "t = torch.permute(y, [1, 0])\n        r = x @ t\n",
+    ),
+    "softmax": ("r = Softmax <axis = -1> (x)", "torch.softmax(x, -1)"),
+    "activations": (
+        "a = Relu (x) b = Sigmoid (a) r = Tanh (b)",
+        "a = torch.relu(x)\n        b = torch.sigmoid(a)\n        r = torch.tanh(b)\n",
+    ),
+    "a slope": ("r = LeakyRelu <alpha = 0.1> (x)", "leaky_relu(x, 0.1"),
+    "joined": ("r = Concat <axis = 1> (x, y)", "torch.cat([x, y], 1)"),
+    "a shape": ("s = Constant <value = int64[2] {-1, 2}> () r = Reshape (x, s)", "torch.reshape(x, [-1, 2])"),
+    "types": (
+        "a = Cast <to = 7> (x) r = Cast <to = 1> (a)",
+        "a = x.to(torch.int64)\n        r = a.to(torch.float32)\n",
+    ),
+    "a choice": ("c = Less (x, y) r = Where (c, x, y)", "c = x < y\n        r = torch.where(c, x, y)\n"),
+    "a new dimension": (
+        "s = Constant <value = int64[1] {1}> () a = Unsqueeze (x, s) r = ReduceMean <axes = [1], keepdims = 0> (a)",
+        "torch.unsqueeze(x, 1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_nodes_are_operators_of_torch(name: str, tmp_path: Path) -> None:
+    body, text = RAISED[name]
+    model = model_of(body)
+    printed = same_nodes(model, tmp_path)
+    assert text in printed.text
+    x, y = (np.random.default_rng(i).standard_normal((3, 4)).astype(np.float32) for i in range(2))
+    for module in (printed.model, printed.scripted):
+        want = bridge.onnx.load(model)(bridge.from_numpy(x), bridge.from_numpy(y))
+        assert bridge.allclose(module(bridge.from_numpy(x), bridge.from_numpy(y)), want, atol=1e-6)
+
+
+#: Nodes that mean something else than the operator of torch that is like them, or that lower to other nodes.
+KEPT = {
+    "softmax as it was": (model_of("r = Softmax <axis = 1> (x)", 11), "ops.onnx.Softmax(x, axis=1)"),
+    "an axis that is not written": (model_of("r = Softmax (x)"), "ops.onnx.Softmax(x)"),
+    "integers divide otherwise": (
+        model_of("r = Div (x, y)", inputs="int64[N] x, int64[N] y", result="int64[N] r"),
+        "ops.onnx.Div(x, y)",
+    ),
+    "a cast of nothing": (model_of("r = Cast <to = 1> (x)"), "ops.onnx.Cast(x, to=1)"),
+    "zeros that copy sizes": (
+        model_of("s = Constant <value = int64[2] {0, -1}> () r = Reshape (x, s)"),
+        "ops.onnx.Reshape(x, torch.tensor([0, -1]))",
+    ),
+    "a square": (
+        model_of("h = Constant <value = float {2.0}> () r = Pow (x, h)"),
+        "x ** torch.tensor(2.0)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_other_nodes_stay(name: str, tmp_path: Path) -> None:
+    model, text = KEPT[name]
+    assert text in same_nodes(model, tmp_path).text
+
+
+def test_branches_and_loops_have_operators_of_torch(tmp_path: Path) -> None:
+    model = parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+    agraph (int64 n, bool c, float[4] x) => (float[4] r) {
+        none = Constant <value = bool {1}> ()
+        a = Loop (n, none, x) <body = step (int64 i, bool go, float[4] v) => (bool keep, float[4] w) {
+            keep = Identity (go)
+            f = Cast <to = 1> (i)
+            w = Add (v, f)
+        }>
+        b = If (c) <then_branch = t () => (float[4] p) { p = Mul (a, x) }, else_branch = e () => (float[4] q) { q = Neg (a) }>
+        r = Relu (b)
+    }""")
+    x = np.array([1, -2, 3, 0], np.float32)
+    printed = check(model, tmp_path, *[(np.array(n), np.array(c), x) for n, c in ((0, True), (3, True), (4, False))])
+    for text in ("for i in range(trips):", "torch.tensor(i).to(torch.float32)", "a * x", "= -a", "torch.relu(b)"):
+        assert text in printed.text
+
+
+def test_a_model_all_of_whose_nodes_are_operators_keeps_its_opset(tmp_path: Path) -> None:
+    printed = same_nodes(model_of("r = Add (x, y)", 15), tmp_path)
+    assert "onnx_opset = ops" in printed.text
+    assert "ops.onnx" not in printed.text
