@@ -336,7 +336,8 @@ def append(m: Machine, t: T.Type, content: Any, x: Abstract) -> Any:
     one = _fitting(m, x, content)
     if isinstance(content, Stacked):
         if _stacks(content, one):
-            return Stacked(e.op("Concat", content.run, _row(m, one), axis=0, dims=(None, *(one.dims or ()))))
+            row = _row(m, one)
+            return Stacked(_concat(m, [content.run, row], _blank_like(m, row)))
         content = as_sequence(m, content)
     if isinstance(content, RunList):
         return e.op("SequenceInsert", content, one, dims=merge_dims(content.dims, one.dims))
@@ -365,8 +366,9 @@ def insert(m: Machine, t: T.Type, content: Any, i: Abstract, x: Abstract) -> Any
     run = content.run if isinstance(content, Stacked) else content
     row = _row(m, one) if isinstance(content, Stacked) else e.op("Reshape", one, np.array([1], np.int64), dims=(1,))
     before, after = _slice(m, run, None, i, 1), _slice(m, run, i, None, 1)
-    made = e.op("Concat", before, row, after, axis=0, dims=(None, *(run.dims or ())[1:]))
-    return Stacked(made) if isinstance(content, Stacked) else made
+    if isinstance(content, Stacked):
+        return Stacked(_concat(m, [before, row, after], _blank_like(m, row)))
+    return e.op("Concat", before, row, after, axis=0, dims=(None,))
 
 
 def erase(m: Machine, t: T.Type, content: Any, i: Abstract) -> tuple[Abstract, Any]:
@@ -435,8 +437,43 @@ def join(m: Machine, t: T.Type, a: Any, b: Any) -> Any:
         every = e.op("Range", np.array(0, np.int64), size, np.array(1, np.int64), dims=(None,), dtype=INT64)
         return _fold(m, a, b, every)
     if isinstance(a, Stacked):
-        return Stacked(e.op("Concat", a.run, b.run, axis=0, dims=(None, *(a.run.dims or ())[1:])))
+        return Stacked(_concat(m, [a.run, b.run], _blank_of(m, a.run, b.run)))
     return e.op("Concat", a, b, axis=0, dims=(None,))
+
+
+def _concat(m: Machine, parts: list[Run], blank: Run | None) -> Run:
+    """Stacked lists, one behind the other.
+
+    Of tensors without values onnxruntime's Concat believes the sizes of the first one, and a list without elements does
+    not know the sizes that its elements would have: so ``blank``, where there is one, comes first.
+    """
+    dims = (None, *(parts[0].dims or ())[1:])
+    made: Run = m.emitter.op("Concat", *([] if blank is None else [blank]), *parts, axis=0, dims=dims)
+    return made
+
+
+def _blank_like(m: Machine, row: Run) -> Run | None:
+    """No elements of the sizes of this one; None where its sizes are known, so that an empty list has them too."""
+    if _has_known_sizes(row):
+        return None
+    return _slice(m, row, None, 0, 1)
+
+
+def _blank_of(m: Machine, a: Run, b: Run) -> Run | None:
+    """No elements of the sizes that the elements of either list have."""
+    if _has_known_sizes(a):
+        return None
+    e, rank = m.emitter, len(a.dims or ())
+    sizes = [e.op("Shape", x, dtype=INT64, dims=(rank,)) for x in (a, b)]
+    larger = e.op("Max", *sizes, dims=(rank,))
+    none = e.op("Mul", larger, np.array([0, *[1] * (rank - 1)], np.int64), dims=(rank,))
+    value = np.zeros(1, a.dtype.numpy)
+    made: Run = e.op("ConstantOfShape", none, value=value, dims=(0, *(a.dims or ())[1:]), dtype=a.dtype)
+    return made
+
+
+def _has_known_sizes(run: Run) -> bool:
+    return all(isinstance(d, int) for d in (run.dims or ())[1:])
 
 
 def _fold(m: Machine, first: RunList, source: RunList, positions: Run) -> RunList:

@@ -27,6 +27,7 @@ def tidy(body: Body, opset: int, constants: Collection[Run]) -> None:
 
     ``constants`` are the tensors of the module that no caller gives.
     """
+    last = _last(body)
     _with_roots(body)
     _drop(body, ())
     share(body, opset >= 13)
@@ -40,7 +41,7 @@ def tidy(body: Body, opset: int, constants: Collection[Run]) -> None:
         without_round_trips(body, constants)
     _with_roots(body)
     _drop(body, ())
-    _seal(body, None)
+    _seal(body, None, last)
     without_known_conditions(body, constants)
 
 
@@ -175,10 +176,11 @@ def _simplify(body: Body, opset: int) -> None:
 # -- What onnxruntime does not take ------------------------------------------------------------------------------------------
 
 
-def _seal(body: Body, owner: Record | None) -> None:
+def _seal(body: Body, owner: Record | None, last: Origin | None = None) -> None:
     """Results of a graph are made in it, each by a node of its own: onnxruntime refuses a value from outside, and computes
     wrong values where a branch lists one twice. The body of a loop may hand on what it got, and one value twice; but not
-    the number of the iteration, in whose place onnxruntime writes the next one."""
+    the number of the iteration, in whose place onnxruntime writes the next one. ``last`` is the statement of results in a
+    graph that nothing is left in: a node without one would not lead back to the program."""
     loop = owner is not None and owner.op_type == "Loop" and not owner.domain
     inside = {o for r in body.nodes for o in r.outputs}
     if loop:
@@ -189,9 +191,8 @@ def _seal(body: Body, owner: Record | None) -> None:
         if root not in inside or (root in taken and not loop):
             new = root.like(f"{root.hint}/Identity")
             new.dims = o.dims
-            body.nodes.append(
-                Record("Identity", "", [root], [new], {}, owner.origin if owner is not None else _last(body))
-            )
+            origin = owner.origin if owner is not None else _last(body) or last
+            body.nodes.append(Record("Identity", "", [root], [new], {}, origin))
             body.outputs[k] = new
             inside.add(new)
             root = new

@@ -83,11 +83,12 @@ class AliasAnalysis:
     """The analysis of one graph.
 
     With ``attributes_apart``, what is read from a module is taken for memory of its own, not for any memory from outside: for
-    who knows which attributes of a module share memory.
+    who knows which attributes of a module share memory. With ``empty_loops``, what a loop gives may be what it was given, as
+    there may be no iteration: torch's analysis forgets that, and the other passes decide as torch's do.
     """
 
-    def __init__(self, graph: Graph, attributes_apart: bool = False) -> None:
-        self._graph, self._apart = graph, attributes_apart
+    def __init__(self, graph: Graph, attributes_apart: bool = False, empty_loops: bool = False) -> None:
+        self._graph, self._apart, self._empty_loops = graph, attributes_apart, empty_loops
         self._elements: dict[Value, _Element] = {}
         self._all: list[_Element] = []
         self._wildcards: dict[T.Type, _Element] = {}
@@ -374,6 +375,9 @@ class AliasAnalysis:
         self._block(body)
         for outer, inner in zip(n.outputs, body.outputs[1:], strict=True):
             self._point(outer, inner)
+        if self._empty_loops and not _runs(n):
+            for outer, before in zip(n.outputs, n.inputs[2:], strict=True):
+                self._point(outer, before)
 
     def _container(self, n: Node) -> None:
         v = n.output
@@ -436,6 +440,14 @@ class AliasAnalysis:
 
     def _nothing(self, n: Node) -> None:
         pass
+
+
+def _runs(loop: Node) -> bool:
+    """Whether a loop has an iteration for certain."""
+    count, condition = (v.node for v in loop.inputs[:2])
+    if count.kind != "prim::Constant" or condition.kind != "prim::Constant":
+        return False
+    return bool(condition["value"]) and count["value"] > 0
 
 
 def _never_aliases(v: Value) -> bool:
