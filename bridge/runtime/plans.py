@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.classes import Function, ScriptObject
-from bridge.ir.types import ANY, BOOL, FLOAT, INT, DictType, ListType, OptionalType, TensorType, Type
+from bridge.ir.types import ANY, BOOL, FLOAT, INT, DictType, ListType, OptionalType, TensorType, TupleType, Type
 from bridge.tensor import Tensor
 
 __all__ = ["Plan", "build_plan", "flatten", "tensors_of"]
@@ -287,6 +287,9 @@ class _Results:
         if isinstance(content, dict):
             pairs = [(k, self._step(x)) for k, x in content.items()]
             return lambda outs, args: {k: s(outs, args) for k, s in pairs}
+        if isinstance(v.type, DictType):  # keys that only run time knows: a list of items
+            items = self._column(content, TupleType(v.type.key, v.type.value))
+            return lambda outs, args: dict(items(outs, args))
         return self._column(content, v.type.element if isinstance(v.type, ListType) else ANY)
 
     def _column(self, content: Any, t: Type) -> Callable[[list[Any], list[Any]], Any]:

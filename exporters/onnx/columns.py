@@ -42,10 +42,12 @@ __all__ = [
     "element_of",
     "empty",
     "erase",
+    "form_and_value",
     "form_of",
     "insert",
     "item",
     "join",
+    "known_length",
     "length",
     "put",
     "repeated",
@@ -65,7 +67,9 @@ class Unknown(LoweringError):
 
 
 def element_of(cell: Cell) -> T.Type:
-    """The IR type of the elements of a list."""
+    """The IR type of the elements of a list; of a dict, of its items."""
+    if isinstance(cell.type, T.DictType):
+        return T.TupleType(cell.type.key, cell.type.value)
     return cell.type.element if isinstance(cell.type, T.ListType) else T.ANY
 
 
@@ -74,8 +78,8 @@ def element_of(cell: Cell) -> T.Type:
 
 def samples_of(t: T.Type, content: Any) -> list[Abstract]:
     """What is known of the elements of a list: one value for each, or one for all."""
-    if isinstance(content, tuple):
-        return list(content)
+    if isinstance(content, tuple | dict):
+        return list(content.items() if isinstance(content, dict) else content)
     if isinstance(content, Columns):
         parts = [samples_of(x, c) for x, c in zip(t.contained(), content.parts, strict=True)]
         return [tuple(p[0] if p else Unset(T.ANY) for p in parts)]
@@ -166,6 +170,8 @@ def empty(m: Machine, form: Any) -> Any:
 
 def to_form(m: Machine, t: T.Type, content: Any, form: Any) -> Any:
     """The content in a form that is wide enough for it."""
+    if isinstance(content, dict):
+        content = tuple(content.items())
     if isinstance(content, tuple):
         return _from_items(m, t, content, form) if content else empty(m, form)
     if isinstance(form, Columns):
@@ -189,6 +195,11 @@ def _from_items(m: Machine, t: T.Type, items: tuple[Abstract, ...], form: Any) -
     return _numbers(m, items, form.dtype)
 
 
+def form_and_value(m: Machine, t: T.Type, items: tuple[Abstract, ...]) -> Any:
+    """Elements that are known one by one as an ONNX value."""
+    return to_form(m, t, items, form_of(t, items))
+
+
 def _numbers(m: Machine, items: Sequence[Abstract], dtype: DType) -> Run:
     e = m.emitter
     if not any(isinstance(x, Run) for x in items):
@@ -204,7 +215,7 @@ def _element(m: Machine, x: Abstract, form: Run) -> Run:
     """An element as a tensor: a list of numbers is one."""
     if isinstance(x, Cell):
         content = m.read(x)
-        m.frozen[x] = "it was put into another list, whose length is not known"
+        m.frozen.setdefault(x, "it was put into another list, whose length is not known")
         made: Run = _numbers(m, content, form.dtype) if isinstance(content, tuple) else content
         if not isinstance(made, Run):
             raise LoweringError("a list of lists of tensors, whose length is not known, cannot be an ONNX value")
@@ -253,6 +264,14 @@ def length(m: Machine, content: Any) -> Any:
         return _size(e.op("Gather", sizes, np.array(0, np.int64), axis=0, dims=()))
     first = e.op("Shape", run, dtype=INT64, dims=(1,), start=0, end=1)
     return _size(e.op("Squeeze", first, np.array([0], np.int64), dims=()))
+
+
+def known_length(content: Any) -> bool:
+    """Whether it has as many elements wherever it is looked at: a number, or a size of an input."""
+    if isinstance(content, Columns):
+        return known_length(content.parts[0])
+    run = content.run if isinstance(content, Stacked) else content
+    return not isinstance(run, RunList) and run.dims is not None and run.dims[0] is not None
 
 
 def _size(run: Run) -> Run:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bridge.exporters.onnx import columns, ints
 from bridge.exporters.onnx.columns import as_sequence, element_of, form_of, samples_of, to_form
+from bridge.exporters.onnx.dicts import (
+    dict_contains,
+    dict_get_item,
+    dict_pop,
+    dict_question,
+    dict_set_item,
+    is_dict,
+)
+from bridge.exporters.onnx.elements import home_in, home_in_known, note_put
 from bridge.exporters.onnx.ints import is_int
-from bridge.exporters.onnx.machine import Machine, handles
-from bridge.exporters.onnx.merge import finish_outputs, merge_content
+from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.operators import lower_operator
-from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import (
     BOOL,
     INT64,
@@ -22,7 +30,6 @@ from bridge.exporters.onnx.values import (
     Cell,
     Columns,
     Growing,
-    Home,
     Run,
     RunList,
     Stacked,
@@ -89,6 +96,7 @@ def append(m: Machine, node: Node) -> Abstract:
     elif isinstance(content, tuple):
         m.change(cell, (*content, m.env[node.inputs[1]]))  # by identity
     else:
+        note_put(m, node, node.inputs[1])
         m.change(cell, columns.append(m, element_of(cell), content, x))
     return cell if node.outputs else []
 
@@ -110,12 +118,10 @@ def get_item(m: Machine, node: Node) -> Abstract:
     cell = _cell(m, node)
     if cell is None:
         return lower_operator(m, node)
+    if is_dict(m, cell):
+        return dict_get_item(m, cell, node)
     content = m.read(cell)
     i = m.get(node.inputs[1])
-    if isinstance(content, dict):
-        if _known_key(m, node) not in content:
-            raise LoweringError(f"the dict has no key {i!r} here", node.range)
-        return content[i]
     if isinstance(content, tuple) and isinstance(i, int):
         if not -len(content) <= i < len(content):
             raise LoweringError("list index out of range", node.range)
@@ -124,8 +130,8 @@ def get_item(m: Machine, node: Node) -> Abstract:
     frozen = dict(m.frozen)
     found = columns.item(m, element_of(cell), _at_run_time(m, cell), i)
     m.frozen = frozen  # reading puts them nowhere
-    if isinstance(found, Cell) and held:
-        found.home = _home_in_known(m, held, i)
+    if isinstance(found, Cell):
+        found.home = home_in_known(m, _tests(m, held, i)) if held else home_in(m, cell, i, node)
     _note_piece(m, content, found, i)
     for x in leaves(found):
         if isinstance(x, Cell) and x.home is None:
@@ -133,35 +139,15 @@ def get_item(m: Machine, node: Node) -> Abstract:
     return found
 
 
-def _home_in_known(m: Machine, cells: list[Cell], i: Run) -> Home:
-    """Of one of several lists."""
+def _tests(m: Machine, held: list[Cell], i: Run) -> list[tuple[Cell, Callable[[], Run]]]:
+    """Each of several lists with the test that it is the one at position ``i``."""
 
-    def write(content: Any) -> None:
+    def test(k: int) -> Run:
         e = m.emitter
-        for k, cell in enumerate(cells):
-            hit = e.op("Equal", columns.from_front(m, i, len(cells)), np.array(k, np.int64), dtype=BOOL, dims=())
-            m.change(cell, _choose(m, cell, hit, content, m.heap[cell]))
+        hit: Run = e.op("Equal", columns.from_front(m, i, len(held)), np.array(k, np.int64), dtype=BOOL, dims=())
+        return hit
 
-    return Home(write, {c: m.heap[c] for c in cells})
-
-
-def _choose(m: Machine, cell: Cell, test: Run, a: Any, b: Any) -> Any:
-    """One content or the other."""
-    e, pairs = m.emitter, []
-    sides = Body(name="then"), Body(name="else")
-
-    def pair(x: Abstract, y: Abstract, merged: Run) -> Run:
-        merged.hint = f"{e.hint}/If"
-        pairs.append((x, y, merged))
-        return merged
-
-    made = merge_content(m, cell, a, b, test, sides, pair)
-    kinds = [k for _, _, k in pairs]
-    for at, body in enumerate(sides):
-        finish_outputs(m, body, [p[at] for p in pairs], kinds)
-    branches = {"then_branch": sides[0], "else_branch": sides[1]}
-    e.append(Record("If", "", [test], kinds, branches, e.origin))
-    return made
+    return [(cell, partial(test, k)) for k, cell in enumerate(held)]
 
 
 @handles("aten::slice")
@@ -187,16 +173,18 @@ def length(m: Machine, node: Node) -> Abstract:
 @handles("aten::_set_item")
 def set_item(m: Machine, node: Node) -> Abstract:
     cell = _list(m, node)
+    if is_dict(m, cell):
+        dict_set_item(m, cell, node)
+        return cell if node.outputs else []
     content = m.read(cell)
     i, x = m.get(node.inputs[1]), m.get(node.inputs[2])
-    if isinstance(content, dict):
-        m.change(cell, {**content, _known_key(m, node): m.env[node.inputs[2]]})
-    elif isinstance(content, tuple) and isinstance(i, int):
+    if isinstance(content, tuple) and isinstance(i, int):
         if not -len(content) <= i < len(content):
             raise LoweringError("list index out of range", node.range)
         at = i % len(content)
         m.change(cell, (*content[:at], m.env[node.inputs[2]], *content[at + 1 :]))
     else:
+        note_put(m, node, node.inputs[2])
         t = element_of(cell)
         form = form_of(t, [*samples_of(t, content), x])
         m.change(cell, columns.put(m, t, to_form(m, t, content, form), i, x))
@@ -231,6 +219,9 @@ def _grown(content: Growing, more: Any) -> Growing:
     if isinstance(more, tuple):
         content.token.samples += more
         return Growing(content.token, (*content.appended, *map(Appended, more)))
+    if not columns.known_length(more):  # an iteration may append more than another one
+        content.token.read = True
+        raise Skip
     return Growing(content.token, (*content.appended, Appended(more, rows=True)))
 
 
@@ -272,13 +263,10 @@ def repeat(m: Machine, node: Node) -> Abstract:
 @handles("aten::pop")
 def pop(m: Machine, node: Node) -> Abstract:
     cell = _list(m, node)
+    if is_dict(m, cell):
+        return dict_pop(m, cell, node)
     content = m.read(cell)
     i = m.get(node.inputs[1])
-    if isinstance(content, dict):
-        if _known_key(m, node) not in content:
-            raise LoweringError(f"the dict has no key {i!r} here", node.range)
-        m.change(cell, {k: v for k, v in content.items() if k != i})
-        return content[i]
     if isinstance(content, tuple) and isinstance(i, int):
         items = list(content)
         if not -len(items) <= i < len(items):
@@ -306,6 +294,7 @@ def insert(m: Machine, node: Node) -> Abstract:
         items.insert(i, x)
         m.change(cell, tuple(items))
         return []
+    note_put(m, node, node.inputs[2])
     t = element_of(cell)
     form = form_of(t, [*samples_of(t, content), x])
     m.change(cell, columns.insert(m, t, to_form(m, t, content, form), i, x))
@@ -315,7 +304,7 @@ def insert(m: Machine, node: Node) -> Abstract:
 @handles("aten::clear")
 def clear(m: Machine, node: Node) -> Abstract:
     cell = _list(m, node)
-    m.change(cell, {} if isinstance(m.read(cell), dict) else ())
+    m.change(cell, {} if is_dict(m, cell) else ())
     return []
 
 
@@ -441,32 +430,9 @@ def _restack(m: Machine, run: Run, dim: int, stacking: bool) -> Run:
 
 
 @handles("aten::keys", "aten::values", "aten::items", "aten::get", "aten::update", "aten::setdefault", "aten::popitem")
-def dict_question(m: Machine, node: Node) -> Abstract:
+def question(m: Machine, node: Node) -> Abstract:
     cell = _cell(m, node)
-    content = m.read(cell) if cell is not None else None
-    if cell is None or not isinstance(content, dict):
-        return lower_operator(m, node)
-    kind = node.kind.partition("::")[2]
-    if kind in ("get", "setdefault"):
-        default = m.get(node.inputs[2]) if len(node.inputs) > 2 else None
-        key = _known_key(m, node)
-        if kind == "setdefault" and key not in content:
-            m.change(cell, {**content, key: default})
-        return content.get(key, default)
-    if kind == "update":
-        m.change(cell, {**content, **m.read(m.get(node.inputs[1]))})
-        return []
-    if kind == "popitem":
-        raise LoweringError("popitem() of a dict is not exported; use pop with the key", node.range)
-    items: list[Any] = list({"keys": content, "values": content.values(), "items": content.items()}[kind])
-    return m.new_cell(node.output.type, tuple(items))
-
-
-def _known_key(m: Machine, node: Node) -> Any:
-    key = m.get(node.inputs[1])
-    if not isinstance(key, bool | int | float | str):
-        raise LoweringError("the key of a dict must be known when the model is exported", node.range)
-    return key
+    return dict_question(m, cell, node) if cell is not None and is_dict(m, cell) else lower_operator(m, node)
 
 
 # -- Questions about lists of numbers -----------------------------------------------------------------------------------
@@ -507,9 +473,8 @@ def _found(m: Machine, run: Run, x: Abstract) -> Run:
 @handles("aten::__contains__")
 def contains(m: Machine, node: Node) -> Abstract:
     cell = _cell(m, node)
-    content = m.read(cell) if cell is not None else None
-    if isinstance(content, dict):
-        return _known_key(m, node) in content
+    if cell is not None and is_dict(m, cell):
+        return dict_contains(m, cell, node)
     if cell is None or _static(m, list(node.inputs)) or (run := _numbers(m, node)) is None:
         return lower_operator(m, node)
     return _any(m, _equal(m, run, m.get(node.inputs[1])))

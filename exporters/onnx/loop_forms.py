@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.exporters.onnx.columns import Unknown, element_of, form_of, same_form, samples_of
 from bridge.exporters.onnx.machine import Machine, Skip
-from bridge.exporters.onnx.merge import as_maybe, loose_dims
+from bridge.exporters.onnx.merge import as_maybe, loose_dims, may_be_keyed, same_keys
 from bridge.exporters.onnx.records import Body
 from bridge.exporters.onnx.scans import scans
 from bridge.exporters.onnx.values import (
@@ -279,19 +279,16 @@ class Forms:
         """The form of a list or dict that was ``before`` and is ``after``."""
         if before is after:
             return before
-        if isinstance(before, dict) or isinstance(after, dict):
-            return self._join_dicts(before, after, a)
+        if isinstance(before, dict) and isinstance(after, dict) and same_keys(cell, before, after):
+            parts = {k: self._held(f, after[k], a) for k, f in before.items()}
+            return before if all(parts[k] is f for k, f in before.items()) else parts
+        if not may_be_keyed(cell) and (isinstance(before, dict) or isinstance(after, dict)):
+            raise LoweringError("which keys a dict has depends on data", self.place)
         if isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
             return self._each(before, after, a)
         t = element_of(cell)
         form = form_of(t, [*samples_of(t, before), *samples_of(t, after)])
         return before if same_form(form, before) else form
-
-    def _join_dicts(self, before: Any, after: Any, a: Attempt) -> Any:
-        if not (isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys()):
-            raise LoweringError("which keys a dict has depends on data", self.place)
-        parts = {k: self._held(f, after[k], a) for k, f in before.items()}
-        return before if all(parts[k] is f for k, f in before.items()) else parts
 
 
 def _may_be_none(form: Any, out: Abstract) -> bool:

@@ -24,6 +24,7 @@ from bridge.exporters.onnx.values import (
     Stacked,
     Unset,
     merge_dims,
+    number_dtype_of,
     runtime_type,
     same_static,
 )
@@ -31,7 +32,7 @@ from bridge.ir import types as T
 from bridge.ir.errors import LoweringError
 from bridge.ir.types import Dim
 
-__all__ = ["as_maybe", "finish_outputs", "loose_dims", "merge_content", "merge_pair"]
+__all__ = ["as_maybe", "finish_outputs", "loose_dims", "may_be_keyed", "merge_content", "merge_pair", "same_keys"]
 
 #: Called with the two sides of a value that must become one ONNX value; gives the value after the merge.
 Pair = Callable[[Abstract, Abstract, Run], Run]
@@ -133,10 +134,10 @@ def merge_content(m: Machine, cell: Cell, a: Any, b: Any, test: Run, sides: tupl
         if isinstance(x, Growing):
             x.token.read = True
             raise Skip
-    if isinstance(a, dict) or isinstance(b, dict):
-        if not (isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys()):
-            raise LoweringError("which keys a dict has depends on data")
+    if isinstance(a, dict) and isinstance(b, dict) and same_keys(cell, a, b):
         return {k: merge_pair(m, x, b[k], pair) for k, x in a.items()}
+    if not may_be_keyed(cell) and (isinstance(a, dict) or isinstance(b, dict)):
+        raise LoweringError("which keys a dict has depends on data")
     if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and not _other_cells(a, b):
         return tuple(merge_pair(m, x, y, pair) for x, y in zip(a, b, strict=True))
     t = element_of(cell)
@@ -146,6 +147,16 @@ def merge_content(m: Machine, cell: Cell, a: Any, b: Any, test: Run, sides: tupl
         with m.into(body):
             made.append(to_form(m, t, content, form))
     return _merge_forms(form, made[0], made[1], pair)
+
+
+def same_keys(cell: Cell, a: dict[Any, Abstract], b: dict[Any, Abstract]) -> bool:
+    """Whether they are joined key by key: the same keys, in the same order where that shows."""
+    return a.keys() == b.keys() and (not isinstance(cell.type, T.DictType) or list(a) == list(b))
+
+
+def may_be_keyed(cell: Cell) -> bool:
+    """Whether its keys may be a list at run time: they are numbers."""
+    return isinstance(cell.type, T.DictType) and number_dtype_of(cell.type.key) is not None
 
 
 def _other_cells(a: tuple[Abstract, ...], b: tuple[Abstract, ...]) -> bool:

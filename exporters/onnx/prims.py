@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.dicts import dict_made
 from bridge.exporters.onnx.held_containers import write_to
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine, handles
@@ -292,17 +293,18 @@ def dict_of(m: Machine, node: Node) -> Abstract:
     content: Any = m.content(given[0]) if given and isinstance(given[0], Cell) else () if not given else None
     if isinstance(content, dict):
         return m.new_cell(node.output.type, dict(content))
+    if isinstance(node.output.type, T.DictType) and given and isinstance(given[0], Cell):
+        if isinstance(given[0].type, T.DictType):
+            return m.new_cell(node.output.type, content)
     if not isinstance(content, tuple) or not all(isinstance(p, tuple) for p in content):
-        raise LoweringError("the keys of a dict must be known when the model is exported", node.range)
-    if any(isinstance(k, Run | np.ndarray) for k, _ in content):
-        raise LoweringError("the keys of a dict must be known when the model is exported", node.range)
-    return m.new_cell(node.output.type, dict(content))
+        raise LoweringError(
+            "how many keys a dict has must be known when the model is exported: fill it in a loop", node.range
+        )
+    return dict_made(m, node.output.type, content)
 
 
 @handles("prim::DictConstruct")
 def dict_construct(m: Machine, node: Node) -> Abstract:
-    flat = m.inputs(node)
-    keys = flat[::2]
-    if any(isinstance(k, Run | np.ndarray) for k in keys):
-        raise LoweringError("the keys of a dict must be known when the model is exported", node.range)
-    return m.new_cell(node.output.type, dict(zip(keys, [m.env[v] for v in node.inputs[1::2]], strict=True)))
+    return dict_made(
+        m, node.output.type, list(zip(m.inputs(node)[::2], [m.env[v] for v in node.inputs[1::2]], strict=True))
+    )

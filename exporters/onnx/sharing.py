@@ -220,7 +220,14 @@ class _Sharing:
         if n.kind in ("prim::unchecked_cast", "aten::detach", "aten::_unwrap_optional"):
             self._like(n.outputs[0], n.inputs[0])
             return
-        if n.kind in ("aten::append", "aten::insert", "aten::_set_item", "aten::extend"):
+        if n.kind in (
+            "aten::append",
+            "aten::insert",
+            "aten::_set_item",
+            "aten::extend",
+            "aten::setdefault",
+            "aten::update",
+        ):
             into = n.inputs[0]
             held, both = self._of(*n.inputs[1:]), self._of(*n.inputs)
             if not _is_followed(into):  # now and, where this is in a loop, from here on
@@ -391,6 +398,7 @@ def _takes_out(n: Node) -> bool:
         "aten::__getitem__",
         "aten::pop",
         "aten::get",
+        "aten::setdefault",
     )
 
 

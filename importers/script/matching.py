@@ -251,6 +251,9 @@ def _match_argument(
         list_type = _unwrap(arg.type)
         if isinstance(list_type, T.ListType) and list_type.element == value.type:
             value = _list(graph, value.type, [value] * arg.size)
+    bound = env.get(arg.type.name) if isinstance(arg.type, T.VarType) else None
+    if bound is not None and value.node.kind == "prim::EmptyListLiteral" and isinstance(bound, T.ListType):
+        value = _list(graph, bound.element, ())  # as default of `get` or `setdefault` of a dict of lists
     reason = _match_variables(arg.type, value.type, env)
     if reason is not None:
         raise _Failure(
