@@ -53,6 +53,7 @@ __all__ = [
     "repeated",
     "same_form",
     "samples_of",
+    "sorted_rows",
     "to_form",
 ]  # fmt: skip
 
@@ -521,3 +522,40 @@ def repeated(m: Machine, t: T.Type, content: Any, n: Abstract) -> Any:
     e = m.emitter
     times = e.op("Max", e.scalar(n, INT64), np.array(0, np.int64), dims=(), dtype=INT64)
     return e.op("Tile", form, e.ints([times]), dims=(None,))
+
+
+def sorted_rows(m: Machine, t: T.Type, content: Any, descending: bool) -> Any:
+    """A list of tuples of numbers in order: by the first place, then by the next. Equal ones stay in their order.
+
+    Raises LoweringError for tuples of other things.
+    """
+    parts = _parts(content) if isinstance(content, Columns) else []
+    if not parts or not all(number_dtype_of(x) is not None for x in _places(t)):
+        raise LoweringError("a list is sorted that holds other things than numbers and tuples of them")
+    e = m.emitter
+    size = e.scalar(length(m, content), INT64)
+    order = e.op("Range", np.array(0, np.int64), size, np.array(1, np.int64), dims=(None,), dtype=INT64)
+    count = e.ints([size])
+    for k, part in enumerate(reversed(parts)):  # the last place first: what comes later keeps that order among equals
+        key = e.cast(part, INT64) if part.dtype is BOOL else part
+        if k:
+            key = e.op("Gather", key, order, axis=0, dims=(None,))
+        _, at = e.op(
+            "TopK", key, count, outputs=2, axis=0, largest=int(descending), dims=(None,), dtype=[key.dtype, INT64]
+        )
+        order = e.op("Gather", order, at, axis=0, dims=(None,)) if k else at
+    return _taken(m, content, order)
+
+
+def _parts(content: Any) -> list[Run]:
+    return [r for p in content.parts for r in _parts(p)] if isinstance(content, Columns) else [content]
+
+
+def _places(t: T.Type) -> list[T.Type]:
+    return [x for e in t.contained() for x in _places(e)] if isinstance(t, T.TupleType) else [t]
+
+
+def _taken(m: Machine, content: Any, order: Run) -> Any:
+    if isinstance(content, Columns):
+        return Columns(tuple(_taken(m, p, order) for p in content.parts))
+    return m.emitter.op("Gather", content, order, axis=0, dims=(None,))

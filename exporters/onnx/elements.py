@@ -10,7 +10,7 @@ from bridge.exporters.onnx import columns
 from bridge.exporters.onnx.columns import element_of
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.merge import finish_outputs, merge_content
-from bridge.exporters.onnx.names import still_used
+from bridge.exporters.onnx.names import reachable
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.same_tensor import repeated
 from bridge.exporters.onnx.values import Abstract, Cell, Columns, Home, Run
@@ -86,7 +86,7 @@ def _refuse_other_names(m: Machine, holder: Cell, node: Node) -> None:
     """A list that is an element may have been put there under a name that is still used, or more than once."""
     inside = set(holder.type.walk())
     for cell, why in m.frozen.items():
-        if cell.type in inside and (why is _TWICE or still_used(m, cell, node)):
+        if cell.type in inside and (why is _TWICE or reachable(m, cell, node)):
             raise LoweringError(
                 "an element of a list is changed that may have another name, or be in it twice; put copies into the list"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +89,8 @@ class Inputs:
 
 
 def describe_argument(made: Inputs, v: Abstract) -> Any:
-    """How an argument is made of model inputs, as JSON: ``["in", name]``, ``["is", value]``, tuples, lists and dicts of these."""
+    """How an argument is made of model inputs, as JSON: ``["in", name]``, ``["is", value]``, tuples, lists and dicts of these;
+    ``["enum", name]``."""
     if isinstance(v, Run):
         return ["in", v.root.name]
     if isinstance(v, tuple):
@@ -100,6 +102,8 @@ def describe_argument(made: Inputs, v: Abstract) -> Any:
         if isinstance(content, dict):
             return ["dict", [[k, describe_argument(made, x)] for k, x in content.items()]]
         return ["list", [describe_argument(made, x) for x in content]]
+    if isinstance(v, enum.Enum | T.EnumValue):
+        return ["enum", v.name]
     return ["is", v if v is None or isinstance(v, str | bool | int | float) else repr(v)]
 
 
@@ -123,6 +127,8 @@ def inputs_from_description(
             return _cell(made, t, known[what])
         if kind == "is":
             return what
+        if kind == "enum" and isinstance(t, T.EnumType):
+            return T.EnumValue(t, what).member
         inside = t.contained()
         if kind == "tuple":
             return tuple(build(x, inside[i] if i < len(inside) else T.ANY) for i, x in enumerate(what))
@@ -217,6 +223,8 @@ def _from_example(made: Inputs, t: Type, name: str, example: Any) -> Abstract:
         if example is None:
             return None
         t = t.element
+    if isinstance(t, T.EnumType) and isinstance(example, enum.Enum | T.EnumValue):  # as a string is
+        return T.EnumValue(t, example.name).member
     if isinstance(t, T.EnumType | T.UnionType) or t is T.ANY:
         message = f"'{name}' is of type {t.annotation()}; ONNX models take tensors, numbers and lists of them"
         raise ExportError([Entry("input", message)])

@@ -569,9 +569,15 @@ def sort(m: Machine, node: Node) -> Abstract:
             raise LoweringError("sorting a list of what are no numbers or texts", node.range)
         m.change(cell, tuple(sorted(known, reverse=descending)))
         return []
+    if isinstance(descending, Run):
+        raise LoweringError("the way in which a list is sorted must be known when the model is exported", node.range)
     run = _numbers(m, node)
-    if run is None or isinstance(descending, Run):
-        raise LoweringError("sorting a list of what are no numbers, or a way that data says", node.range)
+    if run is None:
+        made = columns.sorted_rows(m, element_of(cell), _at_run_time(m, cell), descending)
+        if node.kind == "aten::sorted":
+            return m.new_cell(cell.type, made)
+        m.change(cell, made)
+        return []
     e = m.emitter
     held = e.cast(run, INT64) if run.dtype is BOOL else run
     size = e.ints([columns.length(m, run)])

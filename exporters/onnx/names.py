@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.same_tensor import follows, inside
 from bridge.exporters.onnx.values import Abstract, Cell, Maybe, leaves
 from bridge.ir.graph import Node
 
-__all__ = ["freeze_if_shared", "still_used"]
+__all__ = ["freeze_if_shared", "reachable", "still_used"]
 
 _WHY = "it became unknown which names stand for it"
 
 
+def reachable(m: Machine, cell: Cell, node: Node, seen: frozenset[Cell] = frozenset()) -> bool:
+    """Whether a name for the list, or for a list that holds it, may be read after ``node``."""
+    if _named(m, cell, node):
+        return True
+    holders = [k for k, c in m.heap.items() if isinstance(k, Cell) and k not in seen and _is_in(cell, c)]
+    return any(reachable(m, k, node, seen | {cell}) for k in holders)
+
+
+def _is_in(cell: Cell, content: Any) -> bool:
+    inside = content.values() if isinstance(content, dict) else content if isinstance(content, tuple) else ()
+    return any(_holds(x, cell) for x in inside)
+
+
 def still_used(m: Machine, cell: Cell, node: Node) -> bool:
     """Whether a name for the list, other than results of ``node``, may be read after ``node``."""
+    if any(isinstance(c, tuple | dict) and any(x is cell for x in c) for c in m.heap.values()):
+        return True
+    return _named(m, cell, node)
+
+
+def _named(m: Machine, cell: Cell, node: Node) -> bool:
     frame = m.frame.parent
     while frame is not None:
         if any(_holds(v, cell) for v in frame.env.values()):
             return True
         frame = frame.parent
-    if any(isinstance(c, tuple | dict) and any(x is cell for x in c) for c in m.heap.values()):
-        return True
     for value, v in m.env.items():
         if _holds(v, cell):
             for use in value.uses:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.dicts import dict_made
 from bridge.exporters.onnx.held_containers import write_to
 from bridge.exporters.onnx.inputs import array_of
@@ -20,6 +21,7 @@ from bridge.exporters.onnx.values import (
     ObjectRef,
     Run,
     RunList,
+    Stacked,
     Unset,
     number_dtype_of,
     number_type,
@@ -164,6 +166,26 @@ def set_attr(m: Machine, node: Node) -> Abstract:
     raise LoweringError(
         f"attribute '{node['name']}' is assigned while the program runs; ONNX models keep no state", node.range
     )
+
+
+@handles("prim::tolist")
+def to_list(m: Machine, node: Node) -> Abstract:
+    """A tensor as a list of numbers, or a list of such lists."""
+    v, dims, _ = m.inputs(node)
+    t: T.Type = node.output.type
+    while isinstance(t, T.ListType):
+        t = t.element
+    run = v if isinstance(v, Run) else m.emitter.constant(v)
+    dtype = number_dtype_of(t)
+    rank = run.rank
+    if dtype is None or rank is None or rank != dims or number_type(run.dtype) is not t:
+        raise LoweringError("tolist() gives another list than its annotation says", node.range)
+    run = m.emitter.cast(run, dtype)
+    if rank == 0:
+        return run.seen_as(t)
+    if rank > 2:
+        raise LoweringError("tolist() of more than two dimensions is not exported", node.range)
+    return m.new_cell(node.output.type, run if rank == 1 else as_sequence(m, Stacked(run)))
 
 
 @handles("prim::NumToTensor")

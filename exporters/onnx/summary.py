@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def _arguments(made: Exported) -> Iterator[Entry]:
 
 
 def _argument(inputs: Inputs, name: str, v: Any) -> Iterator[Entry]:
-    if v is None or isinstance(v, str):
+    if v is None or isinstance(v, str | enum.Enum | T.EnumValue):
         yield Entry("argument fixed", f"'{name}' is {v!r}, as in the example")
     elif isinstance(v, tuple):
         for i, x in enumerate(v):

@@ -97,11 +97,20 @@ class LiteralMixin(EmitterCore):
                 e.range,
             )
         element: T.Type = narrowed.type.element if isinstance(narrowed.type, T.ListType) else T.TENSOR
+        values = [self.empty_as(v, element) for v in values]
         if values:
             element = self._element_type(values, narrowed, element, e.range)
         output = self.node("prim::ListConstruct", values, 1, None).output
         output.type = T.ListType(element)
         return self.unchecked_cast(output, narrowed.union) if narrowed.union is not None else output
+
+    def empty_as(self, value: Value, wanted: T.Type | None) -> Value:
+        """An empty list that is an element of a literal is what is expected there."""
+        if value.node.kind != "prim::EmptyListLiteral" or not isinstance(wanted, T.ListType):
+            return value
+        made = self.node("prim::ListConstruct", (), 1, None).output
+        made.type = wanted
+        return made
 
     def _element_type(self, values: Sequence[Value], hint: _Hint, element: T.Type, range: SourceRange) -> T.Type:
         wanted = hint.type.element if isinstance(hint.type, T.ListType) else None
@@ -223,6 +232,8 @@ class LiteralMixin(EmitterCore):
         def body() -> None:
             nonlocal seen
             value = self.expr(e.element)
+            if isinstance(narrowed.type, T.ListType):
+                value = self.empty_as(value, narrowed.type.element)
             if not seen:
                 result.type = T.ListType(value.type)
                 seen = True
