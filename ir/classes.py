@@ -27,6 +27,7 @@ __all__ = [
     "Function",
     "FunctionType",
     "InterfaceType",
+    "PendingObject",
     "ScriptObject",
     "mangle",
 ]
@@ -134,11 +135,15 @@ class FunctionType(Type):
 
 
 class ClassType(Type):
-    """A class or module type. Compared by identity; ``name`` is qualified (``__torch__.MyCell``)."""
+    """A class or module type. Compared by identity; ``name`` is qualified (``__torch__.MyCell``).
+
+    ``described`` is what the package that runs programs knows of the class, as long as the class lives.
+    """
 
     __slots__ = (
         "attributes",
         "constants",
+        "described",
         "doc",
         "hooks",
         "is_module",
@@ -158,6 +163,7 @@ class ClassType(Type):
         self.hooks: list[Function] = []
         self.pre_hooks: list[Function] = []
         self.doc: str | None = None
+        self.described: Any = None
 
     def add_attribute(self, name: str, type: Type, is_parameter: bool = False, is_buffer: bool = False) -> Attribute:
         """Declare an attribute. Raises IRError when the name is taken."""
@@ -300,6 +306,33 @@ class ScriptObject:
 
     def __repr__(self) -> str:
         return f"<ScriptObject {self.type.name}>"
+
+
+class PendingObject(ScriptObject):
+    """A module whose class and values ``make`` gives when somebody first asks for them.
+
+    Its class has no hooks, and nothing of Python stands behind it.
+    """
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], ScriptObject]) -> None:
+        self.make: Callable[[], ScriptObject] | None = (
+            make  # the fields stay unset: asking for one comes to __getattr__
+        )
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether nobody has asked yet."""
+        return self.make is not None
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("type", "attributes", "runtime") or self.make is None:
+            raise AttributeError(name)
+        made = self.make()
+        self.make = None
+        self.type, self.attributes, self.runtime = made.type, made.attributes, made.runtime
+        return getattr(self, name)
 
 
 def mangle(name: str, index: int) -> str:

@@ -33,6 +33,10 @@ class Use(NamedTuple):
     offset: int
 
 
+#: Makes a Use of a pair, without the named tuple's own constructor in Python.
+_use = tuple.__new__
+
+
 class Value(ValueNames):
     """A result of a node. ``unique`` is its number; ``debug_name`` what texts call it.
 
@@ -43,7 +47,9 @@ class Value(ValueNames):
 
     def __init__(self, node: Node, offset: int, type: Type) -> None:
         self.node, self.offset, self.type = node, offset, type
-        self.unique = node.graph._take_unique()
+        graph = node.graph
+        self.unique = graph._next_unique
+        graph._next_unique += 1
         self._name = ""
         self._uses: dict[Use, None] = {}
         self.export_name: str | None = None
@@ -154,10 +160,12 @@ class Node(NodeNames):
         self.overload: str | None = None
         self.export_name: str | None = None
         self.foreign: NodeInfo | None = None
+        own = self._inputs
         for v in inputs:
-            self.add_input(v)
-        for _ in range(outputs):
-            self.add_output()
+            v._uses[_use(Use, (self, len(own)))] = None
+            own.append(v)
+        for i in range(outputs):
+            self._outputs.append(Value(self, i, TENSOR))
 
     # -- inputs and outputs ------------------------------------------------------------------------------------
 
@@ -185,7 +193,7 @@ class Node(NodeNames):
 
     def add_input(self, value: Value) -> Value:
         """Append an input."""
-        value._uses[Use(self, len(self._inputs))] = None
+        value._uses[_use(Use, (self, len(self._inputs)))] = None
         self._inputs.append(value)
         return value
 
@@ -430,7 +438,15 @@ class Block(BlockNames):
 
     def append(self, node: Node) -> Node:
         """Put an unplaced node at the end."""
-        return node.insert_before(self.return_node)
+        if node.block is not None:
+            raise IRError(f"{node.kind} is in a block already", node.range)
+        end = self.return_node
+        last = end.prev
+        assert last is not None
+        node.block, node.prev, node.next = self, last, end
+        last.next = end.prev = node
+        node._position = last._position + _GAP
+        return node
 
     def prepend(self, node: Node) -> Node:
         """Put an unplaced node at the start."""
@@ -543,14 +559,15 @@ class Graph(GraphNames):
 
     def all_nodes(self) -> Iterator[Node]:
         """Every node in text order, those in blocks of nodes included (a node comes before what is in its blocks)."""
-        stack = [iter(self.block.nodes)]
+        stack = [self.block._walk()]
         while stack:
-            n = next(stack[-1], None)
-            if n is None:
+            for n in stack[-1]:
+                yield n
+                if n.blocks:
+                    stack.extend(b._walk() for b in reversed(n.blocks))
+                    break
+            else:
                 stack.pop()
-                continue
-            yield n
-            stack.extend(iter(b.nodes) for b in reversed(n.blocks))
 
     def value(self, name: str) -> Value | None:
         """The value of that debug name (named values only)."""

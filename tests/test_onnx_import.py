@@ -11,11 +11,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
+import bridge
+import bridge.onnx
 from bridge.exporters.onnx.foreign import is_foreign, write_foreign
 from bridge.importers.onnx.errors import OnnxImportError
 from bridge.importers.onnx.model import ImportedModel, import_model
+from bridge.importers.onnx.plain import is_plain
 from bridge.importers.onnx.reader import read_model
 from bridge.ir.classes import ScriptObject
+from bridge.onnx.loading import unread
 
 FAMILIES = ("node", "simple", "light", "pytorch-operator", "pytorch-converted")
 
@@ -176,6 +180,34 @@ def test_graphs_that_break_the_rules_are_refused(name: str) -> None:
     body, message = BAD_GRAPHS[name]
     with pytest.raises(OnnxImportError, match=message.replace("(", r"\(")):
         import_model(*read_model(_model(f"{HEAD} {BODY} {body}")))
+
+
+def test_a_model_is_built_when_somebody_looks() -> None:
+    """Until then it is written as it was read, and what is written is a copy; then every change is."""
+    model = _model(f"{HEAD} {BODY} {{ t = Add(x, w) y = Relu(t) }}")
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(4, np.float32), "w"))
+    loaded = bridge.onnx.load(model.SerializeToString())
+    assert unread(loaded) is not None
+    first = bridge.onnx.export(loaded).model_proto
+    assert first == model
+    first.graph.node[0].op_type = "Mul"
+    assert bridge.onnx.export(loaded).model_proto == model
+    assert unread(loaded) is not None
+    with bridge.no_grad():
+        loaded.w.mul_(2.0)
+    assert unread(loaded) is None
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.full(4, 2, np.float32), "w"))
+    assert bridge.onnx.export(loaded).model_proto == model
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_that_waits_can_be_built(
+    family: str, backend_models: dict[str, list[tuple[str, onnx.ModelProto]]]
+) -> None:
+    plain = [model for _, model in backend_models[family] if is_plain(model)]
+    assert len(plain) >= 5
+    for model in plain:
+        import_model(*read_model(model))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

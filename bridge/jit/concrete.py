@@ -85,7 +85,7 @@ class ConcreteType:
         t.constants.update(self.constants)
         for name, sub in self.modules.items():
             t.add_attribute(name, sub.jit_type if isinstance(sub, ConcreteType) else sub)
-        _of_class[t] = self
+        t.described = self
         return self
 
     def same_as(self, other: ConcreteType) -> bool:
@@ -107,7 +107,6 @@ class ConcreteType:
         return mine == theirs and functions and self.hooks == other.hooks and self.pre_hooks == other.pre_hooks
 
 
-_of_class: dict[ClassType, ConcreteType] = {}
 _known: dict[type, list[ConcreteType]] = {}
 
 
@@ -117,7 +116,7 @@ def _same_constants(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 def from_class_type(t: ClassType) -> ConcreteType:
     """The description of a class type; for one that no Python module stands behind (loaded), made from the type."""
-    found = _of_class.get(t)
+    found: ConcreteType | None = t.described
     if found is None:
         found = ConcreteType(t.python_class)
         found.unshared = found.compiled = True
@@ -130,7 +129,7 @@ def from_class_type(t: ClassType) -> ConcreteType:
                 found.attributes[name] = (a.type, a.is_parameter, a.is_buffer)
         found.constants.update(t.constants)
         found._jit_type = t
-        _of_class[t] = found
+        t.described = found
     return found
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, NoReturn
 
-from bridge.ir.classes import ClassType, InterfaceType, ScriptObject
+from bridge.ir.classes import ClassType, InterfaceType, PendingObject, ScriptObject
 from bridge.ir.graph import Graph
 from bridge.jit.concrete import ConcreteType, from_class_type
 from bridge.jit.decorators import is_ignored
@@ -67,10 +67,19 @@ class _Slots(MutableMapping[str, Any]):
 
 
 class _Submodules(MutableMapping[str, Any]):
-    """The submodules: the Python objects around the script objects that the parent's object holds."""
+    """The submodules: the Python objects around the script objects that the parent's object holds.
 
-    def __init__(self, held: ScriptObject, modules: MutableMapping[str, Any]) -> None:
-        self._held, self._python = held, dict(modules)
+    ``modules`` are these objects, or what makes them when somebody first asks: a large model has thousands of modules.
+    """
+
+    def __init__(self, held: ScriptObject, modules: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> None:
+        self._held, self._given = held, modules
+
+    @property
+    def _python(self) -> dict[str, Any]:
+        if not isinstance(self._given, dict):
+            self._given = dict(self._given() if callable(self._given) else self._given)
+        return self._given
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._python)
@@ -220,16 +229,15 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
     def _construct(
         held: ScriptObject, fill: Callable[[RecursiveScriptModule], None] | None = None
     ) -> RecursiveScriptModule:
-        """The Python module of a script object; ``fill`` sets its ``_modules`` before it is closed."""
+        """The Python module of a script object; ``fill`` sets its ``_modules``, or what makes them, before it is closed."""
         made = RecursiveScriptModule(held)
         if fill is not None:
             fill(made)
-        made.__dict__.setdefault("_concrete_type", from_class_type(held.type))
         made.__dict__["_parameters"] = _Slots(held, parameters=True)
         made.__dict__["_buffers"] = _Slots(held, parameters=False)
         made.__dict__["_modules"] = _Submodules(held, made.__dict__["_modules"])
         made.__dict__["_initializing"] = False
-        if held.type.hooks or held.type.pre_hooks:
+        if not isinstance(held, PendingObject) and (held.type.hooks or held.type.pre_hooks):
             attach_hooks(made, held.type)
         return made
 
@@ -239,9 +247,12 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
         d = self.__dict__
         if d.get("_initializing", True):
             return super().__getattr__(name)
+        held: ScriptObject = d["_c"]
+        if name == "_concrete_type":
+            made = d[name] = from_class_type(held.type)
+            return made
         if name in d["_modules"]._python:
             return d["_modules"]._python[name]
-        held: ScriptObject = d["_c"]
         attribute = held.type.attributes.get(name)
         if attribute is not None:
             return out_of(held.attributes[name], attribute.type)
@@ -253,7 +264,7 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
             return ScriptMethod(held, held.type.properties[name][0])()
         if name in held.type.constants:
             return held.type.constants[name]
-        overloads = d["_concrete_type"].overloads.get(name)
+        overloads = self._concrete_type.overloads.get(name)
         if overloads:
             return OverloadedMethod([ScriptMethod(held, held.type.methods[n]) for n in overloads])
         raise AttributeError(f"'RecursiveScriptModule' object has no attribute '{name}'")
@@ -347,9 +358,8 @@ def wrap(held: ScriptObject) -> RecursiveScriptModule:
     """The Python module of a script object and, recursively, of its submodules."""
 
     def fill(module: RecursiveScriptModule) -> None:
-        for name, sub in held.submodules():
-            module.__dict__["_modules"][name] = wrap(sub)
-        if isinstance(held.type.python_class, type):
+        module.__dict__["_modules"] = lambda: {name: wrap(sub) for name, sub in held.submodules()}
+        if not isinstance(held, PendingObject) and isinstance(held.type.python_class, type):
             for name in _left_to_python(held.type.python_class):
                 member = getattr(held.type.python_class, name)
                 if inspect.isfunction(member):

@@ -59,6 +59,53 @@ def export(
 
     Raises :class:`ExportError` listing everything that ONNX cannot express, each with its line; nothing is written then.
     """
+    from bridge.onnx.loading import unread
+
+    nothing_asked = args is None and input_names is None and output_names is None and dynamic_shapes is None
+    same = unread(model) if nothing_asked else None
+    if same is not None and opset_version in (None, _opset_of(same)):
+        copy = type(same)()
+        copy.CopyFrom(same)
+        return _written(OnnxProgram(copy, model, _report_of(copy, bool(report))), f, report)
+    return _written(
+        _exported(
+            model, args, input_names, output_names, dynamic_shapes, opset_version, modules, provenance, raises, report
+        ),
+        f,
+        report,
+    )
+
+
+def _written(
+    program: OnnxProgram, f: str | os.PathLike[str] | None, report: bool | str | os.PathLike[str]
+) -> OnnxProgram:
+    """The program, with its file and its report where they are asked for."""
+    if f is not None:
+        program.save(f)
+    beside = report if not isinstance(report, bool) else report_path(f) if report and f is not None else None
+    if beside is not None:
+        with replacing(beside) as file:
+            file.write(program.report.page().encode())
+    return program
+
+
+def _opset_of(model: ModelProto) -> int | None:
+    """The version of ONNX's own operators that a model asks for."""
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)
+
+
+def _exported(
+    model: Any,
+    args: Any,
+    input_names: Sequence[str] | None,
+    output_names: Sequence[str] | None,
+    dynamic_shapes: Any,
+    opset_version: int | None,
+    modules: str | None,
+    provenance: bool,
+    raises: bool,
+    report: bool | str | os.PathLike[str],
+) -> OnnxProgram:
     from bridge.exporters.onnx.export import export_program
 
     model = _overload_for(model, args)
@@ -69,40 +116,32 @@ def export(
         written = written_model(owner, function, examples, opset_version)
     if written is not None:
         given = model if _is_script(model) else _wrapped(owner, function)
-        program = OnnxProgram(written.proto, given, _report_of(written.proto, bool(report)), written.arrays)
-    else:
-        made = export_program(
-            owner,
-            function,
-            examples,
-            input_names=input_names,
-            output_names=output_names,
-            dynamic_shapes=dynamic_shapes,
-            opset=opset_version,
-            modules=modules,
-            provenance=provenance,
-            raises=raises,
-            left_out=left_out,
-            producer_version=__version__,
-        )
-        if report:
-            from bridge.exporters.onnx.summary import complete
+        return OnnxProgram(written.proto, given, _report_of(written.proto, bool(report)), written.arrays)
+    made = export_program(
+        owner,
+        function,
+        examples,
+        input_names=input_names,
+        output_names=output_names,
+        dynamic_shapes=dynamic_shapes,
+        opset=opset_version,
+        modules=modules,
+        provenance=provenance,
+        raises=raises,
+        left_out=left_out,
+        producer_version=__version__,
+    )
+    if report:
+        from bridge.exporters.onnx.summary import complete
 
-            complete(made)
-        same = made.function is function
-        program = OnnxProgram(
-            made.model,
-            model if same and _is_script(model) else _wrapped(made.owner, made.function),
-            made.report,
-            made.arrays,
-        )
-    if f is not None:
-        program.save(f)
-    beside = report if not isinstance(report, bool) else report_path(f) if report and f is not None else None
-    if beside is not None:
-        with replacing(beside) as file:
-            file.write(program.report.page().encode())
-    return program
+        complete(made)
+    same = made.function is function
+    return OnnxProgram(
+        made.model,
+        model if same and _is_script(model) else _wrapped(made.owner, made.function),
+        made.report,
+        made.arrays,
+    )
 
 
 def report_path(model: str | os.PathLike[str]) -> Path:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bridge.importers.onnx.source import Source
     from bridge.ir.classes import Function, ScriptObject
 
-__all__ = ["load"]
+__all__ = ["load", "unread"]
 
 
 def load(
@@ -36,10 +36,30 @@ def load(
 
     model, origin = read_model(source, follow_links=follow_links, checksums=checksums)
     with collector_paused():
-        return _program(model, origin)
+        return _program(model, origin, given=model is source)
 
 
-def _program(model: onnx.ModelProto, origin: Source) -> Any:
+class Unread:
+    """A model that nobody has looked into yet: called, it makes the module that the model is."""
+
+    def __init__(self, model: onnx.ModelProto, origin: Source) -> None:
+        self.model, self.origin = model, origin
+
+    def __call__(self) -> ScriptObject:
+        with collector_paused():
+            return _imported(self.model, self.origin)
+
+
+def unread(module: Any) -> onnx.ModelProto | None:
+    """The model of a loaded module that nobody has looked into since: the module is still what it was. None for any other."""
+    from bridge.ir.classes import PendingObject
+
+    held = getattr(module, "__dict__", {}).get("_c")
+    make = held.make if isinstance(held, PendingObject) else None
+    return make.model if isinstance(make, Unread) else None
+
+
+def _program(model: onnx.ModelProto, origin: Source, given: bool) -> Any:
     from bridge.importers.onnx.raise_functions import raise_functions
     from bridge.importers.onnx.raise_own import raise_own
     from bridge.jit.functions import ScriptFunction
@@ -48,21 +68,32 @@ def _program(model: onnx.ModelProto, origin: Source) -> Any:
     own = raise_own(model, relower, origin)
     found = own or raise_functions(model, origin)
     if found is None:
-        return _foreign(model, origin)
+        return _foreign(model, origin, given)
     if found.owner is None:
         return ScriptFunction(found.function)
     _tensors(found.owner, gradients=own is not None)
     return wrap(found.owner)
 
 
-def _foreign(model: onnx.ModelProto, origin: Source) -> Any:
+def _foreign(model: onnx.ModelProto, origin: Source, given: bool) -> Any:
+    """The module of a model of ONNX operators. Where nothing can go wrong it is built when somebody looks at it, unless the model
+    is ``given`` and may be changed by then."""
+    from bridge.importers.onnx.plain import is_plain
+    from bridge.ir.classes import PendingObject
+    from bridge.jit.modules import wrap
+
+    if not given and is_plain(model):
+        return wrap(PendingObject(Unread(model, origin)))
+    return wrap(_imported(model, origin))
+
+
+def _imported(model: onnx.ModelProto, origin: Source) -> ScriptObject:
     import bridge.ops.interpreted  # noqa: F401  (ONNX operators run in the interpreter, too)
     from bridge.importers.onnx.model import import_model
-    from bridge.jit.modules import wrap
 
     imported = import_model(model, origin)
     _tensors(imported.module, gradients=False)  # ONNX operators have none
-    return wrap(imported.module)
+    return imported.module
 
 
 def _tensors(held: ScriptObject, gradients: bool = True) -> None:

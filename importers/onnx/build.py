@@ -34,6 +34,7 @@ from bridge.ir.types import BOOL, NONE, TENSOR, TensorType, TupleType
 __all__ = ["GraphBuilder", "ModuleBuilder", "forward_function", "graph_info", "kind_of"]
 
 
+_GRAPH, _GRAPHS = AttributeProto.GRAPH, AttributeProto.GRAPHS
 _WITH_BODY = frozenset({"onnx::Loop", "onnx::Scan", "onnx::SequenceMap"})
 
 
@@ -72,7 +73,7 @@ def kind_of(domain: str, op_type: str) -> str:
     """The IR kind of an ONNX operator: ``onnx::Conv``, ``com.microsoft::Attention``. Raises OnnxImportError for names that are no text."""
     if type(domain) is not str or type(op_type) is not str:  # protobuf gives bytes for what is no UTF-8
         raise OnnxImportError(f"the operator {op_type!r} of domain {domain!r} has a name that is no text")
-    return f"{domain or 'onnx'}::{op_type}"
+    return f"{domain}::{op_type}" if domain else f"onnx::{op_type}"
 
 
 class GraphBuilder:
@@ -114,11 +115,11 @@ class GraphBuilder:
                     self._argument(v)
                 self._bind(scope, i.name, v, "an input")
         for t in proto.initializer:
-            array = tensor_value(t, self.where)
-            v = self._initializer(block, t.name, array)
-            if t.name in scope.values or not _same_tensor(self.tensors.get(t.name), array):
-                self._bind(scope, t.name, v, "an initializer")
-            scope.values[t.name], self.tensors[t.name] = v, array
+            name, array = t.name, tensor_value(t, self.where)
+            v = self._initializer(block, name, array)
+            if name in scope.values or not _same_tensor(self.tensors.get(name), array):
+                self._bind(scope, name, v, "an initializer")
+            scope.values[name], self.tensors[name] = v, array
         for s in proto.sparse_initializer:
             name = s.values.name
             self._bind(scope, name, self._initializer(block, name, sparse_value(s, self.where)), "an initializer")
@@ -138,12 +139,13 @@ class GraphBuilder:
             raise OnnxImportError(f"{self.where}: an initializer has the name {name!r}, which is no text")
         path = self.module.add(name, array)
         v = self.self_value
-        at = self.module.root
+        at: Any = self.module.root
         for part in path.split("."):
-            n = block.append(self.graph.create("prim::GetAttr", [v], name=part))
-            n.output.type = at.type.attributes[part].type
-            v = n.output
-            at = at.attributes[part] if isinstance(at.attributes[part], ScriptObject) else at
+            n = block.append(Node(self.graph, "prim::GetAttr", (v,)))
+            n.attributes["name"] = part
+            v = n._outputs[0]
+            v.type = at.type.attributes[part].type
+            at = at.attributes[part]
         self._name(v, name)
         return v
 
@@ -155,25 +157,29 @@ class GraphBuilder:
                 self._node(block, n, scope)
 
     def _node(self, block: Block, proto: onnx.NodeProto, scope: Scope) -> None:
-        inputs = [self._lookup(name, scope, proto) if name else self._omitted() for name in proto.input]
-        if proto.domain not in self.graph.opsets and proto.domain != "ai.onnx":
+        known, domain = scope.values, proto.domain
+        inputs = [
+            (known.get(name) or self._lookup(name, scope, proto)) if name else self._omitted() for name in proto.input
+        ]
+        if domain not in self.graph.opsets and domain != "ai.onnx":
             raise OnnxImportError(
-                f"{self.where}: node '{proto.name}': no opset is imported for the domain {proto.domain!r} of {proto.op_type}"
+                f"{self.where}: node '{proto.name}': no opset is imported for the domain {domain!r} of {proto.op_type}"
             )
-        node = Node(self.graph, kind_of(proto.domain, proto.op_type), inputs, 0)
+        node = Node(self.graph, kind_of(domain, proto.op_type), inputs, 0)
         for a in proto.attribute:
-            if type(a.name) is not str:
+            name, form = a.name, a.type
+            if type(name) is not str:
                 raise OnnxImportError(
-                    f"{self.where}: node '{proto.name}': the attribute {a.name!r} has a name that is no text"
+                    f"{self.where}: node '{proto.name}': the attribute {name!r} has a name that is no text"
                 )
-            if a.type == AttributeProto.GRAPH:
-                node.attributes[a.name] = replace(
+            if form == _GRAPH:
+                node.attributes[name] = replace(
                     self._subgraph(node, a.g, scope), doc=a.doc_string, reference=a.ref_attr_name
                 )
-            elif a.type == AttributeProto.GRAPHS:
-                node.attributes[a.name] = [self._subgraph(node, g, scope) for g in a.graphs]
+            elif form == _GRAPHS:
+                node.attributes[name] = [self._subgraph(node, g, scope) for g in a.graphs]
             else:
-                node.attributes[a.name] = attribute_value(a, self.where)
+                node.attributes[name] = attribute_value(a, self.where)
         if node.kind in _WITH_BODY:
             self._check_body(node, proto)
         self._finish(block, node, proto, self._info(proto), scope)
@@ -226,18 +232,20 @@ class GraphBuilder:
         return NodeInfo(proto.doc_string, said, empty=empty, rest=rest.SerializeToString())
 
     def _finish(self, block: Block, node: Node, proto: onnx.NodeProto, info: NodeInfo | None, scope: Scope) -> None:
-        if not (type(proto.name) is type(proto.doc_string) is type(proto.overload) is str):
-            raise OnnxImportError(f"{self.where}: the node named {proto.name!r} has a name or a text that is none")
-        node.export_name, node.foreign, node.overload = proto.name, info, proto.overload or node.overload
+        name, overload = proto.name, proto.overload
+        if not (type(name) is type(overload) is type(proto.doc_string) is str):
+            raise OnnxImportError(f"{self.where}: the node named {name!r} has a name or a text that is none")
+        node.export_name, node.foreign, node.overload = name, info, overload or node.overload
         block.append(node)
+        declares = scope.outer is not None or scope.types
         for name in proto.output:
             v = node.add_output()
-            declared = scope.declared(name)
+            declared = scope.declared(name) if declares else None
             if declared is not None:
                 v.type = type_of(declared)
             self._name(v, name)
             if name:
-                self._bind(scope, name, v, proto.name or proto.op_type)
+                self._bind(scope, name, v, proto)
 
     def _subgraph(self, node: Node, proto: onnx.GraphProto, outer: Scope) -> Subgraph:
         block = node.add_block()
@@ -257,8 +265,9 @@ class GraphBuilder:
             raise OnnxImportError(f"{self.where}: '{name}', used by '{user}', is not defined before it")
         return v
 
-    def _bind(self, scope: Scope, name: str, v: Value, by: str) -> None:
+    def _bind(self, scope: Scope, name: str, v: Value, by: onnx.NodeProto | str) -> None:
         if scope.value(name) is not None:
+            by = by if isinstance(by, str) else by.name or by.op_type
             raise OnnxImportError(f"{self.where}: '{name}', given by '{by}', is defined already")
         scope.values[name] = v
 
@@ -273,8 +282,12 @@ class GraphBuilder:
         if type(name) is not str:
             raise OnnxImportError(f"{self.where}: a value has the name {name!r}, which is no text")
         v.export_name = name
-        if name and self.graph.value(name) is None and not name.isdigit():
-            v.set_debug_name(name)
+        names = self.graph._names
+        if name and name not in names and not name.isdigit():
+            if v._name:
+                v.set_debug_name(name)
+            else:
+                v._name, names[name] = name, v
 
 
 class ModuleBuilder:
@@ -326,7 +339,8 @@ class ModuleBuilder:
         while leaf in at.attributes:
             leaf += "_"
         parts[-1] = leaf
-        floating = getattr(value, "dtype", None) is not None and value.dtype.kind in "fc"
+        dtype = getattr(value, "dtype", None)
+        floating = dtype is not None and dtype.kind in "fc"
         at.type.add_attribute(leaf, TENSOR, is_parameter=floating, is_buffer=not floating)
         at.attributes[leaf] = value
         path = ".".join(parts)

@@ -18,7 +18,18 @@ def propagate_kinds(graph: Graph) -> None:
 
 def _block(block: Block, opsets: dict[str, int]) -> None:
     for node in block.nodes:
-        _node(node, opsets)
+        domain, _, name = node.kind.partition("::")
+        if node.blocks or domain in _OWN or not _plain(domain, name, opsets):
+            _node(node, opsets)
+
+
+_OWN = ("aten", "prim", "bridge")
+
+
+def _plain(domain: str, name: str, opsets: dict[str, int]) -> bool:
+    """Whether all that an operator gives is tensors, which values are taken for before anything is known."""
+    domain = "" if domain == "onnx" else domain
+    return gives_tensors(name, domain, opsets.get(domain, 1))
 
 
 def _node(node: Node, opsets: dict[str, int]) -> None:
@@ -37,11 +48,9 @@ def _node(node: Node, opsets: dict[str, int]) -> None:
         _refine(node.outputs, [v.type for v in node.blocks[0].outputs[1 : len(node.inputs) - 1]])
     elif node.kind == "prim::TupleConstruct":
         node.output.type = TupleType(*[v.type for v in node.inputs])
-    elif domain not in ("aten", "prim", "bridge"):
+    elif domain not in _OWN and not _plain(domain, name, opsets):
         domain = "" if domain == "onnx" else domain
         version = opsets.get(domain, 1)
-        if gives_tensors(name, domain, version):
-            return
         types = [v.type for v in node.inputs]
         found = result_types(name, domain, version, types, node.attributes, len(node.outputs))
         _refine(node.outputs, found)

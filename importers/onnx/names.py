@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import keyword
 import re
 
@@ -32,12 +33,14 @@ _RESERVED = frozenset(
 )
 
 
+@functools.lru_cache(1 << 14)
 def child_class(parent: str, part: str) -> str:
     """The class of a submodule after its name: ``conv_block`` → ``ConvBlock``; ``layers.0`` → ``Layers0``."""
     name = "".join(w[0].upper() + w[1:] for w in part.split("_") if w)
     return name if name and not name[0].isdigit() else parent.rpartition(".")[2] + name
 
 
+@functools.lru_cache(1 << 14)
 def attribute_name(part: str) -> str:
     """The attribute that a part of an initializer's dotted name becomes."""
     clean = re.sub(r"\W", "_", part, flags=re.ASCII)

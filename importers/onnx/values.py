@@ -24,6 +24,8 @@ from bridge.ir.foreign import ForeignArray, GraphInfo, Interface, RawAttribute, 
 from bridge.ir.types import ANY, TENSOR, DictType, ListType, TensorType, Type, optional
 
 __all__ = [
+    "USUAL_FIELDS",
+    "WHOLE_DTYPES",
     "attribute_value",
     "declared_type",
     "declared_types",
@@ -48,6 +50,13 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
     """
     if is_external(proto):
         return _stored(proto, where)
+    fields = {f.name for f, _ in proto.ListFields()}
+    if fields == USUAL_FIELDS and (dtype := WHOLE_DTYPES.get(proto.data_type)) is not None:
+        dims, data = tuple(proto.dims), proto.raw_data
+        if min(dims, default=0) >= 0 and math.prod(dims) * dtype.itemsize == len(data):  # others: their error, below
+            plain = np.frombuffer(data, dtype).reshape(dims).copy().view(ForeignArray)
+            plain.proto_name = proto.name
+            return plain
     _check(proto, where)
     try:
         array = _strings(proto) if proto.data_type == TensorProto.STRING else numpy_helper.to_array(proto)
@@ -56,12 +65,22 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
     array = np.asarray(array)
     value = (array if array.flags.writeable else array.copy()).view(ForeignArray)  # programs may write to their weights
     value.proto_name, value.proto_doc = proto.name, proto.doc_string
-    unusual = {f.name for f, _ in proto.ListFields()} - _RESTORED or not proto.HasField("raw_data")
+    unusual = fields - _RESTORED or "raw_data" not in fields
     if unusual or written_empty(proto, "name", "doc_string"):
         value.typed = True
         value.raw_proto = proto.SerializeToString()
     return value
 
+
+#: The fields of most tensors, and the element types that are numpy's own.
+USUAL_FIELDS = {"dims", "data_type", "name", "raw_data"}
+WHOLE_DTYPES = {
+    getattr(TensorProto, name): np.dtype(kind)
+    for name, kind in (
+        ("FLOAT", "<f4"), ("DOUBLE", "<f8"), ("FLOAT16", "<f2"), ("BOOL", "?"), ("INT8", "i1"), ("INT16", "<i2"),
+        ("INT32", "<i4"), ("INT64", "<i8"), ("UINT8", "u1"), ("UINT16", "<u2"), ("UINT32", "<u4"), ("UINT64", "<u8"),
+    )
+}  # fmt: skip
 
 _TYPED = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
@@ -173,12 +192,13 @@ _LISTS: dict[int, tuple[str, Callable[[AttributeProto], list[Any]]]] = {
 
 def attribute_value(attribute: AttributeProto, where: Source | str) -> Any:
     """The Python value of an attribute other than a graph; a RawAttribute for what has none."""
-    if attribute.ref_attr_name or len(attribute.ListFields()) > 3:  # more than name, type and one value
+    count = len(attribute.ListFields())
+    if count > 3 or attribute.ref_attr_name:  # more than name, type and one value
         return RawAttribute(attribute.SerializeToString(), value=_documented(attribute, where))
     scalar = _SCALARS.get(attribute.type)
     if scalar is not None:
         # One that does not write its value out means 0, and stays unwritten.
-        return scalar(attribute) if len(attribute.ListFields()) == 3 else RawAttribute(attribute.SerializeToString())
+        return scalar(attribute) if count == 3 else RawAttribute(attribute.SerializeToString())
     if attribute.type in _LISTS:
         kind, read = _LISTS[attribute.type]
         return read(attribute) or TypedList(kind)
@@ -213,7 +233,7 @@ def metadata(entries: Any) -> dict[str, str]:
 
 def written_empty(proto: Any, *names: str) -> tuple[str, ...]:
     """Which of these text fields are written out although they are empty."""
-    return tuple(n for n in names if not getattr(proto, n) and proto.HasField(n))
+    return tuple([n for n in names if proto.HasField(n) and not getattr(proto, n)])
 
 
 def _size(d: TensorShapeProto.Dimension) -> int | str | None:
