@@ -113,7 +113,17 @@ def _with_everything() -> onnx.ModelProto:
     return model
 
 
+def _with_empty_names() -> onnx.ModelProto:
+    """Names of tensors that are written out although they are empty."""
+    model = _model(f"{HEAD} {BODY} {{ y = Identity(x) }}")
+    value = numpy_helper.from_array(np.zeros(1, np.float32), "")
+    value.name = ""
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["x"], ["z"], value=value))
+    return model
+
+
 ODD_MODELS["every record"] = _with_everything
+ODD_MODELS["empty names, written out"] = _with_empty_names
 
 
 @pytest.mark.parametrize("name", ODD_MODELS)

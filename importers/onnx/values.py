@@ -52,10 +52,10 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
         return _stored(proto, where)
     fields = {f.name for f, _ in proto.ListFields()}
     if fields == USUAL_FIELDS and (dtype := WHOLE_DTYPES.get(proto.data_type)) is not None:
-        dims, data = tuple(proto.dims), proto.raw_data
-        if min(dims, default=0) >= 0 and math.prod(dims) * dtype.itemsize == len(data):  # others: their error, below
+        dims, data, name = tuple(proto.dims), proto.raw_data, proto.name
+        if name and min(dims, default=0) >= 0 and math.prod(dims) * dtype.itemsize == len(data):  # others: their error, below
             plain = np.frombuffer(data, dtype).reshape(dims).copy().view(ForeignArray)
-            plain.proto_name = proto.name
+            plain.proto_name = name
             return plain
     _check(proto, where)
     try:
