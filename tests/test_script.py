@@ -3,11 +3,14 @@
 The expected texts were recorded from torch by tests/goldens/record_script.py.
 """
 
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 from support.scripts import PROGRAMS, RECORDED, collect, comparable
+
+from bridge.jit import sources
 
 FILES = sorted(PROGRAMS.glob("*.py"))
 _texts: dict[tuple[Path, str], dict[str, dict[str, str]]] = {}
@@ -44,3 +47,16 @@ def test_recorded_texts_are_what_torch_prints(path: Path) -> None:
     live = {name: t for name, t in texts(path, "torch").items() if "error" not in t}
     plain = [{name: {k: comparable(v) for k, v in t.items()} for name, t in x.items()} for x in (live, recorded(path))]
     assert plain[0] == plain[1]
+
+
+def test_the_end_of_a_long_function_is_where_inspect_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_LONG", 1)
+    found = 0
+    for module in (inspect, sources, json, pytest):
+        for f in vars(module).values():
+            if inspect.isfunction(f) and not hasattr(f, "__wrapped__"):
+                lines, start = inspect.findsource(f)
+                block = sources._long_block(lines, start)
+                assert block is None or block == inspect.getsourcelines(f)[0]
+                found += block is not None
+    assert found > 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import sys
@@ -41,13 +42,48 @@ def source_lines(obj: Any) -> tuple[list[str], str, int]:
         filename = inspect.getsourcefile(obj)
         # ``inspect`` goes behind wrappers; the code object is the wrapper's own.
         wrapper = getattr(obj, "__code__", None) if hasattr(obj, "__wrapped__") else None
-        lines, first = inspect.getsourcelines(obj if wrapper is None else wrapper)
+        found = obj if wrapper is None else wrapper
+        whole, start = inspect.findsource(found)
+        lines, first = _long_block(whole, start), start + 1
+        if lines is None:
+            lines, first = inspect.getsourcelines(found)
     except (OSError, TypeError) as e:
         raise OSError(
             f"Can't get source for {obj}. TorchScript requires source access in order to carry out compilation, make sure "
             "original .py files are available."
         ) from e
     return lines, filename or "", max(first, 1)
+
+
+#: From this length on, a function is not taken apart into tokens to find its end, as ``inspect`` does in Python.
+_LONG = 200
+
+
+def _long_block(lines: list[str], start: int) -> list[str] | None:
+    """The lines of the long function that begins there, as ``inspect.getblock`` gives them; None where that is to say it."""
+    head = lines[start] if start < len(lines) else ""
+    indent = len(head) - len(head.lstrip(" "))
+    if not head[indent:].startswith("def "):
+        return None
+    end = start + 1
+    while end < len(lines):
+        text = lines[end].lstrip(" ")
+        inside = len(lines[end]) - len(text) > indent or text.startswith((")", "]", "}"))
+        if not inside and text.strip() and not text.startswith("#"):
+            break
+        end += 1
+    if end - start < _LONG:
+        return None
+    try:
+        parsed = ast.parse("".join(line[indent:] if line.strip() else "\n" for line in lines[start:end])).body
+    except SyntaxError:
+        return None  # a text or a bracket goes on over a line that looks like the end
+    if len(parsed) != 1 or not isinstance(parsed[0], ast.FunctionDef) or parsed[0].body[0].lineno == 1:
+        return None
+    margin = " " * (indent + parsed[0].body[0].col_offset)
+    while not (text := lines[end - 1].strip()) or (text.startswith("#") and not lines[end - 1].startswith(margin)):
+        end -= 1
+    return lines[start:end]
 
 
 def definition_of(fn: Callable[..., Any], name: str | None = None) -> X.Def:

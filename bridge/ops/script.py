@@ -45,6 +45,7 @@ class _NamespaceValue(SugaredValue):
 
     __slots__ = ("namespace",)
     kind = "namespace of operators"
+    is_fixed = True
 
     def __init__(self, namespace: Namespace | Stored | OperatorNamespace) -> None:
         self.namespace = namespace

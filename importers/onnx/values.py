@@ -53,7 +53,9 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
     fields = {f.name for f, _ in proto.ListFields()}
     if fields == USUAL_FIELDS and (dtype := WHOLE_DTYPES.get(proto.data_type)) is not None:
         dims, data, name = tuple(proto.dims), proto.raw_data, proto.name
-        if name and min(dims, default=0) >= 0 and math.prod(dims) * dtype.itemsize == len(data):  # others: their error, below
+        if (
+            name and min(dims, default=0) >= 0 and math.prod(dims) * dtype.itemsize == len(data)
+        ):  # others: their error, below
             plain = np.frombuffer(data, dtype).reshape(dims).copy().view(ForeignArray)
             plain.proto_name = name
             return plain

@@ -56,6 +56,8 @@ class EmitterCore(ABC):
         self.optionals: Mapping[X.Assign, T.Type] = optionals or {}
         #: Loops → variables that they assign first and that are used behind them.
         self.late: Mapping[X.Stmt, Mapping[str, T.Type]] = {}
+        #: Names from outside that mean the same wherever they stand.
+        self.fixed_names: dict[str, SugaredValue] = {}
         #: Such variables → the variable that says whether they have a value, the frame of the loop.
         self.late_names: dict[str, tuple[str, Frame]] = {}
         #: Variables of loops that have ended.

@@ -176,6 +176,9 @@ class Frame:
         found = found or self.m.outer_value(name, range) or _globals().get(name)
         if found is not None:
             return found
+        fixed = self.m.fixed_names.get(name)
+        if fixed is not None:
+            return fixed
         resolver = self.m.resolver
         type = resolver.resolve_type(name, range)
         if isinstance(type, T.TupleType) and type.fields:
@@ -184,6 +187,8 @@ class Frame:
         if found is not None:
             if name in self.m.locals and isinstance(found, SimpleValue):
                 raise self.not_found(name, range)  # Python, too, has no value here: the name is the function's own
+            if found.is_fixed:
+                self.m.fixed_names[name] = found
             return found
         if isinstance(type, ClassType):
             return ClassValue(type)

@@ -102,7 +102,7 @@ class Builder:
             node.args.kw_defaults = [None] * len(node.args.kwonlyargs)
         params = self.parameters(node.args)
         returns = self.expr(node.returns) if node.returns is not None else None
-        own = frozenset() if self.printed else assigned_names(node)
+        own = frozenset() if self.printed else assigned_names(node, self.source.text)
         return T.Def(range, name or node.name, params, returns, self.body(node.body) if body else [], own)
 
     def inner(self, node: ast.FunctionDef | ast.Lambda) -> T.Expr:
@@ -590,7 +590,7 @@ def parse_def(
         raise FrontendError(
             f"Expected a single top-level function{': ' + what if what else ''}", SourceRange(source, 0, 1)
         )
-    function = rewritten(nodes[0]) if body else nodes[0]
+    function = rewritten(nodes[0], text) if body else nodes[0]
     return Builder(source, indent).definition(function, name, body)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from types import NoneType
 
 __all__ = ["assigned_names", "own_statements"]
 
@@ -38,11 +39,13 @@ def stray_exit(body: Sequence[ast.stmt]) -> ast.Break | ast.Continue | None:
     return None
 
 
-def assigned_names(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:
+def assigned_names(function: ast.FunctionDef | ast.Lambda, text: str | None = None) -> frozenset[str]:
     """The names that the function assigns: its parameters, and what is stored, deleted, imported or defined in its body.
 
-    Names declared ``global`` are not its own; the variables of comprehensions are theirs.
+    Names declared ``global`` are not its own; the variables of comprehensions are theirs. Where its source ``text`` is given
+    and has no ``:=``, expressions that are only read assign nothing, and are not looked into.
     """
+    skip_reads = text is not None and ":=" not in text
     a = function.args
     found = {p.arg for p in (*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg)))}
     outside: set[str] = set()
@@ -51,6 +54,8 @@ def assigned_names(function: ast.FunctionDef | ast.Lambda) -> frozenset[str]:
     stack = [(n, frozenset()) for n in body]
     while stack:
         n, hidden = stack.pop()
+        if skip_reads and isinstance(n, ast.expr) and type(getattr(n, "ctx", None)) in (NoneType, ast.Load):
+            continue
         if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load) and n.id not in hidden:
             found.add(n.id)
         elif isinstance(n, ast.NamedExpr):

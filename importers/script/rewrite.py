@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import TypeVar
@@ -24,9 +25,14 @@ _LOOPS = (ast.For, ast.While, ast.AsyncFor)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
-def rewritten(function: ast.FunctionDef) -> ast.FunctionDef:
+def rewritten(function: ast.FunctionDef, text: str | None = None) -> ast.FunctionDef:
     """The function with ``else`` of loops, ``match`` on constants, sets that are only asked for membership, walrus in
-    ``while``, ``@=`` and ``global`` that only reads written as plain statements. What cannot be is left, to be refused."""
+    ``while``, ``@=`` and ``global`` that only reads written as plain statements. What cannot be is left, to be refused.
+
+    ``text`` is its source: one in which no such thing can be is not walked.
+    """
+    if text is not None and len(_WORDS.findall(text)) < 2:  # its own def
+        return function
     parts = list(ast.walk(function))
     if not any(isinstance(n, _REWRITTEN) and n is not function and not _is_plain(n) for n in parts):
         return function
@@ -36,6 +42,8 @@ def rewritten(function: ast.FunctionDef) -> ast.FunctionDef:
     return function
 
 
+#: One of these is in the text of whatever may have to be written otherwise.
+_WORDS = re.compile(r"for\b|while\b|match\b|try\b|def\b|global\b|@=|\{|:=|\*\*")
 #: What may have to be written otherwise.
 _REWRITTEN = (
     ast.For, ast.While, ast.Match, ast.Try, ast.FunctionDef, ast.Global, ast.AugAssign, ast.Set, ast.NamedExpr, ast.keyword,

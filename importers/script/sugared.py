@@ -54,6 +54,8 @@ class SugaredValue:
     kind = "value"
     #: Whether it is no value but may be passed to functions (then they are compiled for it).
     is_function = False
+    #: Whether it is the same wherever its name stands: then the name is looked up once for a definition.
+    is_fixed = False
 
     def as_value(self, range: SourceRange, m: EmitterCore) -> Value:
         """Use it as a first-class value."""

@@ -184,10 +184,14 @@ class StateMixin(HookRegistry):
             if assign:
                 local["assign_to_params_buffers"] = assign
             module._load_from_state_dict(part, prefix, local, True, missing, unexpected, errors)
+            parts: dict[str, dict[str, Any]] = {}
+            for k, v in part.items():
+                head, dot, _ = k[len(prefix) :].partition(".")
+                if dot and k.startswith(prefix):
+                    parts.setdefault(head, {})[k] = v
             for name, child in module._modules.items():
                 if child is not None:
-                    inner = f"{prefix}{name}."
-                    load(child, {k: v for k, v in part.items() if k.startswith(inner)}, inner)
+                    load(child, parts.get(name, {}), f"{prefix}{name}.")
             keys = _IncompatibleKeys(missing, unexpected)
             for hook in module._load_state_dict_post_hooks.values():
                 if hook(module, keys) is not None:
