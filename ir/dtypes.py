@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "DTYPES", "FOREIGN_DTYPES", "DType", "by_code", "by_name", "by_numpy", "by_onnx", "default_dtype", "set_default_dtype",
+    "DTYPES", "FOREIGN_DTYPES", "DType", "by_code", "by_name", "by_numpy", "by_onnx", "default_dtype", "physical", "real_dtype",
+    "set_default_dtype",
 ]  # fmt: skip
 
 
@@ -135,6 +136,19 @@ def by_numpy(dtype: Any) -> DType:
         else:
             raise TypeError(f"no tensor element type for NumPy dtype {dtype}")
     return found
+
+
+def real_dtype(dtype: DType) -> DType:
+    """The type of the parts of complex numbers; other types are their own."""
+    return dtype if dtype.kind != "c" else _BY_NAME["float64" if dtype.name == "complex128" else "float32"]
+
+
+def physical(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array as ONNX models hold it: complex numbers as pairs of real ones, in a last dimension of two."""
+    if array.dtype.kind != "c":
+        return array
+    whole = np.ascontiguousarray(array).reshape(array.shape)
+    return whole[..., None].view(real_dtype(by_numpy(array.dtype)).numpy)
 
 
 def default_dtype() -> DType:

@@ -67,6 +67,18 @@ class Emitter(Protocol):
     def cast(self, value: Any, dtype: DType) -> Lowered:
         """The value (Lowered or Python number) in that element type; no node when it has it already."""
 
+    def pairs(self, value: Any) -> Lowered:
+        """The real numbers that a complex value is: one dimension more, of two."""
+
+    def from_pairs(self, value: Any) -> Lowered:
+        """The complex value that real numbers are whose last dimension is two."""
+
+    def parts(self, value: Any) -> tuple[Any, Any]:
+        """The real part and the imaginary part of a complex value."""
+
+    def join(self, re: Any, im: Any) -> Lowered:
+        """The complex value of two real ones of one element type and size."""
+
     def scalar(self, value: Any, dtype: DType) -> Lowered:
         """A Python number or run-time number as a 0-d tensor of that element type."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bridge.ir.dtypes import DType, by_code, by_name, default_dtype
+from bridge.ir.dtypes import DType, by_code, by_name, default_dtype, real_dtype
 from bridge.ir.promotion import Operand, number_dtype, operand_of_type, result_dtype
 from bridge.ir.schema import Schema
 from bridge.ir.types import TENSOR, Dim, ListType, OptionalType, TensorType, Type
@@ -33,6 +33,7 @@ __all__ = [
     "operand_of_argument",
     "promote_all",
     "promoted",
+    "real_like_self",
     "reduced_dims",
     "reduction",
     "result",
@@ -194,6 +195,12 @@ def like(name: str) -> Rule:
 
 
 like_self = like("self")
+
+
+def real_like_self(call: Call) -> Results:
+    """Like self; of complex numbers the type of their parts."""
+    t = call.tensor("self")
+    return result(None if t.dtype is None else real_dtype(t.dtype), t.dims)
 
 
 def float_like_self(call: Call) -> Results:

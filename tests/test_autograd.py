@@ -29,6 +29,27 @@ FUNCTIONS = {
     "gathered": lambda x, y: x[[0, 0, 1]] * y[:, [0]].repeat(2, 1)[:3],
     "stacked": lambda x, y: bridge.stack([x, y]).cumsum(0).transpose(0, 2),
     "several": lambda x, y: (x.sin(), (x * y).log()),
+    "complex product": lambda x, y: bridge.view_as_real(
+        bridge.complex(x, y) * bridge.polar(y, x) / bridge.complex(y, x)
+    ),
+    "complex functions": lambda x, y: bridge.view_as_real(
+        bridge.complex(x, y).exp().sqrt() + bridge.complex(y, x).sgn() * 1j
+    ),
+    "complex parts": lambda x, y: (
+        bridge.complex(x, y).abs() + bridge.complex(x, y).angle(),
+        bridge.complex(x, y).conj().imag,
+    ),
+    "complex matrix": lambda x, y: (bridge.complex(x, y) @ bridge.complex(y, x).t()).norm(),
+    "transform": lambda x, y: bridge.fft.rfft2(x * y, s=(3, 4), norm="ortho").abs(),
+    "whole transform": lambda x, y: bridge.view_as_real(
+        bridge.fft.fft(bridge.complex(x, y), dim=0) * bridge.fft.ifft(x, n=3)[0]
+    ),
+    "real transform": lambda x, y: (
+        bridge.fft.irfft(bridge.complex(x, y), n=5) + bridge.fft.hfft(bridge.complex(x, y), n=5)
+    ),
+    "half transform": lambda x, y: (
+        bridge.fft.ihfft(x, n=4).abs() + bridge.fft.irfftn(bridge.complex(x, y), s=(4, 4))[:2, :3]
+    ),
 }
 
 

@@ -32,6 +32,26 @@ _FREED = (
 )
 
 
+_FLAT = np.dtype(np.float32)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(f"aten::{n}" for n in text.split())
+
+
+#: Operators whose formula is right for complex numbers as it is.
+_OWN = _names(
+    "abs angle conj _conj conj_physical real imag view_as_real view_as_complex complex polar sgn norm linalg_vector_norm "
+) | frozenset(
+    f"aten::fft_{kind}{many}" for kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft") for many in ("", "2", "n")
+)
+#: Operators without a complex derivative, whose formula is one for real numbers.
+_NO_DERIVATIVE = _names(
+    "linalg_cholesky linalg_cholesky_ex cholesky linalg_qr qr linalg_svd svd linalg_svdvals linalg_eigh linalg_eigvalsh "
+    "linalg_eig linalg_eigvals linalg_pinv pinverse linalg_lstsq vdot"
+)
+
+
 class Removable:
     """What registering a hook returns: :meth:`remove` takes it away. Also a context manager."""
 
@@ -239,7 +259,7 @@ class OpNode(Node):
         grad = plan.gradient
         if grad is None:
             raise RuntimeError(f"derivative for {plan.operator.name} is not implemented")
-        found = grad(self, *grads)
+        found = self._of_complex(grad, grads) if self._is_complex(grads) else grad(self, *grads)
         if not isinstance(found, list | tuple):
             found = (found,)
         flat: list[Any] = []
@@ -250,6 +270,34 @@ class OpNode(Node):
             else:
                 flat.append(g)
         return flat
+
+    def _is_complex(self, grads: list[Any]) -> bool:
+        """Whether the call has complex tensors, and its formula is one for real numbers."""
+        if self.plan.operator.name in _OWN:
+            return False
+        if any(g is not None and g._array.dtype.kind == "c" for g in grads):
+            return True
+        return any(dtype.kind == "c" for _, dtype in self.outputs) or any(
+            not isinstance(a, _Freed) and getattr(getattr(a, "_array", None), "dtype", _FLAT).kind == "c"
+            for a in self._args
+        )
+
+    def _of_complex(self, grad: Callable[..., Any], grads: list[Any]) -> list[Any]:
+        """A formula for real numbers holds for complex ones where the operator has a complex derivative: that derivative is
+        conjugated in the gradient. Raises RuntimeError for operators that have none."""
+        name = self.plan.operator.name
+        if name in _NO_DERIVATIVE or any(dtype.kind != "c" for _, dtype in self.outputs):
+            raise RuntimeError(f"the derivative for {name} of complex tensors is not supported")
+        found = grad(self, *[None if g is None else g.conj() for g in grads])
+
+        def back(g: Any) -> Any:
+            if isinstance(g, list | tuple):
+                return [back(x) for x in g]
+            return None if g is None else g.conj()
+
+        made = back(found if isinstance(found, list | tuple) else (found,))
+        assert isinstance(made, list)
+        return made
 
     def release(self) -> None:
         self._args = [_freed(a) for a in self._args]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.dtypes import physical
 from bridge.ir.types import ANY, BOOL, FLOAT, INT, DictType, ListType, OptionalType, TensorType, TupleType, Type
 from bridge.tensor import Tensor
 
@@ -141,7 +142,7 @@ class Plan:
             flatten(arguments, self.types, leaves)
             feed = dict(zip(self.inputs, leaves, strict=True))
         for name, held, attribute in self.live:
-            feed[name] = held[attribute]._array
+            feed[name] = physical(held[attribute]._array)
         return feed
 
 
@@ -171,7 +172,7 @@ def build_plan(owner: ScriptObject | None, function: Function, arguments: Sequen
             _as_input(graph, proto)
             fed.append((proto.name, held, name))
         else:
-            weights[proto.name] = tensor._array
+            weights[proto.name] = physical(tensor._array)
             counter = _counter(tensor)
             tracked.append((held, name, tensor, tensor._array, counter, counter[0]))
     size = sum(w.nbytes for w in weights.values())

@@ -10,7 +10,7 @@ import numpy as np
 from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, cut
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.values import INT64, Run, RunList
-from bridge.ir.dtypes import DType, by_numpy
+from bridge.ir.dtypes import DType, by_name, by_numpy, physical, real_dtype
 from bridge.ir.errors import LoweringError
 from bridge.ir.promotion import number_dtype
 from bridge.ir.types import Dim
@@ -18,6 +18,12 @@ from bridge.ir.types import Dim
 __all__ = ["OnnxEmitter"]
 
 _SEQUENCE_RESULTS = {"SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SplitToSequence"}
+
+
+#: Operators to which it is all the same what a tensor holds.
+_OF_ANYTHING = frozenset(
+    ("Identity", "SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "SequenceLength")
+)
 
 
 class OnnxEmitter:
@@ -51,14 +57,20 @@ class OnnxEmitter:
         if op_type == "SplitToSequence" and not domain and inputs[0].dtype.name in WITHOUT_SPLIT:
             length = inputs[1] if len(inputs) > 1 else None
             return cut(self, inputs[0], length, attributes["axis"], None if dims is None else tuple(dims))
+        if (
+            not domain
+            and op_type not in _OF_ANYTHING
+            and any(isinstance(i, Run) and i.dtype.kind == "c" for i in inputs)
+        ):
+            self.unsupported("this cannot be done with complex tensors in ONNX, which has no complex numbers")
         wired = [self._input(i) for i in inputs]
         while wired and wired[-1] is None:
             wired.pop()
         if dtype is None:
-            first = next((w for w in wired if w is not None), None)
+            first = next((i for i in inputs if i is not None), None)
             if first is None:
                 raise LoweringError(f"the element type of {op_type} must be given")
-            dtype = first.dtype
+            dtype = self.dtype_of(first)
         dtypes = [dtype] * outputs if isinstance(dtype, DType) else list(dtype)
         kind = RunList if op_type in _SEQUENCE_RESULTS and not domain else Run
         results = [kind(d, tuple(dims) if dims is not None else None, f"{self.hint}/{op_type}") for d in dtypes]
@@ -82,8 +94,8 @@ class OnnxEmitter:
                 return value
             if value.constant is not None:
                 return self.constant(value.constant, dtype)
-            if dtype.kind == "c":
-                self.unsupported("onnxruntime computes nothing in complex numbers")
+            if dtype.kind == "c" or value.dtype.kind == "c":
+                return self._between_complex(value, dtype)
             r: Run = self.op("Cast", value, dtype=dtype, dims=value.dims, to=dtype.onnx)
             return r
         return self.constant(value, dtype)
@@ -132,8 +144,61 @@ class OnnxEmitter:
             return self.constant(np.array(value.shape, np.int64))
         if value.dims is not None and all(isinstance(d, int) for d in value.dims):
             return self.constant(np.array(value.dims, np.int64))
+        if value.dtype.kind == "c":
+            shape = self.op("Shape", self.pairs(value), dtype=INT64)
+            return self.op("Slice", shape, np.array([0], np.int64), np.array([-1], np.int64), dims=(value.rank,))  # type: ignore[no-any-return]
         r: Run = self.op("Shape", value, dtype=INT64, dims=(value.rank,))
         return r
+
+    # -- complex numbers: pairs of real ones in a last dimension of two ------------------------------------------------
+
+    def pairs(self, value: Any) -> Run:
+        """The real numbers that a complex value is: one dimension more, of two."""
+        if value.constant is not None:
+            return self.constant(physical(value.constant))
+        r = Run(real_dtype(value.dtype), None if value.dims is None else (*value.dims, 2), value.hint)
+        r.same_as, r.named = value.root, True
+        return r
+
+    def from_pairs(self, value: Any) -> Run:
+        """The complex value that real numbers are whose last dimension is two."""
+        dtype = by_name("complex128" if value.dtype.name == "float64" else "complex64")
+        if value.constant is not None:
+            return self.constant(np.ascontiguousarray(value.constant).view(dtype.numpy)[..., 0])
+        r = Run(dtype, None if value.dims is None else value.dims[:-1], value.hint)
+        r.same_as, r.named = value.root, True
+        return r
+
+    def parts(self, value: Any) -> tuple[Run, Run]:
+        """The real part and the imaginary part of a complex value."""
+        if value.constant is not None:
+            return self.constant(value.constant.real), self.constant(value.constant.imag)
+        if value.root.parts is not None:
+            re, im = value.root.parts
+            return re.another(), im.another()
+        pairs = self.pairs(value)
+        index = [self.op("Gather", pairs, np.array(k, np.int64), dims=value.dims, axis=-1) for k in (0, 1)]
+        return index[0], index[1]
+
+    def join(self, re: Any, im: Any) -> Run:
+        """The complex value of two real ones of one element type and size."""
+        if re.constant is not None and im.constant is not None:
+            return self.from_pairs(self.constant(np.stack([re.constant, im.constant], -1)))
+        last = np.array([-1], np.int64)
+        dims = None if re.dims is None else (*re.dims, 1)
+        both = [self.op("Unsqueeze", p, last, dims=dims) for p in (re, im)]
+        made = self.op("Concat", *both, axis=-1, dims=None if re.dims is None else (*re.dims, 2))
+        made.parts = re, im
+        return self.from_pairs(made)
+
+    def _between_complex(self, value: Run, dtype: DType) -> Run:
+        if value.dtype.kind != "c":
+            real = self.cast(value, real_dtype(dtype))
+            return self.join(real, self.op("Sub", real, real, dims=real.dims))
+        if dtype.kind != "c":
+            return self.cast(self.parts(value)[0], dtype)
+        re, im = (self.cast(p, real_dtype(dtype)) for p in self.parts(value))
+        return self.join(re, im)
 
     def unsupported(self, why: str) -> NoReturn:
         """Refuse with the user's line."""
@@ -157,14 +222,12 @@ class OnnxEmitter:
         if value.constant is None:
             return value
         array = value.constant
-        if array.dtype.kind == "c":
-            self.unsupported("onnxruntime computes nothing in complex numbers")
         key = (id(self.body), array.dtype.str, array.shape, array.tobytes(), value.blank)
         made = self._constants.get(key)
         if made is None:
             made = self._constants[key] = Run(value.dtype, array.shape, value.hint, number=value.number)
             made.blank = value.blank
-            self.append(Record("Constant", "", [], [made], {"value": array}, self.origin))
+            self.append(Record("Constant", "", [], [made], {"value": physical(array)}, self.origin))
         return made
 
     def identity(self, value: Run) -> Run:

@@ -54,10 +54,11 @@ def _one_size(v: Run, axis: int, m: Machine) -> Any:
     if isinstance(size, int):
         return size
     e = m.emitter
+    v = e.pairs(v) if v.dtype.kind == "c" else v
     if e.opset >= 15:
         shape = e.op("Shape", v, dtype=INT64, dims=(1,), start=axis, end=axis + 1)
     else:
-        shape = e.op("Slice", e.op("Shape", v, dtype=INT64, dims=(len(dims),)),
+        shape = e.op("Slice", e.op("Shape", v, dtype=INT64),
                      np.array([axis], np.int64), np.array([axis + 1], np.int64), dims=(1,))  # fmt: skip
     number: Run = e.op("Squeeze", shape, np.array([0], np.int64), dims=())
     number.number, number.symbol, number.least = T.INT, size, 0

@@ -64,6 +64,9 @@ def describe(
         if o.type.name not in classes:
             classes[o.type.name] = _class(o.type, silent.get(o.type.name, {}))
     table = {**options_of(program, arguments), "classes": classes, "objects": objects}
+    pairs = [path for path, v in (all_tensors(root) if root is not None else ()) if array_of(v).dtype.kind == "c"]
+    if pairs:
+        table["complex"] = pairs  # initializers that are pairs of real numbers
     if silent.get(""):
         table["functions"] = silent[""]
     return json.dumps(table, separators=(",", ":"))

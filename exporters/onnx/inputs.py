@@ -56,6 +56,9 @@ class Inputs:
         self, name: str, dtype: DType, rank: int | None, sizes: Sequence[int] = (), number: Type | None = None
     ) -> Run:
         """A new model input whose dims are free unless asked otherwise."""
+        if dtype.kind == "c":
+            message = f"'{name}' is a tensor of complex numbers, which ONNX models do not take; take pairs of real ones and use torch.view_as_complex"
+            self.problems.append(Entry("input", message))
         dims: tuple[Dim, ...] | None = None
         if rank is not None:
             dims = tuple(self._dim(name, i, rank, sizes) for i in range(rank))

@@ -19,7 +19,7 @@ from bridge.exporters.onnx.report import Entry, ExportError
 from bridge.exporters.onnx.values import Run
 from bridge.exporters.onnx.write import Writer, add_metadata, records_in_order, tensor_proto, value_info
 from bridge.ir.classes import ScriptObject
-from bridge.ir.dtypes import by_numpy
+from bridge.ir.dtypes import by_numpy, physical
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Graph
 
@@ -65,7 +65,7 @@ def build_model(
     graph.name = owner.type.name.rpartition(".")[2] if owner is not None else main.frame.function.name
     for name, value in tensors.items():
         proto = graph.initializer.add()
-        array = array_of(value)
+        array = physical(array_of(value))
         if weights and (arrays is None or not is_large(array)):
             tensor_proto(array, name, proto)
             continue
@@ -114,6 +114,10 @@ def _check(outputs: Sequence[Run], main: MainRecord, hosted: bool) -> None:
     place = main.frame.function.graph.return_node.range
     problems = [Entry("output", f"the number of dimensions of output {i} is not known; an ONNX model must tell it", place)
                 for i, o in enumerate(outputs) if o.dims is None and not o.is_list and not hosted]  # fmt: skip
+    problems += [
+        Entry("output", f"output {i} is a tensor of complex numbers, which ONNX models do not give; return torch.view_as_real(…) of it", place)
+        for i, o in enumerate(outputs) if o.dtype.kind == "c"
+    ]  # fmt: skip
     if not outputs:
         problems.append(
             Entry("output", "the program returns no tensor or number, so there is nothing to export", place)

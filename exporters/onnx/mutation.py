@@ -18,7 +18,7 @@ from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.merge import finish_outputs
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import Abstract, Cell, Choice, Run, RunList, View, merge_dims
-from bridge.exporters.onnx.view_writes import through_positions, writer_of
+from bridge.exporters.onnx.view_writes import through_positions, writer_of, written
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
 from bridge.ir.registry import Operator
@@ -203,11 +203,11 @@ def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:
     if at:  # x[i][j] = new: one write into the tensor itself
         e = m.emitter
         now = present(m, base)
-        written = e.op("ScatterND", now, e.ints(at), e.cast(new, now.dtype), dims=now.dims)
+        whole = written(m, lambda m, b, n: e.op("ScatterND", b, e.ints(at), e.cast(n, b.dtype), dims=b.dims), now, new)
     else:
         base = target.view.base
-        written = target.view.write(m, present(m, base), new)
-    _write(m, node, base, written, name)
+        whole = written(m, target.view.write, present(m, base), new)
+    _write(m, node, base, whole, name)
 
 
 def _write_to_sides(m: Machine, node: Node, view: Choice, new: Run, name: str) -> None:

@@ -76,12 +76,12 @@ class Run:
     ``joined``: it comes out of a branch, a loop or a list, so that it may be the same tensor as another value.
     ``blank`` values are constants at which nobody looks. Of the root of an int (``ints``): ``sum_of`` is another int and a constant
     whose sum it is, ``least`` the least value it may have (of what a loop stacked: the least length), ``below`` a free size (or None) and a constant whose sum it is less than,
-    ``count_of`` what it is where that is not negative. ``born`` counts the values that were made before.
+    ``count_of`` what it is where that is not negative. ``parts`` are the real and the imaginary part that it was joined of. ``born`` counts the values that were made before.
     """
 
     __slots__ = (
         "below", "blank", "born", "constant", "count_of", "dims", "dtype", "fixed", "hint", "joined", "least", "name", "named", "number",
-        "same_as", "sum_of", "symbol", "view",
+        "parts", "same_as", "sum_of", "symbol", "view",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +107,7 @@ class Run:
         self.least: int | None = None
         self.below: tuple[str | None, int] | None = None
         self.count_of: Run | None = None
+        self.parts: tuple[Run, Run] | None = None
 
     @property
     def rank(self) -> int | None:

@@ -12,7 +12,7 @@ from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.values import INT64, Run
 from bridge.ir.errors import LoweringError
 
-__all__ = ["through_positions", "writer_of"]
+__all__ = ["through_positions", "writer_of", "written"]
 
 #: ``write(machine, base now, new value of the view)`` gives the new base.
 Write = Callable[[Machine, Run, Run], Run]
@@ -22,6 +22,15 @@ def writer_of(name: str, values: Sequence[Any]) -> Write | None:
     """How a view made by this operator with these arguments is written to; None where that is not known."""
     make = _WRITERS.get(name)
     return None if make is None else make(list(values[1:]))
+
+
+def written(m: Machine, write: Write, base: Run, new: Run) -> Run:
+    """The new base of a view that is written to; of complex numbers each part is written."""
+    e = m.emitter
+    if base.dtype.kind != "c" or not getattr(write, "by_parts", True):
+        return write(m, base, new)
+    parts = zip(e.parts(base), e.parts(e.cast(new, base.dtype)), strict=True)
+    return e.join(*(write(m, b, n) for b, n in parts))
 
 
 def through_positions(reapply: Callable[[Run], Run]) -> Write:
@@ -174,6 +183,35 @@ def _itself(args: list[Any]) -> Write:
     return lambda m, base, new: new
 
 
+def _part_of(index: int) -> Callable[[list[Any]], Write]:
+    """The real or the imaginary part."""
+
+    def make(args: list[Any]) -> Write:
+        def write(m: Machine, base: Run, new: Run) -> Run:
+            if base.dtype.kind != "c":
+                return new
+            parts = list(m.emitter.parts(base))
+            parts[index] = new
+            return m.emitter.join(*parts)
+
+        write.by_parts = False  # type: ignore[attr-defined]
+        return write
+
+    return make
+
+
+def _as_real(args: list[Any]) -> Write:
+    def write(m: Machine, base: Run, new: Run) -> Run:
+        return m.emitter.from_pairs(new)
+
+    write.by_parts = False  # type: ignore[attr-defined]
+    return write
+
+
+def _as_complex(args: list[Any]) -> Write:
+    return lambda m, base, new: m.emitter.pairs(new)
+
+
 _WRITERS: dict[str, Callable[[list[Any]], Write]] = {
     "aten::select": _select,
     "aten::slice": _slice,
@@ -185,6 +223,10 @@ _WRITERS: dict[str, Callable[[list[Any]], Write]] = {
     "aten::t": _transpose,
     "aten::transpose": _transpose,
     "aten::permute": _permute,
+    "aten::real": _part_of(0),
+    "aten::imag": _part_of(1),
+    "aten::view_as_real": _as_real,
+    "aten::view_as_complex": _as_complex,
     "aten::detach": _itself,
     "aten::alias": _itself,
     **dict.fromkeys(

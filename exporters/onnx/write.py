@@ -21,7 +21,7 @@ from onnx import (
 from bridge.exporters.onnx.claims import KEY, Claims
 from bridge.exporters.onnx.records import Body, FunctionRecord, Record
 from bridge.exporters.onnx.values import Run, RunList
-from bridge.ir.dtypes import DType, by_numpy
+from bridge.ir.dtypes import DType, by_numpy, physical, real_dtype
 from bridge.ir.errors import LoweringError
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def add_metadata(proto: Any, lines: Sequence[str] | None, key: str = KEY) -> Non
 
 def tensor_proto(array: np.ndarray[Any, Any], name: str, proto: TensorProto) -> TensorProto:
     """Write an array as raw data."""
+    array = physical(array)
     proto.data_type = by_numpy(array.dtype).onnx
     proto.dims.extend(array.shape)
     if name:
@@ -172,10 +173,10 @@ def type_proto(run: Run, proto: TypeProto, sizes: bool = True) -> None:
         type_proto(Run(run.dtype, run.dims), proto.sequence_type.elem_type, sizes)
         return
     tensor = proto.tensor_type
-    tensor.elem_type = run.dtype.onnx
+    tensor.elem_type = real_dtype(run.dtype).onnx
     if run.dims is not None:
         tensor.shape.SetInParent()
-        for d in run.dims:
+        for d in (*run.dims, 2) if run.dtype.kind == "c" else run.dims:
             dim = tensor.shape.dim.add()
             if not sizes:
                 continue

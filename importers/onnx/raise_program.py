@@ -189,8 +189,15 @@ class _Builder:
 
     def _tensor(self, proto: TensorProto) -> Any:
         if is_external(proto):
-            return tensor_value(proto, self.source).view(np.ndarray)  # mapped: not copied before somebody writes to it
-        return np.array(numpy_helper.to_array(proto))
+            found = tensor_value(proto, self.source).view(np.ndarray)  # mapped: not copied before somebody writes to it
+        else:
+            found = np.array(numpy_helper.to_array(proto))
+        pairs = self.table.get("complex")
+        if not isinstance(pairs, list) or proto.name not in pairs:
+            return found
+        if found.dtype.name not in ("float32", "float64") or found.shape[-1:] != (2,):
+            raise Disbelief(f"'{proto.name}' is claimed to be complex numbers")
+        return found.view(np.complex64 if found.dtype == np.float32 else np.complex128)[..., 0]
 
     def _class(self, name: str, path: str, held: ScriptObject) -> ClassType:
         frames = {}

@@ -356,6 +356,7 @@ class _Lowering(Steps):
 
     def __init__(self, e: Emitter) -> None:
         self.e = e
+        self.wanted: DType | None = None  # the element type of the result
 
     @property
     def lowers(self) -> bool:

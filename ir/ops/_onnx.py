@@ -289,6 +289,10 @@ def ints(*values: int) -> np.ndarray[Any, Any]:
 
 def lower_functional(e: Emitter, call: LoweredCall, o: Operator) -> Any:
     """Lower a call as the operator ``o`` would be lowered."""
+    if _has_complex(call):
+        from bridge.ir.ops._complex import lower_complex
+
+        return lower_complex(e, call, o)
     if isinstance(o.onnx, Unsupported):
         e.unsupported(o.onnx.why)
     if o.onnx is None:
@@ -303,6 +307,20 @@ def lower_functional(e: Emitter, call: LoweredCall, o: Operator) -> Any:
         for m, r in zip(made, o.schema.returns, strict=True):
             _note_rank(m, r.type)
     return made
+
+
+def _has_complex(call: LoweredCall) -> bool:
+    """Whether an argument or a result is a tensor of complex numbers."""
+    for r in call.results:
+        if isinstance(r, TensorType) and r.dtype is not None and r.dtype.kind == "c":
+            return True
+    return any(_is_complex(call[a.name]) for a in call.schema.arguments)
+
+
+def _is_complex(v: Any) -> bool:
+    if isinstance(v, list | tuple):
+        return any(map(_is_complex, v))
+    return getattr(getattr(v, "dtype", None), "kind", "") == "c"
 
 
 def _note_rank(made: Any, t: Type) -> None:

@@ -10,7 +10,7 @@ from bridge.ir.dtypes import DTYPES, DType, by_code, by_name, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import as_large_as
-from bridge.ir.ops._declare import Array, declare, given
+from bridge.ir.ops._declare import Array, declare, given, in_place
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.ops.expand import expand, lower_expand
 from bridge.ir.promotion import promote
@@ -194,8 +194,7 @@ declare(
 )
 declare("aten::lift_fresh(Tensor(a) self) -> Tensor(a)", lambda x: x, types=like_self, onnx=_identity)
 declare("aten::lift_fresh_copy(Tensor self) -> Tensor", lambda x: x.copy(), types=like_self, onnx=_identity, grad=_same)
-for _name in ("cpu", "resolve_conj", "resolve_neg", "conj"):
-    _optional = "" if _name == "cpu" else "(a)"
+for _name in ("cpu", "resolve_conj", "resolve_neg"):
     declare(
         f"aten::{_name}(Tensor(a) self) -> Tensor({'b|a' if _name == 'cpu' else 'a'})",
         lambda x: x,
@@ -204,6 +203,30 @@ for _name in ("cpu", "resolve_conj", "resolve_neg", "conj"):
         grad=_same,
         samples=_ANY,
     )
+
+
+def _conjugate(x: Array) -> Array:
+    return np.conj(x) if x.dtype.kind == "c" else x
+
+
+def _conjugate_grad(c: Any, g: Any) -> Any:
+    return (c.op("aten::conj", g),)
+
+
+for _schema in ("conj(Tensor(a) self) -> Tensor(a)", "_conj(Tensor(a) self) -> Tensor(a)"):
+    declare(f"aten::{_schema}", _conjugate, types=like_self, onnx=_identity, grad=_conjugate_grad, samples=_ANY)
+in_place(
+    declare(
+        "aten::conj_physical(Tensor self) -> Tensor",
+        lambda x: np.conj(x) if x.dtype.kind == "c" else x.copy(),
+        types=like_self,
+        onnx=_identity,
+        grad=_conjugate_grad,
+        samples=_ANY,
+    )
+)
+declare("aten::is_conj(Tensor self) -> bool", lambda x: False, onnx=lambda e, call: False)
+declare("aten::is_neg(Tensor self) -> bool", lambda x: False, onnx=lambda e, call: False)
 declare(
     "aten::requires_grad_(Tensor(a!) self, bool requires_grad=True) -> Tensor(a!)",
     lambda x, r: x,

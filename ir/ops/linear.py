@@ -398,7 +398,7 @@ declare(
 )
 declare(
     "aten::vdot(Tensor self, Tensor other) -> Tensor",
-    dot,
+    lambda a, b: dot(np.conj(a), b),
     types=_product_types("self", "other"),
     onnx=_lower_dot,
     grad=lambda ctx, g: (g * ctx["other"], g * ctx["self"]),

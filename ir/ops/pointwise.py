@@ -21,6 +21,7 @@ from bridge.ir.rules import (
     bool_like_self,
     float_like_self,
     like_self,
+    real_like_self,
     result,
 )
 
@@ -432,7 +433,7 @@ in_place(
     declare(
         "aten::abs(Tensor self) -> Tensor",
         np.abs,
-        types=like_self,
+        types=real_like_self,
         onnx=map_unary("Abs", integers="keep"),
         grad=lambda ctx, g: (g * ctx["self"].sgn(),),
         samples=_ABS,
@@ -448,6 +449,19 @@ in_place(
         samples=both(_SIGNED, of((i8(5),))),
     )
 )
+
+
+def _sgn_grad(ctx: Any, g: Any) -> Any:
+    """Zero, but for complex numbers: there what turns the sign is left, divided by the size."""
+    x = ctx["self"]
+    if not x.is_complex():
+        return (ctx.op("aten::zeros_like", x),)
+    sign, size = ctx.result, x.abs()
+    along = ctx.op("aten::real", g * sign.conj())
+    none = size == 0
+    return (((g - sign * along) / (size + none)).masked_fill(none, 0),)
+
+
 for _name in ("sign", "sgn"):
     in_place(
         declare(
@@ -455,7 +469,7 @@ for _name in ("sign", "sgn"):
             lambda x: x.copy() if x.dtype == np.bool_ else np.where(np.isnan(x), 0, np.sign(x)).astype(x.dtype),
             types=like_self,
             onnx=map_unary("Sign", integers="keep"),
-            grad=zero_grad,
+            grad=zero_grad if _name == "sign" else _sgn_grad,
             samples=both(_SIGNED, of((i8(5),))),
         )
     )

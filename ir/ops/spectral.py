@@ -1,4 +1,4 @@
-"""Fourier transforms, windows, and complex numbers as pairs of real ones."""
+"""Windows, and transforms of the pieces of signals."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_name, default_dtype
+from bridge.ir.dtypes import default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._composite import composite, lower_steps
+from bridge.ir.ops._complex import complex_of
+from bridge.ir.ops._composite import composite, lower_steps, lowered_as
 from bridge.ir.ops._declare import Array, argument_dtype, declare
 from bridge.ir.ops._onnx import is_lowered
 from bridge.ir.ops._samples import S, f4, of, positive
@@ -20,10 +21,6 @@ from bridge.ir.rules import UNKNOWN, Call, Results, dtype_argument, like_self, r
 __all__: list[str] = []
 
 _OPTIONS = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
-_NO_COMPLEX = unsupported(
-    "onnxruntime computes nothing in complex numbers; stft with return_complex=False gives pairs of real ones"
-)
-_NO_GRAD = unsupported("gradients through complex numbers are not supported")
 
 
 def _constant(kernel: Any) -> Any:
@@ -113,127 +110,7 @@ for _name, _more, _shape in _WINDOWS:
         samples=of((8, *_values), (5, *_values), (1, *_values)),
     )
 
-# -- complex numbers ---------------------------------------------------------------------------------------------------
-
-
-def _complex(dtype: DType | None) -> DType | None:
-    """The complex type of numbers of that type."""
-    if dtype is None or dtype.kind == "c":
-        return dtype
-    return by_name("complex128" if dtype.name == "float64" else "complex64")
-
-
-def _real(dtype: DType | None) -> DType | None:
-    if dtype is None or dtype.kind != "c":
-        return dtype
-    return by_name("float64" if dtype.name == "complex128" else "float32")
-
-
-def _as_complex(a: Array) -> Any:
-    return np.complex128 if a.dtype in (np.float64, np.complex128) else np.complex64
-
-
-def _as_real(a: Array) -> Any:
-    return np.float64 if a.dtype in (np.float64, np.complex128) else np.float32
-
-
-def _parts(x: Array) -> Array:
-    """The numbers as pairs, in the same memory."""
-    if x.dtype.kind != "c":
-        raise BridgeError("view_as_real is only supported for complex tensors")
-    return x[..., None].view(_as_real(x))
-
-
-def _joined(x: Array) -> Array:
-    if x.dtype.kind != "f" or not x.ndim or x.shape[-1] != 2:
-        raise BridgeError("Tensor must have a last dimension of size 2")
-    return np.asarray((x if x.flags.c_contiguous else np.ascontiguousarray(x)).view(_as_complex(x))[..., 0])
-
-
-declare(
-    "aten::view_as_real(Tensor(a) self) -> Tensor(a)", _parts, onnx=_NO_COMPLEX, grad=_NO_GRAD,
-    types=lambda c: result(_real(c.tensor("self").dtype), None if c.tensor("self").dims is None else (*c.tensor("self").dims, 2)),
-)  # fmt: skip
-declare(
-    "aten::view_as_complex(Tensor(a) self) -> Tensor(a)", _joined, onnx=_NO_COMPLEX, grad=_NO_GRAD,
-    types=lambda c: result(_complex(c.tensor("self").dtype), None if c.tensor("self").dims is None else c.tensor("self").dims[:-1]),
-)  # fmt: skip
-for _name in ("real", "imag"):
-
-    def _part(x: Array, name: str = _name) -> Array:
-        if x.dtype.kind == "c":
-            return np.asarray(getattr(x, name))
-        if name == "imag":
-            raise BridgeError("imag is not implemented for tensors with non-complex dtypes.")
-        return x
-
-    declare(
-        f"aten::{_name}(Tensor(a) self) -> Tensor(a)", _part, onnx=_NO_COMPLEX, grad=_NO_GRAD,
-        types=lambda c: result(_real(c.tensor("self").dtype), c.tensor("self").dims),
-    )  # fmt: skip
-
-
-def _two_types(call: Call) -> Results:
-    first = call.tensor(call.schema.arguments[0].name)
-    return result(_complex(first.dtype), None)
-
-
-declare(
-    "aten::complex(Tensor real, Tensor imag) -> Tensor", lambda a, b: (a + 1j * b).astype(_as_complex(a)),
-    types=_two_types, onnx=_NO_COMPLEX, grad=_NO_GRAD,
-)  # fmt: skip
-declare(
-    "aten::polar(Tensor abs, Tensor angle) -> Tensor", lambda a, b: (a * np.exp(1j * b)).astype(_as_complex(a)),
-    types=_two_types, onnx=_NO_COMPLEX, grad=_NO_GRAD,
-)  # fmt: skip
-
-# -- transforms --------------------------------------------------------------------------------------------------------
-
-
-def _transformed_types(kind: str) -> Any:
-    def rule(call: Call) -> Results:
-        t = call.tensor("self")
-        dtype = t.dtype if t.dtype is None or t.dtype.kind in "fc" else default_dtype()
-        wanted = _real(dtype) if kind in ("irfft", "hfft") else _complex(dtype)
-        return result(wanted, None if t.dims is None else (None,) * len(t.dims))
-
-    return rule
-
-
-def _transform(kind: str, many: str) -> Any:
-    """One of NumPy's transforms, in the precision of the input."""
-    function = getattr(np.fft, kind + many)
-
-    def run(x: Array, n: Any = None, dim: Any = None, norm: str | None = None) -> Array:
-        if norm not in (None, "forward", "backward", "ortho"):
-            raise BridgeError(f'Invalid normalization mode: "{norm}"')
-        if kind in ("rfft", "ihfft") and x.dtype.kind == "c":
-            raise BridgeError(f"{kind} expects a real input tensor, but got {x.dtype}")
-        wide = x if x.dtype.kind in "fc" else x.astype(default_dtype().numpy)
-        if not many:
-            found = function(wide, n, -1 if dim is None else dim, norm or "backward")
-        else:
-            if dim is None:
-                dim = list(range(-len(n), 0)) if n is not None else list(range(x.ndim))
-            found = function(wide, n, dim, norm or "backward")
-        return np.asarray(found, _as_real(wide) if kind in ("irfft", "hfft") else _as_complex(wide))
-
-    return run
-
-
-for _kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
-    _rest: dict[str, Any] = {"types": _transformed_types(_kind), "onnx": _NO_COMPLEX, "grad": _NO_GRAD}
-    declare(
-        f"aten::fft_{_kind}(Tensor self, SymInt? n=None, int dim=-1, str? norm=None) -> Tensor",
-        _transform(_kind, ""),
-        **_rest,
-    )
-    if _kind in ("hfft", "ihfft"):
-        continue
-    _sizes = "Tensor self, SymInt[1]? s=None, int[1]"
-    declare(f"aten::fft_{_kind}2({_sizes} dim=[-2, -1], str? norm=None) -> Tensor", _transform(_kind, "n"), **_rest)
-    declare(f"aten::fft_{_kind}n({_sizes}? dim=None, str? norm=None) -> Tensor", _transform(_kind, "n"), **_rest)
-
+# -- frequencies --------------------------------------------------------------------------------------------------------
 
 for _name, _sign in (("fftshift", 1), ("ifftshift", -1)):
 
@@ -345,15 +222,17 @@ def _lower_stft(e: Emitter, call: LoweredCall) -> Any:
     names = ("n_fft", "hop_length", "win_length", "normalized", "onesided", "return_complex")
     if any(is_lowered(call[n]) for n in names):
         e.unsupported("the sizes of stft must be known when the model is exported")
-    if call["return_complex"]:
-        e.unsupported("onnxruntime computes nothing in complex numbers; use return_complex=False, which gives pairs")
-    n_fft, hop, length, normalized, onesided, _ = (call[n] for n in names)
+    n_fft, hop, length, normalized, onesided, whole = (call[n] for n in names)
     given = [call["self"]] if call["window"] is None else [call["self"], call["window"]]
 
     def steps(t: Any, x: Any, window: Any = None) -> Any:
         return _pairs(t, x, n_fft, hop, length, window, normalized, onesided)
 
-    return lower_steps(e, steps, *given)
+    made = lower_steps(e, steps, *given)
+    return e.from_pairs(made) if whole else made
+
+
+_lower_stft.takes_complex = True  # type: ignore[attr-defined]
 
 
 def _stft_types(call: Call) -> Results:
@@ -368,7 +247,7 @@ def _stft_types(call: Call) -> Results:
     if isinstance(n_fft, int) and hop is not UNKNOWN and isinstance(t.dims[-1], int):
         frames = (t.dims[-1] - n_fft) // (hop or n_fft // 4) + 1
     dims = (*t.dims[:-1], count, frames)
-    return result(_complex(t.dtype), dims) if whole else result(t.dtype, (*dims, 2))
+    return result(complex_of(t.dtype), dims) if whole else result(t.dtype, (*dims, 2))
 
 
 declare(
@@ -379,6 +258,69 @@ declare(
         S(f4(2, 16), 8, window=positive(8), normalized=True, onesided=False, return_complex=False),
     ),
 )  # fmt: skip
+
+# -- istft -------------------------------------------------------------------------------------------------------------
+
+
+def _synthesis(t: Any, n_fft: int, count: int, normalized: bool) -> Any:
+    """What each frequency adds to a piece of the signal: the real parts' cosines, then the imaginary parts' sines."""
+    turn = t.mul(t.unsqueeze(t.arange(count), 1), t.arange(n_fft))
+    angle = t.mul(t.to(t.remainder(turn, n_fft), 7), 2 * math.pi / n_fft)
+    scale = n_fft**-0.5 if normalized else 1 / n_fft
+    weight = t.full([count, 1], scale, dtype=7)
+    if count != n_fft:  # all but the first and the middle one stand for their conjugates, too
+        weight = t.constant_pad_nd(weight, [0, 0, -1, -1 if n_fft % 2 == 0 else 0], 0.0)
+        weight = t.mul(weight, 2.0)
+        weight = t.constant_pad_nd(weight, [0, 0, 1, 1 if n_fft % 2 == 0 else 0], scale)
+    made = t.cat([t.mul(t.cos(angle), weight), t.mul(t.neg(t.sin(angle)), weight)], 0)
+    return t.unsqueeze(made, 1)
+
+
+def _istft(
+    t: Any, x: Any, n_fft: int, hop: int | None, length: int | None, window: Any, center: bool, normalized: bool,
+    onesided: bool | None, wanted: Any, return_complex: bool,
+) -> Any:  # fmt: skip
+    if return_complex:
+        raise BridgeError("istft with return_complex=True is not supported")
+    hop, length = n_fft // 4 if hop is None else hop, n_fft if length is None else length
+    count = n_fft // 2 + 1 if onesided is not False else n_fft
+    rank = t.rank(x)
+    if rank not in (2, 3):
+        raise BridgeError(f"istft expected a tensor with 2 or 3 dimensions, but got {rank}")
+    re, im = (t.sized(p, [count, t.size(p, -1)], lambda: _wrong_count(n_fft, count)) for p in (t.real(x), t.imag(x)))
+    parts = t.cat([t.unsqueeze(p, 0) if rank == 2 else p for p in (re, im)], 1)
+    code = t.dtype(re).code
+    window = _centred(t, window, length, n_fft, re)
+    window = t.ones([n_fft], dtype=code) if window is None else window
+    basis = t.mul(t.to(_synthesis(t, n_fft, count, normalized), code), window)
+    signal = t.select(t.conv_transpose1d(parts, basis, None, [hop]), 1, 0)
+    once = t.ones_like(t.narrow(t.narrow(parts, 0, 0, 1), 1, 0, 1))
+    power = t.reshape(t.mul(window, window), [1, 1, n_fft])
+    weight = t.select(t.conv_transpose1d(once, power, None, [hop]), 1, 0)
+    whole = (t.size(parts, -1) - 1) * hop + n_fft
+    start = n_fft // 2 if center else 0
+    if wanted is not None:
+        signal, weight = (
+            t.narrow(t.constant_pad_nd(v, [0, start + wanted], fill), -1, start, wanted)
+            for v, fill in ((signal, 0.0), (weight, 1.0))
+        )
+    elif center:
+        signal, weight = (t.narrow(v, -1, start, whole - 2 * (n_fft // 2)) for v in (signal, weight))
+    made = t.div(signal, weight)
+    return t.squeeze(made, 0) if rank == 2 else made
+
+
+def _wrong_count(n_fft: int, count: int) -> str:
+    return f"istft expected the frequencies of n_fft={n_fft}, which are {count}"
+
+
+_lower_istft = lowered_as(_istft)
+_lower_istft.takes_complex = True  # type: ignore[attr-defined]
+composite(
+    "aten::istft(Tensor self, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool center=True, "
+    "bool normalized=False, bool? onesided=None, int? length=None, bool return_complex=False) -> Tensor",
+    onnx=_lower_istft,
+)(_istft)
 
 # -- others ------------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_code
+from bridge.ir.dtypes import DType, by_code, real_dtype
 from bridge.ir.errors import BridgeError, UnsupportedError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import at_least
@@ -36,14 +36,14 @@ def vector_norm(x: Array, ord: Any = 2, dim: Any = None, keepdim: bool = False, 
         _some(x.shape, axis, dim, ord)
         return (np.max if ord > 0 else np.min)(size, axis=axis, keepdims=keepdim)
     if ord == 0:
-        return np.sum(x != 0, axis=axis, keepdims=keepdim).astype(x.dtype)
+        return np.sum(x != 0, axis=axis, keepdims=keepdim).astype(size.dtype)
     if ord == 1:
         return np.sum(size, axis=axis, keepdims=keepdim)
     if ord == 2:
-        return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdim))
+        return np.sqrt(np.sum(size * size, axis=axis, keepdims=keepdim))
     wide = size.astype(np.float32) if x.dtype == np.float16 else size
     p = wide.dtype.type(ord)
-    return np.power(np.sum(np.power(wide, p), axis=axis, keepdims=keepdim), 1 / p).astype(x.dtype)
+    return np.power(np.sum(np.power(wide, p), axis=axis, keepdims=keepdim), 1 / p).astype(size.dtype)
 
 
 def _some(shape: Sequence[int], axes: Sequence[int], dim: Any, ord: float) -> None:
@@ -73,7 +73,8 @@ def _norm_types(call: Call) -> Results:
     t = call.tensor("self")
     dim = call.known("dim") if "dim" in call.schema.index else None
     keepdim = call.known("keepdim") if "keepdim" in call.schema.index else False
-    return result(dtype_argument(call, t.dtype), reduced_dims(t.dims, dim, keepdim))
+    dtype = dtype_argument(call, t.dtype)
+    return result(None if dtype is None else real_dtype(dtype), reduced_dims(t.dims, dim, keepdim))
 
 
 def _lower_norm(e: Emitter, call: LoweredCall) -> Any:
