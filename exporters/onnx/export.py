@@ -95,8 +95,7 @@ def export_program(
     def attempt(lengths: bool) -> Exported:
         owner, function = program_of
         report = Report()
-        shared: list[Entry] = []
-        first = True
+        still: list[Entry] = []
         for _ in range(8):
             program = ProgramLowering(version, modules == "inline", provenance)
             program.hosted, program.raises, program.report = hosted, raises, report
@@ -108,20 +107,21 @@ def export_program(
             else:
                 inputs = _inputs(owner, function, examples, input_names, dynamic_shapes, lengths, hosted, left_out)
             types = [type_of(v) for v in inputs.arguments]
-            if first:  # perhaps in branches that are not taken for these arguments
-                shared = shared_writes(function, owner, types, hosted) if writes else []
-            first = False
-            if inputs.problems:
-                raise ExportError([*shared, *inputs.problems])
             try:
+                if inputs.problems:
+                    raise ExportError(inputs.problems)
                 main = program.lower(owner, function, inputs.arguments, inputs.heap)
             except ExportError as e:
+                shared = shared_writes(function, owner, types, hosted) if writes else []
                 raise ExportError([*shared, *e.obstacles]) from None
-            found = specialised(owner, function, program.frames, report) if provenance or shared else None
-            if found is None:
+            found = specialised(owner, function, program.frames, report) if provenance or writes else None
+            # Last, when the branches are gone that are not taken for these arguments: what is left is often small.
+            if writes and (found is None or not provenance):
+                there = found or (owner, function)
+                still = shared_writes(there[1], there[0], types, hosted) if may_write(there[1], there[0]) else []
+            if found is None or not (provenance or still):
                 break
             owner, function = found
-        still = shared_writes(function, owner, types, hosted) if shared and function is not program_of[1] else shared
         if still:
             raise ExportError(still)
         for entry in inputs.fixed:

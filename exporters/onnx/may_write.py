@@ -19,6 +19,9 @@ from bridge.ir.node_schema import schema_of
 __all__ = ["may_write", "written"]
 
 _UNKNOWN, _SOMETHING = object(), object()  # nothing is known; it is not None
+_MADE = "zeros ones full empty zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty"
+#: Operators whose result is in no other tensor's memory.
+_FACTORIES = frozenset(f"aten::{name}" for name in _MADE.split())
 
 
 def may_write(function: Function, owner: ScriptObject | None) -> bool:
@@ -82,7 +85,7 @@ class _Walk:
             self.known[n.outputs[0]] = self.result(n)
         if any(map(self.block, n.blocks)):
             return True
-        return bool(written(n)) and not self.idle(n)
+        return not all(map(_is_new, written(n))) and not self.idle(n)
 
     def of(self, v: Value) -> Any:
         return self.known.get(v, _UNKNOWN)
@@ -116,6 +119,11 @@ class _Walk:
         return any(
             name in ("train", "training") and self.of(v) is False for name, v in zip(names, n.inputs, strict=False)
         )
+
+
+def _is_new(v: Value) -> bool:
+    """Whether a tensor that is written to has no other name: it was made for that."""
+    return v.node.kind in _FACTORIES and len(v.uses) == 1
 
 
 def _called(n: Node) -> Function | None:
