@@ -15,8 +15,9 @@ from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.passes.inline import inlined_graph
 from bridge.runtime.host import host_program
+from bridge.runtime.host_tensors import TensorProgram, may_be_hosted, tensor_program
 from bridge.runtime.plans import Plan, build_plan, tensors_of
-from bridge.runtime.sessions import ProviderError, chosen
+from bridge.runtime.sessions import CPU, ProviderError, chosen
 from bridge.runtime.signature import signature_of
 from bridge.tensor import Tensor
 
@@ -30,7 +31,7 @@ class InterpreterWarning(UserWarning):
 class _Entry:
     """The plans of one function (of one object) by signature; False where the interpreter must run it."""
 
-    __slots__ = ("arity", "host", "lengths", "live", "plans", "signature", "state", "warned")
+    __slots__ = ("arity", "host", "hosts", "lengths", "live", "plans", "signature", "state", "warned")
 
     def __init__(self, function: Function, owner: ScriptObject | None) -> None:
         self.plans: dict[Any, Plan | bool] = {}
@@ -39,6 +40,8 @@ class _Entry:
         self.state: list[Any] = []
         self.signature = signature_of(function) if function.interface is not None else None
         self.host = host_program(function) if owner is None and self.signature is None else None
+        hosted = self.signature is None and may_be_hosted(function)
+        self.hosts: dict[Any, TensorProgram | None] | None = {} if hosted else None
 
 
 def call_method(owner: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -71,12 +74,36 @@ def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any],
             except Exception:  # noqa: BLE001, S110 (the interpreter says what is wrong)
                 pass
     key = chosen(), *map(_kind, args)
+    if entry.hosts is not None and not kwargs and len(args) == entry.arity:
+        found = _hosted(entry.hosts, key, function, owner, args)
+        if found is not None:
+            return found
     plan = entry.plans.get(key) if not kwargs and len(args) == entry.arity else None
     if type(plan) is Plan and (plan.simple or plan.direct):
         if not plan.is_stale():
             return _run(plan, function, owner, args)
         plan = None
     return _slow(entry, key, function, owner, args, kwargs)
+
+
+def _hosted(
+    hosts: dict[Any, TensorProgram | None],
+    key: Any,
+    function: Function,
+    owner: ScriptObject | None,
+    args: Sequence[Any],
+) -> Any:
+    """What a program that looks at single elements gives; None when it does not run in Python."""
+    program = hosts.get(key)
+    if program is None and key not in hosts:
+        program = hosts[key] = tensor_program(function, owner, args) if key[0] == (CPU,) else None
+    given = program.arguments(args) if program is not None else None
+    if program is None or given is None:
+        return None
+    try:
+        return program.call(*given)
+    except Exception:  # noqa: BLE001 (the interpreter says what is wrong)
+        return _interpret(function, owner, args)
 
 
 def _kind(v: Any) -> Any:

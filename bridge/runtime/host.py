@@ -16,9 +16,9 @@ from bridge.ir.graph import Block, Node, Value
 from bridge.ir.node_schema import operator_of
 from bridge.ir.passes.inline import inlined_graph
 
-__all__ = ["HostProgram", "host_program"]
+__all__ = ["NUMBERS", "HostProgram", "NotHosted", "Writer", "host_program"]
 
-_NUMBERS: dict[T.Type, type] = {T.INT: int, T.FLOAT: float, T.BOOL: bool}
+NUMBERS: dict[T.Type, type] = {T.INT: int, T.FLOAT: float, T.BOOL: bool}
 _FOREVER = 2**63 - 1
 _BINARY = {
     "aten::add": "+", "aten::sub": "-", "aten::mul": "*", "aten::floordiv": "//", "aten::remainder": "%", "aten::eq": "==",
@@ -40,7 +40,7 @@ _CALLS = {
 }
 
 
-class _No(Exception):
+class NotHosted(Exception):
     """The program is not one of numbers alone."""
 
 
@@ -56,13 +56,13 @@ class HostProgram:
         """The arguments as the function takes them (lists are copied); None when they are of other types."""
         found = []
         for v, t in zip(given, self.takes, strict=True):
-            kind = _NUMBERS.get(t)
+            kind = NUMBERS.get(t)
             if kind is not None:
                 if type(v) is not kind:
                     return None
                 found.append(v)
             else:
-                inner = _NUMBERS[t.contained()[0]]
+                inner = NUMBERS[t.contained()[0]]
                 if type(v) is not list or not all(type(x) is inner for x in v):
                     return None
                 found.append(v.copy())
@@ -80,20 +80,20 @@ def host_program(function: Function) -> HostProgram | None:
         or not _is_plain(graph.outputs[0].type)
     ):
         return None
-    writer = _Writer()
+    writer = Writer()
     try:
         names = [writer.name(v) for v in graph.inputs]
         writer.block(graph.block, 1)
         writer.line(1, f"return {writer.name(graph.outputs[0])}")
         source = "\n".join([f"def program({', '.join(names)}):", *writer.lines])
         exec(compile(source, f"<{function.qualified_name}>", "exec"), writer.names)  # noqa: S102 (written here, from a graph)
-    except (_No, SyntaxError, RecursionError):  # (Python nests only so many blocks)
+    except (NotHosted, SyntaxError, RecursionError):  # (Python nests only so many blocks)
         return None
     return HostProgram(writer.names["program"], takes)
 
 
 def _is_argument(t: T.Type) -> bool:
-    return t in _NUMBERS or (isinstance(t, T.ListType) and t.element in _NUMBERS)
+    return t in NUMBERS or (isinstance(t, T.ListType) and t.element in NUMBERS)
 
 
 def _is_plain(t: T.Type) -> bool:
@@ -102,7 +102,7 @@ def _is_plain(t: T.Type) -> bool:
     return _is_argument(t)
 
 
-class _Writer:
+class Writer:
     """Writes the statements of blocks; ``names`` are the kernels and constants that they read."""
 
     def __init__(self) -> None:
@@ -118,6 +118,9 @@ class _Writer:
         if found is None:
             found = self.values[v] = f"v{len(self.values)}"
         return found
+
+    def is_plain(self, t: T.Type) -> bool:
+        return _is_plain(t)
 
     def block(self, block: Block, depth: int) -> None:
         for n in block.nodes:
@@ -136,14 +139,14 @@ class _Writer:
         elif kind == "prim::Uninitialized":
             self.values[n.output] = "None"
         else:
-            if not all(_is_plain(v.type) for v in (*n.inputs, *n.outputs)):
-                raise _No
+            if not all(self.is_plain(v.type) for v in (*n.inputs, *n.outputs)):
+                raise NotHosted
             self.operator(n, [self.name(v) for v in n.inputs], depth)
 
     def constant(self, n: Node) -> None:
         value = n.attributes.get("value")
         if not isinstance(value, bool | int | float | str | None):
-            raise _No
+            raise NotHosted
         name = f"c{len(self.names)}"
         self.values[n.output], self.names[name] = name, value
         if type(value) is int or type(value) is bool:
@@ -151,7 +154,7 @@ class _Writer:
 
     def operator(self, n: Node, a: list[str], depth: int) -> None:
         kind, outputs = n.kind, [self.name(o) for o in n.outputs]
-        numbers = all(v.type in _NUMBERS for v in n.inputs)
+        numbers = all(v.type in NUMBERS for v in n.inputs)
         if kind in _BINARY and len(a) == 2 and numbers:
             text = f"{a[0]} {_BINARY[kind]} {a[1]}"
         elif kind in _CALLS and len(a) == 1 and (numbers or kind == "aten::len"):
@@ -181,7 +184,7 @@ class _Writer:
     def kernel(self, n: Node, a: list[str]) -> str:
         o = operator_of(n)
         if o is None or o.kernel is None or o.side_effect or len(n.outputs) > 1:
-            raise _No
+            raise NotHosted
         name = f"k{len(self.names)}"
         run = o.run
         exact = len(a) == len(o.schema.arguments)

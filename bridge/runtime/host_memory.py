@@ -1,0 +1,105 @@
+"""Which tensors of a graph may share memory, and whether an element that is read stays what it was until it is used."""
+
+from __future__ import annotations
+
+from bridge.ir import types as T
+from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.node_schema import schema_of
+
+__all__ = ["Memory"]
+
+_VIEWS = ("aten::select", "aten::slice")
+_HOLDERS = ("prim::TupleConstruct", "prim::TupleUnpack", "prim::TupleIndex")
+
+
+class Memory:
+    """Values in groups: those that may be one tensor (``same``), and those that may be parts of one (``memory``)."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.same: dict[Value, Value] = {}
+        self.memory: dict[Value, Value] = {}
+        self.targets: list[Value] = []
+        self.givers: list[Value] = [v for v in graph.inputs if isinstance(v.type, T.TensorType)]
+        self._block(graph.block)
+        self.written = {_root(self.memory, v) for v in self.targets}
+        self.foreign = {_root(self.memory, v) for v in self.givers}
+        self.given = {_root(self.same, v) for v in self.givers}
+
+    def is_own(self, v: Value) -> bool:
+        """Whether a tensor is of the program's making."""
+        return _root(self.memory, v) not in self.foreign
+
+    def is_given(self, v: Value) -> bool:
+        """Whether a tensor may be an argument or attribute itself."""
+        return _root(self.same, v) in self.given
+
+    def is_prompt(self, part: Value) -> bool:
+        """Whether nothing is written to a tensor between the node that takes a part of it and the last use of that."""
+        if _root(self.memory, part) not in self.written:
+            return True
+        users = {u.user for u in part.uses}
+        block = part.node.block
+        assert block is not None
+        if any(u.block is not block or u.blocks or u is block.return_node or u.kind in _HOLDERS for u in users):
+            return False
+        left = len(users)
+        behind = False
+        for n in block.nodes:
+            if n is part.node:
+                behind = True
+            elif behind:
+                left -= n in users
+                if left == 0:
+                    return True
+                if _writes(n):
+                    return False
+        return left == 0
+
+    def _block(self, block: Block) -> None:
+        for n in block.nodes:
+            for b in n.blocks:
+                self._block(b)
+            if n.kind == "prim::If":
+                for i, o in enumerate(n.outputs):
+                    self._one(o, *(b.outputs[i] for b in n.blocks))
+            elif n.kind == "prim::Loop":
+                body = n.blocks[0]
+                for o, p, first, again in zip(n.outputs, body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True):
+                    self._one(o, p, first, again)
+            elif n.kind == "prim::GetAttr":
+                self.givers.append(n.output)
+            elif n.kind in _VIEWS and isinstance(n.output.type, T.TensorType):
+                _join(self.memory, n.output, n.inputs[0])
+            elif n.kind in _HOLDERS:
+                self._one(*n.outputs, *n.inputs)
+            elif _writes_itself(n):
+                self._one(n.output, n.inputs[0])
+                self.targets.append(n.inputs[0])
+
+    def _one(self, *values: Value) -> None:
+        first, *others = [v for v in values if isinstance(v.type, T.TensorType | T.TupleType)] or values
+        for v in others:
+            _join(self.same, first, v)
+            _join(self.memory, first, v)
+
+
+def _writes_itself(n: Node) -> bool:
+    """Whether a node writes to a tensor."""
+    schema = schema_of(n) if n.kind.endswith("_") else None
+    return schema is not None and schema.is_mutable and isinstance(n.inputs[0].type, T.TensorType)
+
+
+def _writes(n: Node) -> bool:
+    return _writes_itself(n) or any(_writes(x) for b in n.blocks for x in b.nodes)
+
+
+def _root(groups: dict[Value, Value], v: Value) -> Value:
+    while v in groups:
+        v = groups[v]
+    return v
+
+
+def _join(groups: dict[Value, Value], a: Value, b: Value) -> None:
+    x, y = _root(groups, a), _root(groups, b)
+    if x is not y:
+        groups[x] = y
