@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnx.parser
 import onnxruntime
 import pytest
 from support import corpus
@@ -84,3 +85,16 @@ def test_exported_programs_are_quiet(capfd: pytest.CaptureFixture[str]) -> None:
             model = bridge.onnx.export(corpus.script(bridge, program), corpus.inputs(bridge, program)[0]).model_proto
         onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         assert capfd.readouterr().err == "", name
+
+
+def test_a_model_that_declares_an_unread_initializer_as_input_runs(tmp_path) -> None:
+    """IR versions below 4 list every initializer among the inputs."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 3, opset_import: ["": 12]> m (float[n] x, float[2] unread, float[1] w) => (float[n] y) '
+        "<float[2] unread = {1, 2}, float[1] w = {3}> { y = Mul(x, w) }"
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    loaded = bridge.onnx.load(tmp_path / "m.onnx")
+    for size in (2, 5):
+        assert loaded(bridge.ones(size)).tolist() == [3.0] * size
+    assert bridge.onnx.export(loaded).model_proto == model

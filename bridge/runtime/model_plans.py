@@ -47,8 +47,9 @@ def model_plan(
     weights: dict[str, Any] = {}
     tracked, fed = [], []
     read = names_read(model.graph)
+    unread = {i.name for i in model.graph.initializer if i.name not in read}
     for proto in list(model.graph.initializer):
-        if proto.name not in read:  # onnxruntime drops it, and then cannot be given its value
+        if proto.name in unread:  # onnxruntime drops it, and then cannot be given its value
             model.graph.initializer.remove(proto)
             continue
         path = written.weights.get(proto.name)
@@ -66,11 +67,13 @@ def model_plan(
         if tensor._array.nbytes >= _SMALL and dtype.native and dtype.kind in "fi":
             weights[proto.name] = np.asarray(tensor._array)
             _by_host(proto, tensor._array.nbytes)
-    own = {i.name for i in model.graph.initializer}
+    own = unread | {i.name for i in model.graph.initializer}  # old models have them among the inputs, too
     for proto in model.graph.initializer:
         if proto.name in written.arrays and proto.name not in weights:
             weights[proto.name] = np.asarray(written.arrays[proto.name])
             _by_host(proto, weights[proto.name].nbytes)
+    for value in [i for i in model.graph.input if i.name in unread]:
+        model.graph.input.remove(value)
     inputs = [i.name for i in model.graph.input if i.name not in own and i.name not in {f[0] for f in fed}]
     session = open_session(model.SerializeToString(), weights=weights, size=sum(w.nbytes for w in weights.values()))
     used = {i.name for i in session.get_inputs()}

@@ -390,8 +390,10 @@ def ignored(scores: Tensor, labels: Tensor, none: int) -> Tensor:
 
 cases(
     ignored,
-    lambda: [(ramp(5, 4), torch.tensor([1, 2, 1, 0, 2]), n) for n in (2, 0, -100)]
-    + [(ramp(2, 3), torch.tensor([-7, 1]), -7)],
+    lambda: (
+        [(ramp(5, 4), torch.tensor([1, 2, 1, 0, 2]), n) for n in (2, 0, -100)]
+        + [(ramp(2, 3), torch.tensor([-7, 1]), -7)]
+    ),
 )
 
 
