@@ -139,3 +139,95 @@ def test_a_model_all_of_whose_nodes_are_operators_keeps_its_opset(tmp_path: Path
     printed = same_nodes(model_of("r = Add (x, y)", 15), tmp_path)
     assert "onnx_opset = ops" in printed.text
     assert "ops.onnx" not in printed.text
+
+
+# -- hierarchy ---------------------------------------------------------------------------------------------------------
+
+BLOCK = ("MatMul", "Add", "Relu", "Mul")
+
+
+def blocks_model(paths: list[str], dynamo: bool = False, kinds: tuple[str, ...] = BLOCK) -> onnx.ModelProto:
+    """One block of four nodes for each path; its weight has the path's dotted name."""
+    nodes, weights, x = [], [], "x"
+    for i, path in enumerate(paths):
+        weight = f"{path.strip('/').replace('/', '.')}.weight"
+        weights.append(onnx.numpy_helper.from_array(np.full((4, 4), 0.1 * (i + 1), np.float32), weight))
+        given = x
+        for op in kinds:
+            inputs = {"MatMul": [x, weight], "Add": [x, given], "Mul": [x, x]}.get(op, [x])
+            x = f"{path}/{op}_output_0"
+            node = onnx.helper.make_node(op, inputs, [x], name=f"{path}/{op}")
+            if dynamo:
+                dotted = path.strip("/").replace("/", ".").split(".")
+                scopes = ["", *(".".join(dotted[: k + 1]) for k in range(len(dotted))), op.lower()]
+                node.name = f"node_{op}_{i}"
+                node.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=repr(scopes))
+            nodes.append(node)
+    nodes[-1].output[0] = "y"
+    graph = onnx.helper.make_graph(
+        nodes,
+        "net",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 4])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 4])],
+        weights,
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+def run_all(printed: Printed, model: onnx.ModelProto) -> None:
+    x = bridge.randn(3, 4)
+    want = bridge.onnx.load(model)(x)
+    assert bridge.allclose(printed.model(x), want, rtol=1e-4)
+    assert bridge.allclose(printed.scripted(x), want, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_scopes_are_modules_and_alike_ones_share_a_class(dynamo: bool, tmp_path: Path) -> None:
+    model = blocks_model(["/encoder/layers.0", "/encoder/layers.1", "/head"], dynamo)
+    printed = same_nodes(model, tmp_path)
+    assert printed.text.count("= x @ self.weight") == 1
+    assert "self.encoder(x)" in printed.text
+    assert "class Encoder(nn.Module):" in printed.text
+    run_all(printed, model)
+
+
+def test_scattered_scopes_stay_where_they_are(tmp_path: Path) -> None:
+    model = blocks_model(["/a", "/b"])
+    first, second = list(model.graph.node[:4]), list(model.graph.node[4:])
+    second[0].input[0] = "x"
+    second[1].input[1] = "x"
+    last = onnx.helper.make_node("Add", [first[3].output[0], "y0"], ["y"], name="/Add")
+    second[3].output[0] = "y0"
+    del model.graph.node[:]
+    for a, b in zip(first, second, strict=True):
+        model.graph.node.extend([a, b])
+    model.graph.node.append(last)
+    printed = same_nodes(model, tmp_path)
+    assert "self.a(" not in printed.text
+    assert "x @ self.a.weight" in printed.text
+    run_all(printed, model)
+
+
+@pytest.mark.parametrize(
+    "path", ["/a b/c;d", "//x//y", "/self/forward", "/class/1", "/a.b/a.b.c", "/forward", "/state_dict/weight"]
+)
+def test_names_of_any_kind_make_modules(path: str, tmp_path: Path) -> None:
+    model = blocks_model([path, "/other"])
+    run_all(same_nodes(model, tmp_path), model)
+
+
+@pytest.mark.parametrize("told", ["[" * 300, "['a'", "{}", "[1, 2]", "['', 'x', 'x.y', 'relu']", "['', 'no', 'z']"])
+def test_metadata_of_any_kind_is_no_trouble(told: str, tmp_path: Path) -> None:
+    model = blocks_model(["/a", "/b"], dynamo=True)
+    for n in model.graph.node[1:5]:
+        n.metadata_props[0].value = told
+    run_all(same_nodes(model, tmp_path), model)
+
+
+def test_a_weight_of_two_modules_is_given_to_both(tmp_path: Path) -> None:
+    model = blocks_model(["/a", "/b"])
+    model.graph.node[4].input[1] = model.graph.node[0].input[1]
+    del model.graph.initializer[1]
+    printed = same_nodes(model, tmp_path)
+    assert "self.b(mul, self.a.weight)" in printed.text
+    run_all(printed, model)

@@ -322,6 +322,12 @@ class ModuleBuilder:
         self.unit.add_type(t.name, t)
         return ScriptObject(t)
 
+    def child(self, parent: ScriptObject, part: str) -> ScriptObject:
+        """A new module in ``parent``."""
+        made = parent.attributes[part] = self._object(f"__torch__.{child_class(parent.type.name, part)}")
+        parent.type.add_attribute(part, made.type)
+        return made
+
     def add(self, name: str, value: Any) -> str:
         """Place a tensor under its dotted name; returns the path it got (``names`` maps it back)."""
         parts = [attribute_name(p) for p in name.split(".")]
@@ -331,10 +337,7 @@ class ModuleBuilder:
             if not isinstance(child, ScriptObject) and part in at.attributes:
                 at, parts = self.root, [attribute_name(name)]
                 break
-            if child is None:
-                child = at.attributes[part] = self._object(f"__torch__.{child_class(at.type.name, part)}")
-                at.type.add_attribute(part, child.type)
-            at = child
+            at = child if child is not None else self.child(at, part)
         leaf = parts[-1]
         while leaf in at.attributes:
             leaf += "_"

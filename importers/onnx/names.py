@@ -6,7 +6,12 @@ import functools
 import keyword
 import re
 
-__all__ = ["attribute_name", "child_class", "identifier"]
+from bridge.ir.graph import Value
+
+__all__ = ["argument_name", "attribute_name", "child_class", "identifier", "short_name"]
+
+#: Longer names lose what they begin with.
+_LONG_NAME = 32
 
 
 def identifier(name: str) -> str:
@@ -46,3 +51,26 @@ def attribute_name(part: str) -> str:
     clean = re.sub(r"\W", "_", part, flags=re.ASCII)
     taken = clean in _RESERVED or not clean or clean.startswith("_") or keyword.iskeyword(clean)
     return f"{clean}_" if taken else clean
+
+
+def argument_name(name: str) -> str:
+    """A name for an argument of a method."""
+    return identifier(name) or "x"
+
+
+def short_name(v: Value, numbered: bool = True) -> str:
+    """The last part of a value's path: ``/encoder/layers.0/Conv_output_0`` → ``conv``; without the number that it may end in."""
+    short = _short(v.export_name or v.debug_name_base, v.node.kind)
+    return short if numbered else re.sub(r"_?\d+$", "", short) or short
+
+
+def _short(name: str, kind: str) -> str:
+    part = re.split(r"/|__|::", name)[-1]
+    part = re.sub(r"_(output|outputs)_0$|:0$", "", part).rpartition(".")[2]
+    if not re.search(r"[A-Za-z]", part) or "::" in name:
+        part = kind.rpartition("::")[2]
+    part = re.sub(r"[^0-9A-Za-z]+", "_", part).strip("_")
+    part = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", part).lower()
+    if len(part) > _LONG_NAME:
+        part = re.sub(r"^[^_]*_", "", part[-_LONG_NAME:])
+    return re.sub(r"_(\d+)$", r"\1", part) if not part[:1].isdigit() else f"v{part}"

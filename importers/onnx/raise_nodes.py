@@ -143,7 +143,7 @@ class NodeRaiser:
             ]
             kind, _, overload = reading.operator.partition(".")
             new = graph.insert(graph.create(kind, inputs, len(node.outputs)))
-        new.overload, new.export_name = overload, node.export_name
+        new.overload, new.export_name, new.foreign = overload, node.export_name, node.foreign
         for old, v in zip(node.outputs, new.outputs, strict=True):
             v.type, v.export_name = old.type, old.export_name
             name = old.debug_name if old.has_debug_name else ""

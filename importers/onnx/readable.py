@@ -15,8 +15,10 @@ from onnx import AttributeProto, ModelProto
 from onnx.shape_inference import InferenceError, infer_shapes
 
 from bridge.importers.onnx.build import ModuleBuilder, forward_function, forward_schema
+from bridge.importers.onnx.divide import Divider
 from bridge.importers.onnx.functions import MethodMaker
 from bridge.importers.onnx.kinds import propagate_kinds
+from bridge.importers.onnx.names import short_name
 from bridge.importers.onnx.raise_nodes import Lowering, NodeRaiser
 from bridge.importers.onnx.structure import call, structure
 from bridge.importers.onnx.values import attribute_value, type_of
@@ -28,9 +30,6 @@ from bridge.ir.inspection import kind_of
 from bridge.ir.types import NONE, TENSOR, Type, unshaped
 
 __all__ = ["has_bodies", "inferred_types", "readable", "with_loops"]
-
-#: Longer names lose what they begin with.
-_LONG_NAME = 32
 
 _VALUES = {
     "value": None,
@@ -65,6 +64,10 @@ def readable(
     raiser = NodeRaiser(builder.root, lower) if lower is not None else None
     for function in (*builder.root.type.methods.values(), forward):
         _prepare(function, builder, longest, stored, raiser)
+    divider = Divider(builder)
+    divider.divide(forward.graph)
+    for function in (*divider.functions, *builder.root.type.methods.values(), forward):
+        _finish(function, numbered=function not in divider.functions)
     forward.graph.exact = raiser is not None and raiser.raised > 0
     builder.root.type.add_method(forward)
     return builder.root, stored
@@ -104,7 +107,12 @@ def _prepare(
     for node in graph.all_nodes():
         _store_attributes(node, longest, stored)
     _attributes_at_use(graph)
-    _shorten_names(graph)
+
+
+def _finish(function: Function, numbered: bool) -> None:
+    """Names and types for the reader; without ``numbered`` names lose the numbers that the file gave them."""
+    graph = function.graph
+    _shorten_names(graph, numbered)
     propagate_kinds(graph)
     _unshape_all(graph)
     name = function.schema.name
@@ -281,29 +289,18 @@ def _copy_before(graph: Graph, v: Value, node: Node) -> Value:
     return new.insert_before(node).output
 
 
-def _shorten_names(graph: Graph) -> None:
+def _shorten_names(graph: Graph, numbered: bool = True) -> None:
     """Name every value by the last part of its path: ``/encoder/layers.0/Conv_output_0`` → ``conv``.
 
-    Inputs and results of the graph keep their names.
+    Inputs and results of the graph keep their names; without ``numbered`` the numbers of names are our own.
     """
-    kept = set(graph.inputs) | set(graph.outputs)
-    if graph.outputs and graph.outputs[0].node.kind == "prim::TupleConstruct":
+    kept = set(graph.inputs)
+    if numbered:
+        kept |= set(graph.outputs)
+    if numbered and graph.outputs and graph.outputs[0].node.kind == "prim::TupleConstruct":
         kept |= set(graph.outputs[0].node.inputs)
     for node in graph.all_nodes():
         for v in (*node.outputs, *(p for b in node.blocks for p in b.inputs)):
             if v in kept or not (v.has_debug_name or v.export_name):
                 continue
-            name = v.export_name or v.debug_name_base
-            call(v, _short(name, node.kind))
-
-
-def _short(name: str, kind: str) -> str:
-    part = re.split(r"/|__|::", name)[-1]
-    part = re.sub(r"_(output|outputs)_0$|:0$", "", part).rpartition(".")[2]
-    if not re.search(r"[A-Za-z]", part) or "::" in name:
-        part = kind.rpartition("::")[2]
-    part = re.sub(r"[^0-9A-Za-z]+", "_", part).strip("_")
-    part = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", part).lower()
-    if len(part) > _LONG_NAME:
-        part = re.sub(r"^[^_]*_", "", part[-_LONG_NAME:])
-    return re.sub(r"_(\d+)$", r"\1", part) if not part[:1].isdigit() else f"v{part}"
+            call(v, short_name(v, numbered))

@@ -95,6 +95,7 @@ class _LoopBuilder:
         true = graph.constant(True, BOOL)
         trip = trip if trip is not None else graph.constant(MAX_TRIPS, INT)
         self.loop = graph.create("prim::Loop", [trip, going if going is not None else true], 0)
+        self.loop.export_name, self.loop.foreign = node.export_name, node.foreign
         self.body = self.loop.add_block()
         self.index = self.body.add_input("", INT)
         self.forever = trip.node.attributes.get("value") == MAX_TRIPS

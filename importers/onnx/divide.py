@@ -1,0 +1,370 @@
+"""A flat graph that is to be read, divided into modules after the names of its nodes: ``/encoder/layers.0/attn/MatMul``.
+
+Nodes of one scope that stand together become the ``forward`` of a module, which is called where they stood: their order is
+the same when the calls are written out again. Scopes of a few nodes, and parts of scopes whose nodes are scattered, stay
+where they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bridge.importers.onnx.build import ModuleBuilder, forward_function
+from bridge.importers.onnx.names import argument_name, attribute_name, short_name
+from bridge.importers.onnx.structure import call
+from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
+from bridge.ir.graph import Graph, Node, Value
+from bridge.ir.types import NONE, TupleType
+
+__all__ = ["Divider"]
+
+#: Scopes of fewer nodes are not worth a class of their own.
+_LEAST = 3
+#: What is written inside the expression that uses it: it belongs where its user is.
+_BESIDE = frozenset({"prim::GetAttr", "prim::Constant", "prim::ListConstruct", "aten::tensor"})
+_SCOPES = "pkg.torch.onnx.name_scopes"
+#: Names that a tool made up.
+_MADE_UP = re.compile(r"::|^_?v?_?\d+$|^(val|const|Constant)_|_\d+$|^\d+$")
+
+#: One step into the hierarchy: the names of modules, of which only the last is called.
+Step = tuple[str, ...]
+Path = tuple[Step, ...]
+
+
+class Divider:
+    """Divides the graph of the root's ``forward``; ``functions`` are the methods that were made."""
+
+    def __init__(self, builder: ModuleBuilder) -> None:
+        self.builder = builder
+        self.functions: list[Function] = []
+        self.paths: dict[str, Path] = {}
+
+    def divide(self, graph: Graph) -> None:
+        """Make methods of what stands together; attributes must be read right before their users."""
+        nodes = list(graph.block.nodes)
+        scopes = self._scopes(nodes)
+        if any(scopes):
+            self._gather_weights(graph, dict(zip(nodes, scopes, strict=True)))
+            nodes = list(graph.block.nodes)
+            self._level(graph, self.builder.root, (), nodes, self._scopes(nodes), 0)
+
+    # -- where nodes belong --------------------------------------------------------------------------------------------
+
+    def _scopes(self, nodes: Sequence[Node]) -> list[Path]:
+        """The scope of each node; what has no name belongs to what stands around it."""
+        found: list[Path | None] = [self._path(n) for n in nodes]
+        before: list[Path | None] = []
+        last: Path | None = None
+        for path, n in zip(found, nodes, strict=True):
+            before.append(last)
+            last = last if path is None or n.kind in _BESIDE else path
+        following: Path | None = None
+        result: list[Path] = []
+        for path, n, previous in zip(reversed(found), reversed(nodes), reversed(before), strict=True):
+            if n.kind in _BESIDE:
+                path = following
+            elif path is None:
+                path = _common(previous, following)
+            result.append(path or ())
+            following = path
+        return result[::-1]
+
+    def _path(self, node: Node) -> Path | None:
+        told = node.foreign.metadata.get(_SCOPES) if node.foreign is not None else None
+        name = told or node.export_name
+        if not name:
+            return None
+        if name not in self.paths:
+            key = name if told else name.rpartition("/")[0]
+            self.paths[name] = _dotted(told) if told else _slashed(key)
+        return self.paths[name]
+
+    # -- dividing ------------------------------------------------------------------------------------------------------
+
+    def _level(
+        self,
+        graph: Graph,
+        owner: ScriptObject,
+        base: Step,
+        nodes: Sequence[Node],
+        scopes: Sequence[Path],
+        depth: int,
+    ) -> None:
+        """Divide the nodes of a method; ``base`` leads from its object to where the scope's modules are."""
+        runs = list(_runs(scopes, depth))
+        sizes = [sum(n.kind not in _BESIDE for n in nodes[a:b]) for _, a, b in runs]
+        whole = max(sizes, default=0) >= sum(sizes) - 1
+        made: set[Step] = set()
+        for (step, a, b), size in zip(runs, sizes, strict=True):
+            if step is None or size < _LEAST:
+                continue
+            if whole and size == max(sizes):
+                self._level(graph, owner, (*base, *step), nodes[a:b], scopes[a:b], depth + 1)
+                continue
+            if step in made:
+                continue
+            path = (*base, *step)
+            child = self._object(owner, path)
+            if child is None or "forward" in child.type.methods:
+                continue
+            function = _extract(graph, child, path, nodes[a:b], size)
+            if function is not None:
+                made.add(step)
+                self.functions.append(function)
+                inside = list(function.graph.block.nodes)
+                self._level(function.graph, child, (), inside, self._scopes(inside), depth + 1)
+
+    def _object(self, owner: ScriptObject, path: Step) -> ScriptObject | None:
+        """The module at a path, made if need be; None where something else is there."""
+        for part in path:
+            child = owner.attributes.get(part)
+            if child is None and part not in owner.type.attributes and part not in owner.type.methods:
+                child = self.builder.child(owner, part)
+            if not isinstance(child, ScriptObject):
+                return None
+            owner = child
+        return owner
+
+    # -- weights -------------------------------------------------------------------------------------------------------
+
+    def _gather_weights(self, graph: Graph, scopes: dict[Node, Path]) -> None:
+        """Put weights whose names were made up to the module of the node that uses them."""
+        root = self.builder.root
+        reads: dict[str, list[Node]] = {}
+        for node in graph.block.nodes:
+            for n in _all(node):
+                if n.kind == "prim::GetAttr" and n.inputs[0] is graph.inputs[0]:
+                    reads.setdefault(n["name"], []).append(n)
+        for name, found in reads.items():
+            value = root.attributes[name]
+            made_up = _MADE_UP.search(found[0].output.export_name or self.builder.names.get(name, name))
+            if isinstance(value, ScriptObject) or len(found) != 1 or not made_up or found[0].output.use_count != 1:
+                continue
+            (use,) = found[0].output.uses
+            path = tuple(part for step in scopes.get(use.user, ()) for part in step)
+            target = self._object(root, path) if path else None
+            if target is None:
+                continue
+            leaf = _role(use.user, use.offset) or name
+            if leaf in target.type.attributes or leaf in target.type.methods:
+                continue
+            a = root.type.attributes.pop(name)
+            del root.attributes[name]
+            target.type.add_attribute(leaf, a.type, a.is_parameter, a.is_buffer)
+            target.attributes[leaf] = value
+            self._read(found[0], graph, path, leaf)
+
+    @staticmethod
+    def _read(old: Node, graph: Graph, path: Step, leaf: str) -> None:
+        v = _chain(graph, graph.inputs[0], path, old)
+        new = graph.create("prim::GetAttr", [v], name=leaf)
+        new.insert_before(old)
+        new.output.type = old.output.type
+        old.output.replace_all_uses_with(new.output)
+        old.destroy()
+
+
+def _role(user: Node, offset: int) -> str:
+    """What a weight is to the node that uses it."""
+    name = user.kind.partition("::")[2]
+    if name in ("matmul", "MatMul", "Gather", "embedding") or (name == "addmm" and offset == 2):
+        return "weight"
+    if name in ("Conv", "ConvTranspose", "Gemm", "LayerNormalization", "layer_norm") and offset in (1, 2):
+        return "weight" if offset == 1 or name == "layer_norm" else "bias"
+    return "bias" if name in ("add", "Add", "addmm") else ""
+
+
+def _slashed(name: str) -> Path:
+    """``/layer1/layer1.0/conv1`` → layer1, 0, conv1: a part may repeat the one before."""
+    steps: list[Step] = []
+    outer = ""
+    for part in name.split("/"):
+        if part:
+            own = part[len(outer) + 1 :] if outer and part.startswith(f"{outer}.") else part
+            steps.append(tuple(attribute_name(p) for p in own.split(".") if p))
+            outer = part
+    return tuple(s for s in steps if s)
+
+
+def _dotted(text: str) -> Path:
+    """``['', 'layer1', 'layer1.0', 'conv2d']`` as torch's exporter writes it; the last is the operator's own name."""
+    try:
+        listed = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return ()
+    if not isinstance(listed, list) or not all(isinstance(s, str) for s in listed):
+        return ()
+    return _slashed("/".join(listed[:-1]))
+
+
+def _common(a: Path | None, b: Path | None) -> Path | None:
+    if a is None or b is None:
+        return a or b
+    n = 0
+    while n < min(len(a), len(b)) and a[n] == b[n]:
+        n += 1
+    return a[:n]
+
+
+def _runs(scopes: Sequence[Path], depth: int) -> Iterator[tuple[Step | None, int, int]]:
+    """Neighbours with the same step at that depth: (step, from, to)."""
+    start = 0
+    steps = [s[depth] if len(s) > depth else None for s in scopes]
+    for i in range(1, len(steps) + 1):
+        if i == len(steps) or steps[i] != steps[start]:
+            yield steps[start], start, i
+            start = i
+
+
+def _all(node: Node) -> Iterator[Node]:
+    yield node
+    for b in node.blocks:
+        for n in b.nodes:
+            yield from _all(n)
+        yield b.return_node
+
+
+def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node], size: int) -> Function | None:
+    """The nodes as the method ``forward`` of ``child``, which is called in their place; None where they are no part by themselves."""
+    members: set[Node] = set()
+    for n in nodes:
+        members.update(_all(n))
+    given = _given(graph, nodes, members, path)
+    results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
+    if not results or len(given) + len(results) > max(6, size // 2):
+        return None
+    if any(v.type is NONE or isinstance(v.type, FunctionType) for v in results):
+        return None
+    new = Graph()
+    new.opsets = dict(graph.opsets)
+    here = new.add_input("self", child.type)
+    values = _arguments(graph, new, given, here)
+    known: dict[Value, Value] = {}
+
+    def env(v: Value) -> Value:
+        found = known.get(v) or values(v)
+        if found is None:  # a constant that stands elsewhere
+            found = known[v] = new.block.prepend(new.clone_node(v.node, env)).output
+        return found
+
+    for n in nodes:
+        copy = new.block.append(new.clone_node(n, env))
+        known.update(zip(n.outputs, copy.outputs, strict=True))
+    weights = {
+        _path_of(v.node): p for v, p in zip(given, new.inputs[1:], strict=True) if v.node.kind == "prim::GetAttr"
+    }
+    _reroot(new, here, path, weights)
+    inner = [known[v] for v in results]
+    if len(inner) > 1:
+        pack = new.block.append(new.create("prim::TupleConstruct", inner))
+        pack.output.type = TupleType(*[v.type for v in inner])
+        inner = [pack.output]
+    new.add_output(inner[0])
+    function = forward_function(child.type.name, new)
+    child.type.add_method(function)
+    _call(graph, path, nodes, given, results)
+    return function
+
+
+def _given(graph: Graph, nodes: Sequence[Node], members: set[Node], path: Step) -> list[Value]:
+    """The values from outside that the nodes use, in the order of use; weights of other modules among them."""
+    inside: set[Value] = set()
+    found: dict[Value, None] = {}
+    weights: set[Step] = set()
+    for top in nodes:
+        for n in _all(top):
+            for b in n.blocks:
+                inside.update(b.inputs)
+            if n.kind == "prim::GetAttr":
+                leaf = not isinstance(n.output.type, ClassType)
+                names = _path_of(n)
+                if leaf and names[: len(path)] != path and names not in weights:
+                    weights.add(names)
+                    found[n.output] = None
+                inside.add(n.output)
+                continue
+            for v in n.inputs:
+                if v.node not in members and v not in inside and v.node.kind != "prim::Constant":
+                    found[v] = None
+    return list(found)
+
+
+def _arguments(graph: Graph, new: Graph, given: Sequence[Value], here: Value) -> Callable[[Value], Value | None]:
+    made: dict[Value, Value] = {graph.inputs[0]: here}
+    first = next((v for v in given if v.node.kind != "prim::GetAttr"), None)
+    for v in given:
+        p = new.add_input(type=v.type)
+        weight = v.node.kind == "prim::GetAttr"
+        name = "x" if v is first else v.node["name"] if weight else short_name(v, numbered=False)
+        call(p, argument_name(name))
+        made[v] = p
+    return made.get
+
+
+def _path_of(node: Node) -> Step:
+    names: list[str] = []
+    while node.kind == "prim::GetAttr":
+        names.append(node["name"])
+        node = node.inputs[0].node
+    return tuple(reversed(names))
+
+
+def _reroot(graph: Graph, here: Value, path: Step, weights: Mapping[Step, Value]) -> None:
+    """Have attributes that were read through the parent read from the module itself, or from the argument that they are."""
+    for n in list(graph.all_nodes()):
+        if n.kind == "prim::GetAttr" and not isinstance(n.output.type, ClassType):
+            names = _path_of(n)
+            if names in weights:
+                n.output.replace_all_uses_with(weights[names])
+            else:
+                v = _chain(graph, here, names[len(path) :], n)
+                n.output.replace_all_uses_with(v)
+                v.type = n.output.type
+    for n in reversed(list(graph.all_nodes())):
+        if n.kind == "prim::GetAttr" and not n.output.use_count:
+            n.destroy()
+
+
+def _chain(graph: Graph, v: Value, names: Sequence[str], before: Node) -> Value:
+    """``v.a.b.c``, read before a node."""
+    for name in names:
+        n = graph.create("prim::GetAttr", [v], name=name).insert_before(before)
+        a: Any = getattr(v.type, "attributes", {}).get(name)
+        if a is not None:
+            n.output.type = a.type
+        v = n.output
+    return v
+
+
+def _call(graph: Graph, path: Step, nodes: Sequence[Node], given: Sequence[Value], results: Sequence[Value]) -> None:
+    """Put the call in the place of the nodes."""
+    at = nodes[0]
+    arguments = []
+    for v in given:
+        if v.node.kind == "prim::GetAttr":
+            new = _chain(graph, graph.inputs[0], _path_of(v.node), at)
+            new.type = v.type
+            arguments.append(new)
+        else:
+            arguments.append(v)
+    owner = _chain(graph, graph.inputs[0], path, at)
+    n = graph.create("prim::CallMethod", [owner, *arguments], name="forward").insert_before(at)
+    n.range, n.export_name = nodes[-1].range, next((m.export_name for m in nodes if m.export_name), None)
+    n.foreign = next((m.foreign for m in nodes if m.export_name), None)
+    outputs = [n.output]
+    if len(results) > 1:
+        n.output.type = TupleType(*[v.type for v in results])
+        unpack = graph.create("prim::TupleUnpack", [n.output], len(results)).insert_before(at)
+        outputs = list(unpack.outputs)
+    for old, v in zip(results, outputs, strict=True):
+        name = old.debug_name if old.has_debug_name else ""
+        v.type, v.export_name = old.type, old.export_name
+        old.replace_all_uses_with(v)
+        old.set_debug_name("")
+        if name:
+            v.set_debug_name(name)
+    for node in reversed(nodes):
+        node.destroy()
