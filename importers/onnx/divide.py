@@ -270,7 +270,7 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
 
 
 def _given(graph: Graph, nodes: Sequence[Node], members: set[Node], path: Step) -> list[Value]:
-    """The values from outside that the nodes use, in the order of use; weights of other modules among them."""
+    """The values from outside that the nodes use, in the order of use, then weights of other modules."""
     inside: set[Value] = set()
     found: dict[Value, None] = {}
     weights: set[Step] = set()
@@ -289,7 +289,7 @@ def _given(graph: Graph, nodes: Sequence[Node], members: set[Node], path: Step) 
             for v in n.inputs:
                 if v.node not in members and v not in inside and v.node.kind != "prim::Constant":
                     found[v] = None
-    return list(found)
+    return sorted(found, key=lambda v: v.node.kind == "prim::GetAttr")
 
 
 def _arguments(graph: Graph, new: Graph, given: Sequence[Value], here: Value) -> Callable[[Value], Value | None]:
@@ -342,6 +342,7 @@ def _chain(graph: Graph, v: Value, names: Sequence[str], before: Node) -> Value:
 def _call(graph: Graph, path: Step, nodes: Sequence[Node], given: Sequence[Value], results: Sequence[Value]) -> None:
     """Put the call in the place of the nodes."""
     at = nodes[0]
+    owner = _chain(graph, graph.inputs[0], path, at)
     arguments = []
     for v in given:
         if v.node.kind == "prim::GetAttr":
@@ -350,7 +351,6 @@ def _call(graph: Graph, path: Step, nodes: Sequence[Node], given: Sequence[Value
             arguments.append(new)
         else:
             arguments.append(v)
-    owner = _chain(graph, graph.inputs[0], path, at)
     n = graph.create("prim::CallMethod", [owner, *arguments], name="forward").insert_before(at)
     n.range, n.export_name = nodes[-1].range, next((m.export_name for m in nodes if m.export_name), None)
     n.foreign = next((m.foreign for m in nodes if m.export_name), None)
