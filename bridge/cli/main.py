@@ -113,7 +113,9 @@ def tour(output: Path) -> None:
 @click.argument("target", type=click.Path(path_type=Path))
 @input_option
 @seed_option
-@click.option("--opset", type=int, help="ONNX opset version to write (.onnx only).")
+@click.option(
+    "--opset", type=int, help="ONNX opset version to write; models of other tools are converted to it (.onnx only)."
+)
 @click.option("--modules", type=click.Choice(["functions", "inline"]), default="functions", show_default=True,
               help="Submodules as model-local functions, or one flat graph (.onnx only).")  # fmt: skip
 @click.option("--external-data", is_flag=True, help="Put the weights into one file beside the model (.onnx only).")

@@ -44,6 +44,7 @@ def export(
     from. Every size stays free unless
     ``dynamic_shapes`` fixes it: ``{"x": {0: "batch", 1: 4}}``, per input a dict by axis or a sequence (a size fixes the
     dimension, a name names it, None leaves it free). Arguments left out are no inputs: they are their defaults.
+    ``opset_version`` is 13 to 28; a program that was loaded from another tool's model is converted to it, operator by operator.
     ``modules`` is ``"functions"`` (a model-local function per submodule method, the default for what was not loaded inline) or
     ``"inline"``. ``provenance=False`` leaves out the metadata from which :func:`bridge.onnx.load` restores the
     program's text.

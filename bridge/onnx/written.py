@@ -36,13 +36,20 @@ def written_model(
 ) -> WrittenModel | None:
     """The model of a program that consists of ONNX operators; None for any other program.
 
-    An imported model is written as it was, a program of ``ops.onnx.…`` node for node. None also when another ``opset`` is asked
-    for. Raises LoweringError for an input whose element type nobody tells.
+    An imported model is written as it was, a program of ``ops.onnx.…`` node for node, and both at another ``opset`` where that is
+    asked for. Raises LoweringError for an input whose element type nobody tells, and listing what the opset cannot express.
     """
+    made = _written(owner, function, examples)
+    if made is not None and opset is not None:
+        from bridge.exporters.onnx.opsets import convert_opset
+
+        made.proto = convert_opset(made.proto, opset)
+    return made
+
+
+def _written(owner: ScriptObject | None, function: Function, examples: Sequence[Any] | None) -> WrittenModel | None:
     graph = function.graph
     if not graph.opsets and graph.foreign is None:
-        return None
-    if opset is not None and opset != graph.opsets.get("", graph.opsets.get("ai.onnx")):
         return None
     from bridge.exporters.onnx.foreign import is_foreign, write_foreign
 
