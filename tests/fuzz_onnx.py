@@ -35,11 +35,13 @@ def check(data: bytes) -> str:
 
     import bridge.onnx
     from bridge.ir.errors import BridgeError
+    from bridge.onnx.loading import unread
 
     try:
         module = bridge.onnx.load(data)
     except BridgeError:
         return "refused"
+    unseen = bridge.onnx.export(module).model_proto if unread(module) is not None else None
     for m in module.modules() if hasattr(module, "modules") else [module]:
         if hasattr(m, "_c") and "forward" not in m._c.type.methods:
             continue
@@ -57,6 +59,12 @@ def check(data: bytes) -> str:
         return "other"
     original = onnx.ModelProto.FromString(data)
     original.DiscardUnknownFields()
+    if unseen is not None and unseen.SerializeToString(deterministic=True) != original.SerializeToString(
+        deterministic=True
+    ):
+        unseen.DiscardUnknownFields()
+        if str(unseen) != str(original):
+            raise AssertionError("came out other than it went in, before anybody looked")
     _name_metadata(original)
     _name_metadata(written)
     if written == original or str(written) == str(original):  # unknown fields deep inside stay out of the text

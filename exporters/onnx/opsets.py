@@ -203,12 +203,14 @@ class _Converter:
             before: list[NodeProto] = []
             self.place = before if inside else None
             edit = Edit(n, self)
-            label = f"{n.name or n.output[0]!r} ({n.op_type}{f', in {where}' if where else ''})"
+            label = f"{_name(n)!r} ({n.op_type}{f', in {where}' if where else ''})"
             op_type = n.op_type
             try:
                 self._convert(edit)
             except Cannot as why:
                 self._fail(label, op_type, str(why))
+            except (ValueError, TypeError, IndexError, KeyError, ZeroDivisionError) as why:
+                self._fail(label, op_type, f"its attributes or inputs are not what the operator takes ({why})")
             made += [*before, *edit.before, n, *edit.after]
         if len(made) != len(nodes):
             copies = []
@@ -270,11 +272,16 @@ class _Converter:
                 if schema is not None:
                     why = _misfit(n, schema, {**self.types, **types})
                     if why:
-                        self._fail(f"{n.name or n.output[0]!r} ({n.op_type})", n.op_type, why)
+                        self._fail(f"{_name(n)!r} ({n.op_type})", n.op_type, why)
         for o in (*self.model.graph.output,):
             before, after = self.types.get(o.name), types.get(o.name)
             if before is not None and after is not None and _kind(before) != _kind(after):
                 self.failures.append(f"output '{o.name}' would be {_kind(after)}, and is {_kind(before)}")
+
+
+def _name(n: NodeProto) -> str:
+    """What errors call a node."""
+    return n.name or (n.output[0] if n.output else "")
 
 
 def _misfit(n: NodeProto, schema: onnx.defs.OpSchema, types: dict[str, TypeProto]) -> str:
