@@ -17,6 +17,7 @@ import numpy as np
 from bridge.autograd.grad_mode import state
 from bridge.autograd.node import OpNode, named
 from bridge.ir.errors import UnsupportedError
+from bridge.ir.promotion import can_cast
 from bridge.ir.registry import Operator, Unsupported, find
 from bridge.ir.types import ListType, OptionalType, TensorType
 from bridge.tensor import Tensor
@@ -401,16 +402,44 @@ def invoke_function(name: str, args: Sequence[Any], kwargs: dict[str, Any], meth
     if requires:
         result.requires_grad_(True)
     if out is not None:
+        asked = kwargs.get("dtype") if operator.schema.name.removeprefix("aten::") in _FILLS else None
+        if asked is not None and asked is not out.dtype:
+            raise RuntimeError(f"dtype {asked.label} does not match dtype of out parameter ({out.dtype.label})")
         if isinstance(result, tuple):
-            return type(result)([_store(o, r) for o, r in zip(out, result, strict=True)])
-        return _store(out, result)
+            return type(result)([_store(o, r, operator) for o, r in zip(out, result, strict=True)])
+        return _store(out, result, operator)
     return tuple(result) if type(result) is list else result
 
 
-def _store(out: Tensor, value: Tensor) -> Tensor:
+_C_NAMES = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
+            "uint8": "unsigned char", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>",
+            "complex128": "c10::complex<double>"}  # fmt: skip
+#: Operators whose ``out`` has exactly the result's element type; that of the others may be a wider one.
+_EXACT_OUT = frozenset(
+    "addbmm addmm addmv alias_copy all any amax amin aminmax argmax argmin avg_pool2d avg_pool3d baddbmm bmm bucketize cross cummax cummin diag diagonal_copy diff dot expand_copy frexp gather heaviside histc index_add "
+    "index_copy index_reduce index_select inner isin isneginf isposinf kthvalue linalg_cholesky linalg_cholesky_ex linalg_cross linalg_det "
+    "linalg_eigh linalg_eigvalsh linalg_inv linalg_inv_ex linalg_lu linalg_lu_factor linalg_lu_solve linalg_matrix_norm linalg_multi_dot linalg_norm linalg_qr linalg_slogdet "
+    "linalg_solve linalg_solve_ex linalg_solve_triangular linalg_svd linalg_svdvals linalg_vecdot linalg_vector_norm linear log_sigmoid log_softmax logcumsumexp masked_select matmul max.dim min.dim mm mode msort "
+    "multinomial mv nan_to_num nanquantile narrow_copy norm permute_copy qr quantile renorm scatter scatter_add scatter_reduce searchsorted signbit slice_scatter softmax sort squeeze_copy svd t_copy take "
+    "take_along_dim tensordot topk transpose_copy triangular_solve tril triu unfold_copy unsqueeze_copy vdot view_copy where".split()
+)
+
+_EXACT_UNARY = frozenset("abs ceil floor frac gelu hardshrink neg round sgn sign softplus softshrink trunc".split())
+_FILLS = frozenset("arange empty eye full linspace logspace ones rand randint randn randperm zeros".split())
+
+
+def _store(out: Tensor, value: Tensor, operator: Operator) -> Tensor:
     if value.requires_grad or (out.requires_grad and state.enabled):
         raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the "
                            "arguments requires grad.")  # fmt: skip
+    made, wanted, name = value.dtype, out.dtype, operator.schema.name.removeprefix("aten::")
+    if made is not wanted and name in _EXACT_UNARY:
+        raise RuntimeError(f"Found dtype {wanted.label} but expected {made.label}")
+    if made is not wanted and not _EXACT_OUT.isdisjoint((name, f"{name}.{operator.schema.overload}")):
+        names = [_C_NAMES.get(d.name, d.name) for d in (made, wanted)]
+        raise RuntimeError(f"Expected out tensor to have dtype {names[0]}, but got {names[1]} instead")
+    if made.kind != "b" and not can_cast(made, wanted):
+        raise RuntimeError(f"result type {made.label} can't be cast to the desired output type {wanted.label}")
     if out._array.shape != value._array.shape:
         out.resize_(value._array.shape)
     out.copy_(value)

@@ -23,6 +23,7 @@ __all__ = [
     "equal_dims",
     "from_front",
     "holds",
+    "last_sizes",
     "may_grow",
     "none_true",
     "one_for_one",
@@ -69,6 +70,25 @@ def same_sizes(e: Emitter, x: Any, shape: Any) -> Any:
     """x, which has as many elements as that shape (a vector of the model; a 0 in it stands for the size of x)."""
     # of a Concat onnxruntime would make a shape with -1 in it, which is always right
     return e.op("Reshape", x, e.op("Abs", shape, dims=shape.dims), dims=x.dims)
+
+
+def last_sizes(e: Emitter, x: Any, sizes: Sequence[Any]) -> Any:
+    """x, whose last dimensions must have exactly these sizes (ints, or run-time values)."""
+    n = len(sizes)
+    if x.rank is None:
+        e.unsupported("this operator needs a tensor whose number of dimensions is known")
+    known = x.dims[x.rank - n :]
+    if all(isinstance(d, int) and d == s for d, s in zip(known, sizes, strict=True) if isinstance(s, int)) and all(
+        isinstance(s, int) for s in sizes
+    ):
+        return x
+    if n == 1:  # the number of elements decides
+        return same_sizes(e, x, e.ints([*[0] * (x.rank - 1), *sizes]))
+    own = e.shape_of(x)
+    if n < x.rank:
+        own = e.op("Slice", own, _ints(-n), _ints(2**62), _ints(0), dims=(n,))
+    other = e.op("Not", e.op("Equal", own, e.ints(list(sizes)), dtype=_BOOL, dims=(n,)), dims=(n,))
+    return holds(e, x, none_true(e, other))
 
 
 def as_large_as(e: Emitter, x: Any, other: Any) -> Any:

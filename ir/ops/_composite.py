@@ -24,7 +24,7 @@ from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError, IRError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import at_least, same_sizes
+from bridge.ir.ops._checks import as_large_as, at_least, holds, last_sizes
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import is_lowered, known_rank, lower_functional
 from bridge.ir.registry import Operator, Unsupported, overloads
@@ -137,6 +137,27 @@ class Steps:
             raise BridgeError(why())
         return x
 
+    def shaped(self, x: Any, sizes: Sequence[Any], why: Callable[[], str]) -> Any:
+        """x, whose shape must be this; ``why`` is what is raised otherwise."""
+        if self.rank(x) != len(sizes):
+            raise BridgeError(why())
+        return self.sized(x, sizes, why)
+
+    def same_shape(self, x: Any, other: Any) -> Any:
+        """x, which broadcasting must not have made larger than ``other``, where it is written to."""
+        if self.rank(x) != self.rank(other) or any(
+            isinstance(n, int) and isinstance(m, int) and n != m
+            for n, m in zip(self.shape(x), self.shape(other), strict=True)
+        ):
+            raise BridgeError(
+                f"output with shape {self.shape(other)} doesn't match the broadcast shape {self.shape(x)}"
+            )
+        return x
+
+    def holding(self, x: Any, condition: Any, why: Callable[[], str]) -> Any:
+        """x, where that bool tensor of one element is true; ``why`` is what is raised otherwise."""
+        return x
+
     def undecided(self) -> bool:
         """A definition decides by a number that is not known: it cannot."""
         raise _NotKnown
@@ -204,6 +225,11 @@ class _Computing(Steps):
 
     def call(self, o: Operator, args: list[Any]) -> Any:
         return self.ops(o.full_name, *args)
+
+    def holding(self, x: Any, condition: Any, why: Callable[[], str]) -> Any:
+        if not bool(condition):
+            raise BridgeError(why())
+        return x
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
@@ -413,8 +439,13 @@ class _Lowering(Steps):
         own = x.dims[x.rank - len(sizes) :]
         if all(a is not None and a == (b if isinstance(b, int) else b.symbol) for a, b in zip(own, sizes, strict=True)):
             return x
-        wanted = [s if isinstance(s, int) else s.value for s in sizes]
-        return same_sizes(self.e, x, self.e.ints([*[0] * (x.rank - len(sizes)), *wanted]))
+        return last_sizes(self.e, x, [s if isinstance(s, int) else s.value for s in sizes])
+
+    def same_shape(self, x: Any, other: Any) -> Any:
+        return as_large_as(self.e, super().same_shape(x, other), other)
+
+    def holding(self, x: Any, condition: Any, why: Callable[[], str]) -> Any:
+        return holds(self.e, x, condition)
 
     def dtype(self, x: Any) -> DType:
         return self.e.dtype_of(x)

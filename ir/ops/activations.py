@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import default_dtype
+from bridge.ir.dtypes import by_numpy, default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import as_large_as, equal_dims
 from bridge.ir.ops._declare import Array, declare, dim_of, in_place
 from bridge.ir.ops._onnx import BOOL, FLOAT32, axis_of, ints, is_lowered, known_rank, typed, where
 from bridge.ir.ops._samples import S, f4, f8, i8, of
@@ -213,6 +214,11 @@ activation(
 
 
 def _softshrink(x: Array, limit: Any) -> Any:
+    if limit < 0:
+        dtype = by_numpy(x.dtype)
+        raise BridgeError(
+            f"lambda must be in range [0, {np.finfo(x.dtype).max:g}] for input dtype {dtype.label}, but found {limit}"
+        )
     t = x.dtype.type
     return np.where(x > limit, x - t(limit), np.where(x < -limit, x + t(limit), np.where(np.isnan(x), x, t(0))))
 
@@ -384,6 +390,8 @@ _ROOT_HALF, _COEFFICIENT = math.sqrt(0.5), math.sqrt(2 / math.pi)
 
 
 def _gelu(x: Array, approximate: str = "none") -> Any:
+    if approximate not in ("none", "tanh"):
+        raise BridgeError("approximate argument must be either none or tanh.")
     t = x.dtype.type
     if approximate == "tanh":
         return t(0.5) * x * (1 + np.tanh(t(_COEFFICIENT) * (x + t(0.044715) * x * x * x)))
@@ -516,6 +524,8 @@ def _spread(weight: Any, x: Any) -> Any:
 
 
 def _prelu(x: Array, weight: Array) -> Any:
+    if weight.ndim > 1:
+        raise BridgeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.size not in (1, channels):
         raise BridgeError(
@@ -528,11 +538,15 @@ def _prelu(x: Array, weight: Array) -> Any:
 def _lower_prelu(e: Emitter, call: LoweredCall) -> Any:
     x, w = call["self"], call["weight"]
     rank = known_rank(e, x, "prelu")
+    fits = w.rank == 0 or w.dims == (1,) or (rank >= 2 and w.dims is not None and equal_dims(w.dims, x.dims[1:2]))
     if w.rank == 1 and rank >= 2 and w.dims != (1,):
         w = e.op("Reshape", w, ints(1, -1, *[1] * (rank - 2)))
     if w.rank == 1 and rank == 0:
         w = e.op("Reshape", w, np.asarray([], np.int64), dims=())
-    return _pick(e, "Greater", x, 0, x, apply(e, "Mul", x, w))
+    if rank == 1 and w.dims != (1,):  # one weight for all: more would broadcast
+        w = e.op("Reshape", w, ints(1), dims=(1,))
+    product = apply(e, "Mul", x, w)
+    return _pick(e, "Greater", x, 0, x, product if fits else as_large_as(e, product, x))
 
 
 def _prelu_grad(c: Any, g: Any) -> Any:

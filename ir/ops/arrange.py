@@ -50,10 +50,21 @@ declare(
     grad=lambda c, g: (c.op("aten::flip", g, c["dims"]),),
     samples=of((f4(3, 4), [0]), (f4(3, 4), [0, -1]), (f4(3), []), (f4(0, 2), [0])),
 )
+
+
+def _flip_at(dim: int) -> Any:
+    def flip(ops: Any, x: Any) -> Any:
+        if len(x.shape) <= dim:
+            raise BridgeError(f"Input must be >= {dim + 1}-d.")
+        return ops("aten::flip", x, [dim])
+
+    return flip
+
+
 for _name, _dim in (("fliplr", 1), ("flipud", 0)):
     declare(
         f"aten::{_name}(Tensor self) -> Tensor",
-        lambda ops, x, d=_dim: ops("aten::flip", x, [d]),
+        _flip_at(_dim),
         composite=True,
         types=like_self,
         samples=of((f4(3, 4),)),
@@ -62,6 +73,10 @@ for _name, _dim in (("fliplr", 1), ("flipud", 0)):
 
 
 def _roll(self: Array, shifts: Sequence[int], dims: Sequence[int] = ()) -> Any:
+    if not shifts:
+        raise BridgeError("`shifts` required")
+    if len(shifts) != (len(dims) or 1):
+        raise BridgeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     if not dims:
         return np.roll(self.reshape(-1), shifts[0]).reshape(self.shape)
     return np.roll(self, tuple(shifts), tuple(dims))
@@ -302,6 +317,8 @@ declare(
 def _diag(ops: Any, x: Any, diagonal: int = 0) -> Any:
     if len(x.shape) == 1:
         return ops("aten::diag_embed", x, diagonal, 0, 1)
+    if len(x.shape) != 2:
+        raise BridgeError(f"diag(): Supports 1D or 2D tensors. Got {len(x.shape)}D")
     return ops("aten::diagonal_copy", x, diagonal, 0, 1)
 
 

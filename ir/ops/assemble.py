@@ -207,6 +207,15 @@ def _replaced(t: Any, x: Any, source: Any, dim: int, start: Any, end: Any, step:
     grad_name="DiagonalScatterBackward0",
 )
 def diagonal_scatter(t: Any, x: Any, source: Any, offset: int, dim1: int, dim2: int) -> Any:
+    slot = t.diagonal(x, offset, dim1, dim2)
+    source = t.shaped(
+        source,
+        t.shape(slot),
+        lambda: (
+            f"expected src to have a size equal to the slice of self. src size = {t.shape(source)}, slice size = "
+            f"{t.shape(slot)}"
+        ),
+    )
     rows, columns = t.size(x, dim1), t.size(x, dim2)
     n = t.size(source, t.rank(source) - 1)
     if t.rank(x) != 2:
@@ -319,6 +328,9 @@ def _mixed(t: Any, x: Any, product: Any, beta: Any, alpha: Any) -> Any:
     grad_name="AddrBackward0",
 )
 def addr(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+    for i, v in enumerate((a, b), 1):
+        if t.rank(v) != 1:
+            raise BridgeError(f"addr: Expected 1-D argument vec{i}, but got {t.rank(v)}-D")
     kinds = {t.dtype(v).kind for v in (x, a, b)}
     for name, value in (("beta", beta), ("alpha", alpha)):
         if isinstance(value, float) and kinds <= {"i", "b"}:
@@ -339,7 +351,8 @@ def addr(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
 def addbmm(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
     if t.dtype(x).kind == "i":
         beta, alpha = (int(v) if isinstance(v, float) else v for v in (beta, alpha))
-    return _mixed(t, x, t.sum(t.bmm(a, b), [0]), beta, alpha)
+    product = t.sum(t.bmm(a, b), [0])
+    return _mixed(t, t.expand(x, t.shape(product)), product, beta, alpha)
 
 
 @composite(
@@ -376,6 +389,26 @@ def matrix_power(t: Any, x: Any, n: int) -> Any:
 # -- statistics --------------------------------------------------------------------------------------------------------
 
 
+def _weights(t: Any, w: Any, name: str, count: Any) -> Any:
+    """Weights of ``cov``, one for each observation."""
+    if t.rank(w) > 1:
+        raise BridgeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with {t.rank(w)} dimensions"
+        )
+    kind, wanted = t.dtype(w).kind, "integral" if name == "fweights" else "floating point"
+    if kind != wanted[0]:
+        raise BridgeError(f"cov(): expected {name} to have {wanted} dtype but got {name} with {t.dtype(w).label} dtype")
+    w = t.shaped(
+        t.reshape(w, [-1]),
+        [count],
+        lambda: (
+            f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+            f"{t.size(t.reshape(w, [-1]), 0)} != {count}"
+        ),
+    )
+    return t.holding(w, t.all(t.ge(w, 0)), lambda: f"cov(): {name} cannot be negative")
+
+
 @composite(
     "aten::cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
     samples=of((f4(3, 5),), S(f4(3, 5), correction=0), (f4(5),), S(f4(2, 4), fweights=i8(4, low=1, high=4))),
@@ -389,6 +422,10 @@ def cov(t: Any, x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
         )
     if rank < 2:
         x = t.reshape(x, [1, -1])
+    fweights, aweights = (
+        w if w is None else _weights(t, w, name, t.size(x, 1))
+        for w, name in ((fweights, "fweights"), (aweights, "aweights"))
+    )
     if t.dtype(x).kind in "ib":
         x = t.to(x, 6)
     w = aweights if fweights is None else fweights if aweights is None else t.mul(fweights, aweights)

@@ -91,7 +91,7 @@ def _einsum_parts(equation: str, ranks: Sequence[int | None]) -> tuple[list[str]
 def _einsum(ops: Any, equation: str, tensors: Sequence[Any], path: Any = None) -> Any:
     """Contract the operands one after another, each step as a batched matrix product (torch's order without a path)."""
     terms, out = _einsum_parts(equation, [len(t.shape) for t in tensors])
-    operands = [_traced_diagonals(ops, t, s) for t, s in zip(tensors, terms, strict=True)]
+    operands = [_traced_diagonals(ops, t, s, k) for k, (t, s) in enumerate(zip(tensors, terms, strict=True))]
     left, sub = operands[0]
     for k, (right, other) in enumerate(operands[1:], 1):
         later = set(out).union(*[s for _, s in operands[k + 1 :]])
@@ -105,10 +105,15 @@ def _einsum(ops: Any, equation: str, tensors: Sequence[Any], path: Any = None) -
     return left if order == list(range(len(order))) and not alone else ops("aten::permute", left, order)
 
 
-def _traced_diagonals(ops: Any, t: Any, sub: str) -> tuple[Any, str]:
+def _traced_diagonals(ops: Any, t: Any, sub: str, operand: int) -> tuple[Any, str]:
     while len(set(sub)) != len(sub):
         c = next(c for c in sub if sub.count(c) > 1)
-        i, j = (k for k, x in enumerate(sub) if x == c)
+        i, j = [k for k, x in enumerate(sub) if x == c][:2]
+        if t.shape[i] != t.shape[j]:
+            raise BridgeError(
+                f"einsum(): subscript {c} is repeated for operand {operand} but the sizes don't match, {t.shape[j]} != "
+                f"{t.shape[i]}"
+            )
         t = ops("aten::diagonal", t, 0, i, j)
         sub = "".join(x for k, x in enumerate(sub) if k not in (i, j)) + c
     return t, sub
@@ -210,9 +215,11 @@ declare(
 
 def _cross(self: Array, other: Array, dim: int = -1) -> Any:
     a, b = as_arrays(self, other)
+    if a.ndim != b.ndim:
+        raise BridgeError("linalg.cross: inputs must have the same number of dimensions.")
     shape = np.broadcast_shapes(a.shape, b.shape)
     d = dim_of(dim, len(shape))
-    if shape[d] != 3:
+    if a.shape[d] != 3 or b.shape[d] != 3:
         raise BridgeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {a.shape[dim]} and {b.shape[dim]}"
         )
@@ -279,6 +286,9 @@ declare(
 
 def _meshgrid(ops: Any, tensors: Sequence[Any], indexing: str = "ij") -> Any:
     n = len(tensors)
+    for x in tensors:
+        if len(x.shape) > 1:
+            raise BridgeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {x}")
     swap = indexing == "xy" and n > 1
     listed = [tensors[1], tensors[0], *tensors[2:]] if swap else list(tensors)
     sizes = [math.prod(t.shape) for t in listed]

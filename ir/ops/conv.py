@@ -35,6 +35,11 @@ def convolution(
     n = weight.ndim - 2
     stride, padding, dilation, extra = (spread(v, n) for v in (stride, padding, dilation, extra))
     _check(x, weight, bias, transposed, groups)
+    for what, values, least in (("stride", stride, 1), ("dilation", dilation, 1)):
+        if any(v < least for v in values):
+            raise BridgeError(
+                f"non-positive {what} is not supported" if what == "stride" else f"{what} should be greater than zero"
+            )
     if transposed:
         _check_room(x, weight, stride, padding, dilation, extra)
         parts = zip(np.split(x, groups, 1), np.split(weight, groups, 0), strict=True)

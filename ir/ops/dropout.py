@@ -139,6 +139,8 @@ for _name in ("alpha_dropout", "feature_alpha_dropout"):
 
 def _rrelu(x: Array, lower: Any, upper: Any, training: bool, generator: Any) -> Array:
     """A random slope per element that is not positive, drawn in the order of memory; the mean one outside training."""
+    if lower > upper:
+        raise BridgeError("Lower bound should be less than or equal to the upper bound")
     slopes, low = np.ones_like(x), x <= 0
     slopes[low] = (
         source().uniform((int(low.sum()),), FLOAT64, lower, upper, generator) if training else (lower + upper) / 2

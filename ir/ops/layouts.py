@@ -156,6 +156,19 @@ def _unpool(n: int) -> None:
         grad_name=f"MaxUnpool{n}DBackward0",
     )
     def unpool(t: Any, x: Any, places: Any, size: Any, *_: Any) -> Any:
+        if t.rank(x) not in (n + 1, n + 2):
+            raise BridgeError(
+                f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {t.rank(x)} "
+                "dimensions."
+            )
+        places = t.shaped(
+            places,
+            t.shape(x),
+            lambda: (
+                f"Expected shape of indices to be same as that of the input tensor ({t.shape(x)}) but got indices tensor with "
+                f"shape: {t.shape(places)}"
+            ),
+        )
         lead = t.shape(x)[: t.rank(x) - n]
         count: Any = 1
         for s in size:
@@ -176,7 +189,31 @@ _unpool(3)
     samples=of((f4(3, 4), [4]), (f4(2, 3, 4), [3, 4], f4(3, 4), 1e-5)),
 )
 def rms_norm(t: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
+    if not shape:
+        raise BridgeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            "normalized_shape = []"
+        )
+    if weight is not None:
+        weight = t.shaped(
+            weight,
+            shape,
+            lambda: (
+                f"Expected weight to be of same shape as normalized_shape, but got weight of shape {t.shape(weight)} and "
+                f"normalized_shape = {shape}"
+            ),
+        )
+
+    def other_size() -> str:
+        return (
+            f"Given normalized_shape={shape}, expected input with shape [*{', '.join(map(str, shape))}], but got input of "
+            f"size{t.shape(x)}"
+        )
+
     rank = t.rank(x)
+    if rank < len(shape):
+        raise BridgeError(other_size())
+    x = t.sized(x, shape, other_size)
     dims = [rank - 1 - i for i in range(len(shape))][::-1]
     small = eps if eps is not None else float(np.finfo(t.dtype(x).numpy).eps)
     wide = t.to(x, 6) if t.dtype(x).name in ("float16", "bfloat16") else x
@@ -190,7 +227,36 @@ def rms_norm(t: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
     samples=of((f4(2, 3), f4(2, 4), f4(5, 3, 4), f4(5)), (f4(3), f4(4), f4(2, 3, 4))),
 )
 def bilinear(t: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
+    if t.rank(a) != t.rank(b):
+        raise BridgeError(f"bilinear(): input dimensions do not match: got {t.rank(a)} and {t.rank(b)}")
     lead = t.shape(a)[:-1]
+    sizes = [*lead, t.size(weight, 2)]
+    other = [i for i, (n, m) in enumerate(zip(lead, t.shape(b), strict=False)) if isinstance(n, int) and n != m]
+    b = t.shaped(
+        b,
+        sizes,
+        lambda: (
+            f"bilinear(): input batch dimensions do not match at dim {other[0]}: got {lead[other[0]]} and "
+            f"{t.size(b, other[0])}"
+            if other
+            else f"bilinear(): input2 size does not match weight size: got {t.size(b, -1)} but expected {t.size(weight, 2)}"
+        ),
+    )
+    a = t.sized(
+        a,
+        [t.size(weight, 1)],
+        lambda: (
+            f"bilinear(): input1 size does not match weight size: got {t.size(a, -1)} but expected {t.size(weight, 1)}"
+        ),
+    )
+    if bias is not None:
+        bias = t.shaped(
+            bias,
+            [t.size(weight, 0)],
+            lambda: (
+                f"bilinear(): bias size does not match weight size: got {t.size(bias, 0)} but expected {t.size(weight, 0)}"
+            ),
+        )
     rows = t.reshape(a, [-1, t.size(weight, 1)])
     columns = t.reshape(b, [-1, t.size(weight, 2)])
     inner = t.matmul(t.unsqueeze(rows, 0), weight)  # (out, N, in2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, default_dtype
+from bridge.ir.dtypes import DType, by_numpy, default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
@@ -540,6 +540,11 @@ in_place(
 
 
 def _isclose(a: Array, b: Array, rtol: float, atol: float, equal_nan: bool) -> Any:
+    if a.dtype != b.dtype:
+        raise BridgeError(f"{by_numpy(a.dtype).label} did not match {by_numpy(b.dtype).label}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value < 0:
+            raise BridgeError(f"{name} must be greater than or equal to zero, but got {value}")
     return np.isclose(a, b, rtol, atol, equal_nan)
 
 

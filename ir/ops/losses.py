@@ -121,6 +121,8 @@ loss(
 
 
 def _huber(x: Array, t: Array, delta: float) -> Any:
+    if delta <= 0:
+        raise BridgeError("huber_loss does not support non-positive values for delta.")
     d = np.abs(x - t)
     return np.where(d <= delta, 0.5 * d * d, delta * (d - x.dtype.type(0.5 * delta)))
 

@@ -40,7 +40,7 @@ def margin_ranking_loss(t: Any, a: Any, b: Any, target: Any, margin: float, redu
     grad_name="SoftMarginLossBackward0",
 )
 def soft_margin_loss(t: Any, x: Any, target: Any, reduction: int) -> Any:
-    grown = t.exp(t.mul(t.neg(target), x))
+    grown = t.same_shape(t.exp(t.mul(t.neg(target), x)), x)
     return _reduced(t, t.log1p(grown), reduction)
 
 
@@ -115,7 +115,16 @@ def triplet_margin_loss(
 def multi_margin_loss(t: Any, x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: int) -> Any:
     single = t.rank(x) <= 1
     rows = t.reshape(x, [1, -1]) if single else x
-    wanted = t.reshape(target, [-1, 1])
+    flat = t.reshape(target, [-1])
+    flat = t.shaped(
+        flat,
+        [t.size(rows, 0)],
+        lambda: (
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"Expected target size [{t.size(rows, 0)}], but got {t.shape(target)}. Input has shape {t.shape(x)}."
+        ),
+    )
+    wanted = t.reshape(flat, [-1, 1])
     count = t.size(rows, 1)
     apart = t.clamp_min(t.add(t.sub(rows, t.gather(rows, 1, wanted)), margin), 0)
     apart = apart if p == 1 else t.mul(apart, apart)
@@ -134,6 +143,12 @@ def multi_margin_loss(t: Any, x: Any, target: Any, p: Any, margin: Any, weight: 
 )
 def multilabel_margin_loss(t: Any, x: Any, target: Any, reduction: int) -> Any:
     single = t.rank(x) <= 1
+    sizes = t.shape(x)
+    if len(sizes) > 2 or any(isinstance(n, int) and n == 0 for n in sizes[-1:]):
+        raise BridgeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {sizes}")
+    target = t.shaped(
+        target, sizes, lambda: f"inconsistent target size: {t.shape(target)} for input of size: {t.shape(x)}"
+    )
     rows, labels = (t.reshape(v, [1, -1]) for v in (x, target)) if single else (x, target)
     count = t.size(rows, 1)
     valid = t.eq(t.cumsum(t.to(t.lt(labels, 0), 4), 1), 0)  # up to the first -1
@@ -179,6 +194,11 @@ def cdist(t: Any, a: Any, b: Any, p: float, mode: Any) -> Any:
         raise BridgeError(
             f"cdist only supports at least 2D tensors, X{1 if t.rank(a) < 2 else 2} got: {min(t.rank(a), t.rank(b))}D"
         )
+    b = t.sized(
+        b,
+        [t.size(a, -1)],
+        lambda: f"X1 and X2 must have the same number of columns. X1: {t.size(a, -1)} X2: {t.size(b, -1)}",
+    )
     apart = t.sub(t.unsqueeze(a, -2), t.unsqueeze(b, -3))
     return t.linalg_vector_norm(apart, p, [t.rank(apart) - 1])
 

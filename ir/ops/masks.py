@@ -25,6 +25,11 @@ def masked_fill(self: Array, mask: Array, value: Any) -> Any:
         raise BridgeError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {by_numpy(mask.dtype).name}"
         )
+    if np.ndim(value):
+        raise BridgeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{np.ndim(value)} dimension(s)."
+        )
     return np.where(mask, to_dtype(np.asarray(value), self.dtype), self)
 
 

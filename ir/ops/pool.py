@@ -172,6 +172,8 @@ def _avg_pool1d(ops: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil: 
 
 def _adaptive_avg_composite(n: int) -> Any:
     def run(ops: Any, x: Any, size: Any) -> Any:
+        if isinstance(size, list | tuple) and len(size) not in (1, n):
+            raise BridgeError(f"adaptive_avg_pool{n}d: output_size must be {n}")
         if n == 1:
             wanted = spread(size, 1)
             plane = ops("aten::adaptive_avg_pool2d", ops("aten::unsqueeze", x, -2), [1, *wanted])

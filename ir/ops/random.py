@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.dtypes import DType, by_code, by_name, by_numpy, default_dtype
+from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, FLOAT32, INT64, is_lowered, known_rank, result_of, shape_vector, typed
@@ -305,8 +306,31 @@ declare(
 )
 
 
+def _check_weights(p: Array, n: int, replacement: bool) -> None:
+    if p.ndim not in (1, 2):
+        raise BridgeError("prob_dist must be 1 or 2 dim")
+    if p.dtype.kind != "f":
+        raise BridgeError(f"multinomial only supports floating-point dtypes for input, got: {by_numpy(p.dtype).label}")
+    if n <= 0:
+        raise BridgeError("cannot sample n_sample <= 0 samples")
+    if not replacement and n > p.shape[-1]:
+        raise BridgeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if p.shape[-1] > 2**24:
+        raise BridgeError("number of categories cannot exceed 2^24")
+    if not replacement or n == 1:
+        if not (np.isfinite(p) & (p >= 0)).all():
+            raise BridgeError("probability tensor contains either `inf`, `nan` or element < 0")
+    elif (p < 0).any():
+        raise BridgeError("invalid multinomial distribution (encountering probability entry < 0)")
+    elif not np.isfinite(p).all():
+        raise BridgeError("invalid multinomial distribution (encountering probability entry = infinity or NaN)")
+    if (p.sum(-1) <= 0).any():
+        raise BridgeError("invalid multinomial distribution (sum of probabilities <= 0)")
+
+
 def _multinomial(self: Array, n: int, replacement: bool = False, generator: Any = None) -> Array:
     """Indices drawn by weight: with replacement along the running sum, without by the largest weight / exponential."""
+    _check_weights(self, n, replacement)
     rows = np.atleast_2d(self).astype(np.float64)
     if replacement:
         total = np.cumsum(rows, axis=1)

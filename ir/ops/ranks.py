@@ -242,6 +242,8 @@ for _kind, _argument, _sampled in (
     grad_name="RenormBackward0",
 )
 def renorm(t: Any, x: Any, p: Any, dim: int, maxnorm: Any) -> Any:
+    if t.rank(x) < 2:
+        raise BridgeError(f"renorm: input needs at least 2 dimensions, got {t.rank(x)} dimensions")
     at = dim_of(dim, t.rank(x))
     norm = t.linalg_vector_norm(x, p, [d for d in range(t.rank(x)) if d != at], True)
     factor = t.mul(t.reciprocal(t.add(norm, 1e-7)), maxnorm)

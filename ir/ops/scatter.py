@@ -69,6 +69,14 @@ declare(
 
 def gather(self: Array, dim: int, index: Array, sparse_grad: bool = False) -> Any:
     d = dim_of(dim, self.ndim)
+    if index.size and max(self.ndim, 1) != max(index.ndim, 1):
+        raise BridgeError("Index tensor must have the same number of dimensions as input tensor")
+    for k, (n, m) in enumerate(zip(index.shape, self.shape, strict=False)) if index.size else ():
+        if k != d and n > m:
+            raise BridgeError(
+                f"Size does not match at dimension {k} expected index {list(index.shape)} to be no larger than self "
+                f"{list(self.shape)} apart from dimension {d}"
+            )
     if self.ndim == 0 or not index.size:
         return np.broadcast_to(self.reshape(-1)[:1] if index.size else self.dtype.type(0), index.shape).astype(
             self.dtype
@@ -109,8 +117,31 @@ declare(
 )
 
 
+def _check_scatter(self: Array, d: int, index: Array, src: Any) -> None:
+    """Raise what torch raises for an index that is larger than what it is of."""
+    if isinstance(src, np.ndarray) and src.ndim and src.dtype != self.dtype:
+        raise BridgeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    if not index.size:
+        return
+    ranks = [max(x.ndim, 1) for x in (self, index)]
+    if ranks[0] != ranks[1]:
+        raise BridgeError("Index tensor must have the same number of dimensions as self tensor")
+    if isinstance(src, np.ndarray) and src.ndim and max(src.ndim, 1) != ranks[1]:
+        raise BridgeError("Index tensor must have the same number of dimensions as src tensor")
+    own, at = (x.shape or (1,) for x in (self, index))
+    larger = any(n > m for k, (n, m) in enumerate(zip(at, own, strict=True)) if k != d)
+    given = src.shape or (1,) if isinstance(src, np.ndarray) and src.ndim else None
+    short = given is not None and any(n > m for n, m in zip(at, given, strict=True))
+    if larger or short:
+        words = (
+            f"Expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension {d}"
+        )
+        raise BridgeError(words if given is None else f"{words} and to be no larger than src {list(given)}")
+
+
 def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") -> Any:
     d = dim_of(dim, self.ndim)
+    _check_scatter(self, d, index, src)
     out = self.copy()
     i = _checked(index, self.shape[d] if self.ndim else 1, str(d))
     if not self.ndim:
@@ -267,6 +298,14 @@ def _index_add(self: Array, dim: int, index: Array, source: Array, alpha: Any = 
         raise BridgeError(
             f"index_add_(): Number of indices ({index.size}) should be equal to source.size(dim): ({source.shape[d]}), "
             f"for dim: {d}"
+        )
+    if source.ndim and (
+        source.ndim != self.ndim
+        or any(n != m for k, (n, m) in enumerate(zip(self.shape, source.shape, strict=True)) if k != d)
+    ):
+        raise BridgeError(
+            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+            f"{list(self.shape)} source.shape = {list(source.shape)}"
         )
     i = _checked(index, self.shape[d] if self.ndim else 1, str(d))
     where_: Any = (slice(None),) * d + (i,)

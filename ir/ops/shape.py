@@ -504,6 +504,9 @@ declare(
 
 def _moved(rank: int, source: Any, destination: Any) -> list[int]:
     s, d = [dim_of(x, rank) for x in source], [dim_of(x, rank) for x in destination]
+    for name, given, found in (("source", source, s), ("destination", destination, d)):
+        if len(set(found)) != len(found):
+            raise BridgeError(f"movedim: repeated dim in `{name}` ({list(given)})")
     order = [i for i in range(rank) if i not in s]
     for at, x in sorted(zip(d, s, strict=True)):
         order.insert(at, x)
