@@ -397,6 +397,8 @@ def invoke_function(name: str, args: Sequence[Any], kwargs: dict[str, Any], meth
     kwargs = dict(kwargs)
     out = kwargs.pop("out", None)
     requires = kwargs.pop("requires_grad", False) if "requires_grad" in kwargs else False
+    if isinstance(out, Tensor) and name.removeprefix("aten::") in _ACCUMULATE and kwargs.get("dtype") is None:
+        kwargs["dtype"] = out.dtype
     operator, values, traced = resolve(name, args, kwargs, method)
     result = call(operator, values, traced)
     if requires:
@@ -424,6 +426,8 @@ _EXACT_OUT = frozenset(
     "take_along_dim tensordot topk transpose_copy triangular_solve tril triu unfold_copy unsqueeze_copy vdot view_copy where".split()
 )
 
+#: What adds up in the element type of ``out``.
+_ACCUMULATE = frozenset("cumprod cumsum prod sum".split())
 _EXACT_UNARY = frozenset("abs ceil floor frac gelu hardshrink neg round sgn sign softplus softshrink trunc".split())
 _FILLS = frozenset("arange empty eye full linspace logspace ones rand randint randn randperm zeros".split())
 

@@ -45,6 +45,7 @@ class Tensor:
     _is_parameter = False
     grad: Tensor | None = None
     names: Any = None
+    _padding: Tensor | None = None  # which steps count, of sequences of lengths of their own (is_nested)
     is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_xpu = is_mps = is_nested = False
     is_cpu = True
     __array_priority__ = 1000

@@ -159,3 +159,44 @@ def _same_text(torch: Any, theirs: Any, ours: Any, first: list[Any]) -> None:
 def _unmangled(code: str) -> str:
     """The text without the numbers that tell names apart, which depend on what was compiled before."""
     return re.sub(r"___torch_mangle_\d+\.", "", code)
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore")  # torch's, of nested tensors; of a norm that is no constant
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize("way", ["eager", "scripted", "traced"])
+def test_an_encoder_of_padded_sequences(way, norm):
+    """Without gradients torch takes the sequences apart where padding comes last, and gives zeros for it."""
+    torch = pytest.importorskip("torch")
+
+    def build(library):
+        layer = library.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        return library.nn.TransformerEncoder(layer, 2, library.nn.LayerNorm(8) if norm else None).eval()
+
+    theirs, ours = build(torch), build(bridge)
+    ours.load_state_dict({k: bridge.from_numpy(v.numpy().copy()) for k, v in theirs.state_dict().items()})
+
+    class Padded(bridge.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = ours
+
+        def forward(self, x: bridge.Tensor, padding: bridge.Tensor):
+            return self.encoder(x, src_key_padding_mask=padding)
+
+    x = torch.randn(3, 5, 8).numpy()
+    last = np.arange(5) >= np.asarray([[3], [5], [1]])  # padding comes last; somewhere; nowhere
+    masks = [last, last[:, ::-1].copy(), np.zeros((3, 5), bool)]
+    program, model = Padded().eval(), None
+    with torch.no_grad(), bridge.no_grad():
+        if way != "eager":
+            example = (bridge.from_numpy(x), bridge.from_numpy(masks[0]))
+            program = bridge.jit.script(program) if way == "scripted" else bridge.jit.trace(program, example)
+            model = bridge.onnx.export(program, example).model_proto
+        for mask in masks:
+            wanted = theirs(torch.from_numpy(x), src_key_padding_mask=torch.from_numpy(mask)).numpy()
+            found = [program(bridge.from_numpy(x), bridge.from_numpy(mask)).numpy()]
+            if model is not None:
+                found += run_plain(model, [x, mask])[:1]
+            for f in found:
+                np.testing.assert_allclose(f, wanted, rtol=1e-4, atol=1e-5)

@@ -85,13 +85,18 @@ def _call(m: Machine, node: Node, function: Function, owner: ObjectRef | None, a
         if (
             program.inline
             or not is_module
-            or any(isinstance(x, ObjectRef | Text) or is_object(x) for a in args for x in leaves(a))
+            or any(isinstance(x, ObjectRef | Text) or is_object(x) or _is_padded(x) for a in args for x in leaves(a))
             or (m.error in m.heap and m.program.may_not_end(function, _may_not_end))
         ):
             return inlined(m, node, function, owner, args)
         return _as_function(m, node, function, owner, args)
     finally:
         program.running.discard(key)
+
+
+def _is_padded(v: Abstract) -> bool:
+    """Whether a value stands for sequences of lengths of their own: functions do not take what says so along."""
+    return isinstance(v, Run) and v.padding is not None
 
 
 def _may_not_end(function: Function) -> bool:

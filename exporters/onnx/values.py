@@ -76,12 +76,13 @@ class Run:
     ``joined``: it comes out of a branch, a loop or a list, so that it may be the same tensor as another value.
     ``blank`` values are constants at which nobody looks. Of the root of an int (``ints``): ``sum_of`` is another int and a constant
     whose sum it is, ``least`` the least value it may have (of what a loop stacked: the least length), ``below`` a free size (or None) and a constant whose sum it is less than,
-    ``count_of`` what it is where that is not negative. ``parts`` are the real and the imaginary part that it was joined of. ``born`` counts the values that were made before.
+    ``count_of`` what it is where that is not negative. ``parts`` are the real and the imaginary part that it was joined of. ``padding`` says which
+    steps of a batch of sequences count, where it stands for sequences of lengths of their own. ``born`` counts the values that were made before.
     """
 
     __slots__ = (
         "below", "blank", "born", "constant", "count_of", "dims", "dtype", "fixed", "hint", "joined", "least", "name", "named", "number",
-        "parts", "same_as", "sum_of", "symbol", "view",
+        "padding", "parts", "same_as", "sum_of", "symbol", "view",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +104,7 @@ class Run:
         self.view: View | Choice | None = None
         self.born = next(_born)
         self.blank = False
+        self.padding: Run | None = None
         self.sum_of: tuple[Run, int] | None = None
         self.least: int | None = None
         self.below: tuple[str | None, int] | None = None
@@ -141,7 +143,7 @@ class Run:
     def another(self) -> Run:
         """The same ONNX value as a tensor of its own."""
         v = Run(self.dtype, self.dims, self.hint, number=self.number, symbol=self.symbol)
-        v.same_as, v.constant, v.named = self.root, self.constant, True
+        v.same_as, v.constant, v.named, v.padding = self.root, self.constant, True, self.padding
         return v
 
     def __bool__(self) -> bool:

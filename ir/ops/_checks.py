@@ -28,6 +28,7 @@ __all__ = [
     "none_true",
     "one_for_one",
     "same_sizes",
+    "sized_along",
 ]
 
 _BOOL, _INT32, _INT64 = by_name("bool"), by_name("int32"), by_name("int64")
@@ -89,6 +90,17 @@ def last_sizes(e: Emitter, x: Any, sizes: Sequence[Any]) -> Any:
         own = e.op("Slice", own, _ints(-n), _ints(2**62), _ints(0), dims=(n,))
     other = e.op("Not", e.op("Equal", own, e.ints(list(sizes)), dtype=_BOOL, dims=(n,)), dims=(n,))
     return holds(e, x, none_true(e, other))
+
+
+def sized_along(e: Emitter, t: Any, x: Any, axes: Sequence[int]) -> Any:
+    """t, whose shape must be that of x along these axes."""
+    if x.dims is not None and equal_dims(t.dims, [x.dims[a] for a in axes]):
+        return t
+    wanted = e.op("Gather", e.shape_of(x), _ints(*axes), axis=0, dims=(len(axes),))
+    if len(axes) == 1 and t.rank == 1:
+        return same_sizes(e, t, wanted)
+    other = e.op("Not", e.op("Equal", e.shape_of(t), wanted, dtype=_BOOL, dims=(len(axes),)), dims=(len(axes),))
+    return holds(e, t, none_true(e, other))
 
 
 def as_large_as(e: Emitter, x: Any, other: Any) -> Any:

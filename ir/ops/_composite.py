@@ -158,6 +158,14 @@ class Steps:
         """x, where that bool tensor of one element is true; ``why`` is what is raised otherwise."""
         return x
 
+    def with_padding(self, x: Any, counts: Any) -> Any:
+        """A batch of sequences as sequences of lengths of their own; ``counts`` says which steps (batch, time) are theirs."""
+        return x
+
+    def padding(self, x: Any) -> Any:
+        """What ``with_padding`` said of x, or None."""
+        return None
+
     def undecided(self) -> bool:
         """A definition decides by a number that is not known: it cannot."""
         raise _NotKnown
@@ -230,6 +238,16 @@ class _Computing(Steps):
         if not bool(condition):
             raise BridgeError(why())
         return x
+
+    def with_padding(self, x: Any, counts: Any) -> Any:
+        if isinstance(x, np.ndarray):
+            raise BridgeError("sequences of lengths of their own are not arrays")
+        made = self.alias(x)
+        made._padding, made.is_nested = counts, True
+        return made
+
+    def padding(self, x: Any) -> Any:
+        return getattr(x, "_padding", None)
 
 
 # -- types -------------------------------------------------------------------------------------------------------------
@@ -446,6 +464,14 @@ class _Lowering(Steps):
 
     def holding(self, x: Any, condition: Any, why: Callable[[], str]) -> Any:
         return holds(self.e, x, condition)
+
+    def with_padding(self, x: Any, counts: Any) -> Any:
+        made = self.e.op("Identity", x, dims=x.dims)
+        made.padding = counts
+        return made
+
+    def padding(self, x: Any) -> Any:
+        return x.padding
 
     def dtype(self, x: Any) -> DType:
         return self.e.dtype_of(x)

@@ -183,6 +183,14 @@ def select_scatter(t: Any, x: Any, source: Any, dim: int, index: Any) -> Any:
     dim = dim_of(dim, t.rank(x))
     n = t.size(x, dim)
     at = index + n if isinstance(index, int) and index < 0 else index
+    wanted = [s for d, s in enumerate(t.shape(x)) if d != dim]
+    source = t.shaped(
+        source,
+        wanted,
+        lambda: (
+            f"expected src to have a size equal to the slice of self. src size = {t.shape(source)}, slice size = {wanted}"
+        ),
+    )
     return _replaced(t, x, t.unsqueeze(source, dim), dim, at, at + 1, 1)
 
 
@@ -198,6 +206,14 @@ def slice_scatter(t: Any, x: Any, source: Any, dim: int, start: Any, end: Any, s
 def _replaced(t: Any, x: Any, source: Any, dim: int, start: Any, end: Any, step: Any) -> Any:
     """x with the elements of a slice along ``dim`` replaced."""
     places = t.slice(t.arange(t.size(x, dim)), 0, start, end, step)
+    wanted = [s if d != dim else t.size(places, 0) for d, s in enumerate(t.shape(x))]
+    source = t.shaped(
+        source,
+        wanted,
+        lambda: (
+            f"expected src to have a size equal to the slice of self. src size = {t.shape(source)}, slice size = {wanted}"
+        ),
+    )
     return t.index_copy(x, dim, places, t.to(source, t.dtype(x).code))
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from bridge.ir.errors import BridgeError
 from bridge.ir.ops._composite import composite
+from bridge.ir.ops._declare import declare
 from bridge.ir.ops._samples import S, b1, f4, of
 
-_BOOL = 11
+_LONG, _BOOL = 4, 11
 
 __all__: list[str] = []
 
@@ -58,12 +62,52 @@ composite(
 )(_attention)
 
 
+def _aligned(t: Any, mask: Any) -> Any:
+    """Whether the steps that count come before the others, in every sequence."""
+    places = t.unsqueeze(t.arange(t.size(mask, 1)), 0)
+    return t.all(t.eq(t.lt(places, t.sum(t.to(mask, _LONG), [1], True)), mask))
+
+
+# In a model both cases are one: it computes on padded sequences, with the mask, and what is padding becomes zero at the
+# end where torch would have taken the sequences apart.
+declare(
+    "aten::_nested_tensor_from_mask_left_aligned(Tensor t, Tensor mask) -> bool",
+    lambda x, mask: bool((np.sort(mask, 1)[:, ::-1] == mask).all()),
+    onnx=lambda e, call: True,
+)
+
+
+@composite("aten::_nested_tensor_from_mask(Tensor t, Tensor mask, bool mask_check=True) -> Tensor")
+def from_mask(t: Any, x: Any, mask: Any, check: bool) -> Any:
+    if t.rank(x) != 3 or t.rank(mask) != 2:
+        raise BridgeError(
+            f"Expected a batch of sequences (batch, time, width) and a mask (batch, time), but got {t.rank(x)} and "
+            f"{t.rank(mask)} dimensions"
+        )
+    return t.with_padding(x, mask)
+
+
+@composite("aten::to_padded_tensor(Tensor self, float padding, SymInt[]? output_size=None) -> Tensor")
+def to_padded(t: Any, x: Any, padding: float, size: Any) -> Any:
+    counts = t.padding(x)
+    if counts is None:
+        if t.lowers:
+            t.refuse("to_padded_tensor is exported behind _nested_tensor_from_mask")
+        raise BridgeError("to_padded_tensor: expected sequences of lengths of their own (a nested tensor)")
+    gone = t.logical_and(t.logical_not(counts), _aligned(t, counts))
+    return t.masked_fill(x, t.unsqueeze(gone, -1), padding)
+
+
 def _encoder_layer(
     t: Any, src: Any, embed_dim: int, num_heads: int, qkv_weight: Any, qkv_bias: Any, proj_weight: Any, proj_bias: Any,
     use_gelu: bool, norm_first: bool, eps: float, norm_weight_1: Any, norm_bias_1: Any, norm_weight_2: Any,
     norm_bias_2: Any, ffn_weight_1: Any, ffn_bias_1: Any, ffn_weight_2: Any, ffn_bias_2: Any, mask: Any,
     mask_type: int | None,
 ) -> Any:  # fmt: skip
+    counts = t.padding(src)
+    if counts is not None:
+        mask, mask_type = t.logical_not(counts), 1
+
     def normed(x: Any, w: Any, b: Any) -> Any:
         return t.layer_norm(x, [embed_dim], w, b, eps)
 
@@ -76,7 +120,8 @@ def _encoder_layer(
     inside = t.linear(normed(x, norm_weight_2, norm_bias_2) if norm_first else x, ffn_weight_1, ffn_bias_1)
     inside = t.gelu(inside) if use_gelu else t.relu(inside)
     x = t.add(x, t.linear(inside, ffn_weight_2, ffn_bias_2))
-    return x if norm_first else normed(x, norm_weight_2, norm_bias_2)
+    x = x if norm_first else normed(x, norm_weight_2, norm_bias_2)
+    return x if counts is None else t.with_padding(x, counts)
 
 
 _NORMS = (f4(4, seed=7), f4(4, seed=8), f4(4, seed=9), f4(4, seed=10))

@@ -214,7 +214,18 @@ def _tolerance(s: Array, shape: Any, atol: float | None, rtol: float | None) -> 
     return np.asarray(np.maximum(atol or 0.0, rtol * top))
 
 
+def _hermitian_pinv(a: Array, atol: float | None, rtol: float | None) -> Array:
+    """Of which the lower triangle is read."""
+    w, v = np.linalg.eigh(a)
+    kept = np.abs(w) > _tolerance(np.abs(w), a.shape, atol, rtol)
+    scaled = v * np.where(kept, 1 / np.where(kept, w, 1), 0)[..., None, :]
+    return np.asarray(np.matmul(scaled, np.conj(np.swapaxes(v, -1, -2))), a.dtype)
+
+
 def _pinv(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> Array:
+    if hermitian:
+        check_squares("linalg.eigh", a)
+        return _hermitian_pinv(a, atol, rtol)
     u, s, v = np.linalg.svd(a, full_matrices=False)
     kept = s > _tolerance(s, a.shape, atol, rtol)
     turned = np.where(kept, 1 / np.where(kept, s, 1), 0)[..., None, :]
@@ -255,8 +266,10 @@ declare(
 declare("aten::pinverse(Tensor self, float rcond=1e-15) -> Tensor", lambda a, r: _pinv(a, 0.0, r, False), **_PINV)
 
 
-def _rank(a: Array, atol: float | None, rtol: float | None) -> Array:
-    s = np.linalg.svd(a, compute_uv=False)
+def _rank(a: Array, atol: float | None, rtol: float | None, hermitian: bool) -> Array:
+    if hermitian:
+        check_squares("linalg.eigh", a)
+    s = np.abs(np.linalg.eigvalsh(a)) if hermitian else np.linalg.svd(a, compute_uv=False)
     return np.asarray((s > _tolerance(s, a.shape, atol, rtol)).sum(-1), np.int64)
 
 
@@ -268,12 +281,12 @@ _RANK: dict[str, Any] = {
 }
 declare(
     "aten::linalg_matrix_rank(Tensor self, float tol, bool hermitian=False) -> Tensor",
-    lambda a, tol, hermitian: _rank(a, tol, 0.0),
+    lambda a, tol, hermitian: _rank(a, tol, 0.0, hermitian),
     **_RANK,
 )
 declare(
     "aten::linalg_matrix_rank.atol_rtol_float(Tensor self, *, float? atol=None, float? rtol=None, bool hermitian=False) -> Tensor",
-    lambda a, atol, rtol, hermitian: _rank(a, atol, rtol),
+    _rank,
     samples=of((np.asarray(np.diag([1.0, 0.0, 2.0]), np.float32),), (f4(2, 4, 3),)),
     **_RANK,
 )
@@ -331,6 +344,7 @@ def vecdot(t: Any, x: Any, y: Any, dim: int) -> Any:
     grad_name="CatBackward0",
 )
 def linalg_vander(t: Any, x: Any, n: int | None) -> Any:
+    x = t.reshape(x, [1]) if t.rank(x) == 0 else x
     count = t.size(x, -1) if n is None else n
     return t.pow(t.unsqueeze(x, -1), t.arange(count))
 

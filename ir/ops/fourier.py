@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_name, default_dtype, real_dtype
+from bridge.ir.dtypes import DType, by_name, by_numpy, default_dtype, real_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter
 from bridge.ir.ops._complex import Pair, as_pairs, complex_of
@@ -127,6 +127,24 @@ def _two_types(call: Call) -> Results:
     return result(complex_of(a.dtype), broadcast_dims([a.dims, b.dims]))
 
 
+def _of_floats(f: Any) -> Any:
+    """A kernel that makes complex numbers of two tensors of one floating type."""
+
+    def kernel(a: Array, b: Array) -> Array:
+        labels = [by_numpy(x.dtype).label for x in (a, b)]
+        if a.dtype.kind != "f" or b.dtype.kind != "f":
+            raise BridgeError(
+                f"Expected both inputs to be Half, Float or Double tensors but got {labels[0]} and {labels[1]}"
+            )
+        if a.dtype != b.dtype:
+            raise BridgeError(
+                f"Expected object of scalar type {labels[0]} but got scalar type {labels[1]} for second argument"
+            )
+        return np.asarray(f(a, b), as_complex(a))
+
+    return kernel
+
+
 def _polar_grad(c: Any, g: Any) -> Any:
     conjugate = c.op("aten::conj", g)
     return c.op("aten::real", conjugate * c.result.sgn()), c.op("aten::real", conjugate * (c.result * 1j))
@@ -134,14 +152,14 @@ def _polar_grad(c: Any, g: Any) -> Any:
 
 declare(
     "aten::complex(Tensor real, Tensor imag) -> Tensor",
-    lambda a, b: (a + 1j * b).astype(as_complex(a)),
+    _of_floats(lambda a, b: a + 1j * b),
     types=_two_types,
     onnx=as_pairs(lambda t, a, b: Pair(a, b)),
     grad=lambda c, g: (c.op("aten::real", g), c.op("aten::imag", g)),
 )
 declare(
     "aten::polar(Tensor abs, Tensor angle) -> Tensor",
-    lambda a, b: (a * np.exp(1j * b)).astype(as_complex(a)),
+    _of_floats(lambda a, b: a * np.exp(1j * b)),
     types=_two_types,
     onnx=as_pairs(lambda t, a, b: Pair(t.mul(a, t.cos(b)), t.mul(a, t.sin(b)))),
     grad=_polar_grad,

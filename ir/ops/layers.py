@@ -11,10 +11,10 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import at_least, from_front
+from bridge.ir.ops._checks import at_least, from_front, holds, last_sizes, sized_along
 from bridge.ir.ops._composite import lower_steps
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import INT64, compute_dtype, ints, is_lowered, known_rank, typed
+from bridge.ir.ops._onnx import BOOL, INT64, compute_dtype, ints, is_lowered, known_rank, typed
 from bridge.ir.ops._samples import S, f4, f8, of, positive
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.ops.reduction import reduce_node
@@ -88,6 +88,11 @@ def layer_norm(
 
 def native_layer_norm(input: Array, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> Any:
     n = len(shape)
+    if not n:
+        raise BridgeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            "normalized_shape = []"
+        )
     for name, given in (("weight", weight), ("bias", bias)):
         if given is not None and list(given.shape) != list(shape):
             raise BridgeError(
@@ -125,7 +130,9 @@ def _layer_norm_grad(c: Any, g: Any, *rest: Any) -> Any:
 
 
 def _lower_layer_norm(e: Emitter, call: LoweredCall) -> Any:
-    x, w, b, n = call["input"], call["weight"], call["bias"], len(call["normalized_shape"])
+    sizes = call["normalized_shape"]
+    x, n = last_sizes(e, call["input"], sizes), len(sizes)
+    w, b = (v if v is None else last_sizes(e, v, sizes) for v in (call["weight"], call["bias"]))
     if (
         e.opset >= 17
         and x.dtype.name in ("float32", "float64", "float16")
@@ -243,6 +250,8 @@ def _lower_batch_norm(e: Emitter, call: LoweredCall) -> Any:
     if call["training"] is not False:
         e.unsupported("batch_norm in training changes its running statistics; call eval() before exporting")
     rank = known_rank(e, x, "batch_norm")
+    if rank < 2:
+        e.unsupported("batch_norm is exported for tensors with channels, of two dimensions or more")
     if m is None:
         axes = [i for i in range(rank) if i != 1]
         spread = ints(1, -1, *[1] * (rank - 2))
@@ -313,10 +322,27 @@ def _group_norm_grad(c: Any, g: Any, *rest: Any) -> Any:
 def _lower_group_norm(e: Emitter, call: LoweredCall) -> Any:
     x, w, b, groups = call["input"], call["weight"], call["bias"], call["num_groups"]
     rank = known_rank(e, x, "group_norm")
-    grouped = e.op("Reshape", x, ints(0, groups, -1), dims=(None, groups, None))
-    normal = e.op("Reshape", _standard_node(e, grouped, [2], call["eps"]), e.shape_of(x), dims=x.dims)
+    shape = e.shape_of(x)
+    if x.dims is None or not isinstance(x.dims[1], int):  # channels are not shared between groups
+        channels = e.op("Gather", shape, ints(1), axis=0, dims=(1,))
+        rest = e.op("Mod", channels, np.asarray([groups]), dims=(1,))
+        x = holds(e, x, e.op("Equal", rest, ints(0), dtype=BOOL, dims=(1,)))
+    elif x.dims[1] % groups:
+        raise BridgeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(x.dims)} and "
+            f"num_groups={groups}"
+        )
+    batch = e.op("Slice", shape, ints(0), ints(1), ints(0), dims=(1,))
+    inner = e.op("Slice", shape, ints(1), ints(2**62), ints(0), dims=(rank - 1,))
+    size = e.op("Div", e.op("ReduceProd", inner, keepdims=1, dims=(1,)), np.asarray([groups]), dims=(1,))
+    grouped = e.op(
+        "Reshape", x, e.op("Concat", batch, ints(groups), size, axis=0, dims=(3,)), dims=(None, groups, None)
+    )
+    normal = e.op("Reshape", _standard_node(e, grouped, [2], call["eps"]), shape, dims=x.dims)
     spread = ints(1, -1, *[1] * (rank - 2))
-    return affine_node(e, normal, *[None if t is None else e.op("Reshape", t, spread) for t in (w, b)])
+    return affine_node(
+        e, normal, *[None if t is None else e.op("Reshape", sized_along(e, t, x, [1]), spread) for t in (w, b)]
+    )
 
 
 declare(

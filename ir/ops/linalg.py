@@ -204,7 +204,7 @@ declare(
 
 def _triangle(t: Any, a: Any, upper: bool, unit: bool) -> Any:
     a = (t.triu if upper else t.tril)(a, 1 if upper and unit else -1 if unit else 0)
-    return t.add(a, t.diag_embed(t.ones_like(t.select(a, -1, 0)))) if unit else a
+    return t.add(a, t.diag_embed(t.ones_like(t.sum(a, [-1])))) if unit else a
 
 
 @composite(
@@ -216,7 +216,7 @@ def _triangle(t: Any, a: Any, upper: bool, unit: bool) -> Any:
     grad_name="LinalgSolveTriangularBackward0",
 )  # fmt: skip
 def solve_triangular(t: Any, a: Any, b: Any, upper: bool, left: bool, unit: bool) -> Any:
-    a = _triangle(t, a, upper, unit)
+    a = _triangle(t, _square(t, a, "linalg.solve_triangular: "), upper, unit)
     if left:
         return t.linalg_solve(a, b)
     return t.transpose(t.linalg_solve(t.transpose(a, -2, -1), t.transpose(b, -2, -1)), -2, -1)
@@ -362,6 +362,14 @@ for _name, _arguments in (("linalg_cholesky", "*, bool upper=False"), ("cholesky
     )
 
 
+def _square(t: Any, a: Any, name: str) -> Any:
+    rows, columns = t.size(a, -2), t.size(a, -1)
+    return t.sized(
+        a, [columns, columns],
+        lambda: f"{name}A must be batches of square matrices, but they are {rows} by {columns} matrices",
+    )  # fmt: skip
+
+
 def _read(t: Any, a: Any, upper: bool) -> Any:
     """Only a triangle is read, but the gradient is, as in torch, that of a whole matrix."""
     return t.add(a, t.detach(t.sub(_triangle(t, a, upper, False), a)))
@@ -375,6 +383,10 @@ def _read(t: Any, a: Any, upper: bool) -> Any:
     grad_name="CholeskySolveBackward0",
 )
 def cholesky_solve(t: Any, b: Any, factor: Any, upper: bool) -> Any:
+    for name, v in (("b", b), ("u", factor)):
+        if t.rank(v) < 2:
+            raise BridgeError(f"{name} should have at least 2 dimensions, but has {t.rank(v)} dimensions instead")
+    factor = _square(t, factor, "")
     factor, other = _read(t, factor, upper), None
     other = t.transpose(factor, -2, -1)
     return t.linalg_solve(t.matmul(other, factor) if upper else t.matmul(factor, other), b)
@@ -386,6 +398,9 @@ def cholesky_solve(t: Any, b: Any, factor: Any, upper: bool) -> Any:
     grad_name="CholeskyInverseBackward0",
 )
 def cholesky_inverse(t: Any, factor: Any, upper: bool) -> Any:
+    if t.rank(factor) < 2:
+        raise BridgeError("cholesky_inverse: The input tensor A must have at least 2 dimensions.")
+    factor = _square(t, factor, "cholesky_inverse: ")
     factor = _read(t, factor, upper)
     other = t.transpose(factor, -2, -1)
     return t.linalg_inv(t.matmul(other, factor) if upper else t.matmul(factor, other))
@@ -400,6 +415,8 @@ def _with_info(schema: str, kernel: Any) -> None:
     def run(a: Array, *rest: Any) -> tuple[Array, Array]:
         lead = a.shape[:-2]
         info = np.zeros(lead, np.int32)
+        if 0 in a.shape:
+            return np.zeros_like(a), info
         made = []
         others = [
             np.broadcast_to(r, (*lead, *r.shape[-2:])).reshape(-1, *r.shape[-2:]) if isinstance(r, np.ndarray) else r

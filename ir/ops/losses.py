@@ -11,7 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import DType
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import from_front, holds, none_true
+from bridge.ir.ops._checks import from_front, holds, none_true, sized_along
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, INT64, is_lowered, typed, where
 from bridge.ir.ops._samples import S, f4, f8, of, positive
@@ -311,8 +311,39 @@ declare(
 )
 
 
+def _check_classes(x: Array, target: Array, weight: Any) -> None:
+    """Raise what torch raises for targets, of which there is not one for each sample, and weights for other classes."""
+    n = x.shape[0 if x.ndim == 1 else 1]
+    if x.ndim <= 2:
+        if target.ndim > 1:
+            raise BridgeError("0D or 1D target tensor expected, multi-target not supported")
+        if x.ndim == 2 and x.shape[0] != (target.shape or (1,))[0]:
+            raise BridgeError(f"size mismatch (got input: {list(x.shape)}, target: {list(target.shape)})")
+    elif target.shape != (x.shape[0], *x.shape[2:]):
+        raise BridgeError(f"size mismatch (got input: {list(x.shape)}, target: {list(target.shape)}")
+    if weight is not None and weight.shape != (n,):
+        raise BridgeError(
+            f"weight tensor should be defined either for all {n} classes or no classes but got weight tensor of shape: "
+            f"{list(weight.shape)}"
+        )
+
+
+def _nll_nd(ops: Any, x: Any, target: Any, *rest: Any) -> Any:
+    sizes, given = list(x.shape), list(target.shape)
+    if not sizes:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if len(sizes) != 1 and (not given or sizes[0] != given[0]):
+        raise ValueError(
+            f"Expected input batch_size ({sizes[0]}) to match target batch_size ({given[0] if given else 0})."
+        )
+    if len(sizes) > 2 and len(sizes) != 4 and given[1:] != sizes[2:]:
+        raise BridgeError(f"Expected target size {[sizes[0], *sizes[2:]]}, got {given}")
+    return ops("aten::nll_loss2d" if len(sizes) > 2 else "aten::nll_loss", x, target, *rest)
+
+
 def _nll(x: Array, target: Array, weight: Any, reduction: int, ignore_index: int) -> Any:
     """log-probabilities along dimension 1 (of a vector: 0) picked by class."""
+    _check_classes(x, target, weight)
     d = 0 if x.ndim == 1 else 1
     n = x.shape[d]
     keep = target != ignore_index
@@ -340,7 +371,10 @@ def nll_node(e: Emitter, x: Any, target: Any, weight: Any, reduction: Any, ignor
     alone = x.rank == 1
     if alone:
         x, target = e.op("Unsqueeze", x, np.asarray([0])), e.op("Unsqueeze", target, np.asarray([0]))
-    target = e.cast(target, INT64)
+    axes = [i for i in range(x.rank) if i != 1] if x.rank is not None else []
+    target = sized_along(e, e.cast(target, INT64), x, axes)
+    if weight is not None:
+        weight = sized_along(e, weight, x, [1])
     ignored = e.op("Equal", target, e.scalar(ignore_index, INT64), dtype=BOOL, dims=target.dims)
     if is_lowered(ignore_index):  # only run time knows the class: give it a number that is none
         target, ignore_index = e.op("Where", ignored, e.scalar(-100, INT64), target, dims=target.dims), -100
@@ -384,7 +418,7 @@ declare(
 )
 declare(
     f"aten::nll_loss_nd({_NLL}) -> Tensor",
-    lambda ops, *a: ops("aten::nll_loss2d" if len(a[0].shape) > 2 else "aten::nll_loss", *a),
+    _nll_nd,
     composite=True,
     types=_nll_types,
     onnx=_lower_nll,

@@ -76,10 +76,6 @@ declare("aten::set_grad_enabled(bool val) -> ()", lambda v: None, onnx=_known(No
 declare("aten::is_scripting() -> bool", lambda: True, onnx=_known(True))
 declare("aten::_get_tracing_state() -> bool", lambda: False, onnx=_known(False))
 declare("aten::has_torch_function(...) -> bool", lambda *a: False, onnx=_known(False))
-# Sequences of lengths of their own do not become tensors of another kind: an encoder computes on the padded ones.
-declare(
-    "aten::_nested_tensor_from_mask_left_aligned(Tensor t, Tensor mask) -> bool", lambda t, m: False, onnx=_known(False)
-)
 declare("aten::is_autocast_enabled() -> bool", lambda: False, onnx=_known(False))
 declare("aten::is_autocast_cpu_enabled() -> bool", lambda: False, onnx=_known(False))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import from_front
+from bridge.ir.ops._checks import from_front, holds, none_true, sized_along
 from bridge.ir.ops._declare import Array, declare, dim_of, in_place
 from bridge.ir.ops._onnx import BOOL, INT64, axis_of, ints, is_lowered, known_rank, scattered, typed, where
 from bridge.ir.ops._samples import S, f4, i8, of
@@ -30,6 +30,10 @@ def _checked(i: Array, n: int, what: str) -> Array:
 
 def index_select(self: Array, dim: int, index: Array) -> Any:
     d = dim_of(dim, self.ndim)
+    if index.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    if not self.ndim and index.size != 1:
+        raise BridgeError(f"index_select(): Index to scalar can have only 1 value, got {index.size} value(s)")
     n = self.shape[d] if self.ndim else 1
     if index.size and (index.max() >= n or index.min() < 0):
         raise IndexError("index out of range in self")
@@ -136,7 +140,7 @@ def _check_scatter(self: Array, d: int, index: Array, src: Any) -> None:
         words = (
             f"Expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension {d}"
         )
-        raise BridgeError(words if given is None else f"{words} and to be no larger than src {list(given)}")
+        raise BridgeError(words if given is None else f"{words} and to be no larger size than src {list(given)}")
 
 
 def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") -> Any:
@@ -313,6 +317,21 @@ def _index_add(self: Array, dim: int, index: Array, source: Array, alpha: Any = 
     return out
 
 
+def _source_of(e: Emitter, call: LoweredCall) -> Any:
+    """The source of a write at indices: as large as the tensor, along the dimension as there are indices."""
+    x, source, rank = call["self"], call["source"], known_rank(e, call["self"], "indexing along a dimension")
+    axis = axis_of(e, x, call["dim"])
+    known = None if x.dims is None or source.dims is None else (x.dims[:axis], x.dims[axis + 1 :])
+    if known == (source.dims[:axis], source.dims[axis + 1 :]) and not any(None in k for k in known or ()):
+        return source
+    axes = [i for i in range(rank) if i != axis]
+    if source.rank != rank:
+        e.unsupported("the source must have the dimensions of what is written to")
+    sizes = [e.op("Gather", e.shape_of(v), ints(*axes), axis=0, dims=(rank - 1,)) for v in (x, source)]
+    other = e.op("Not", e.op("Equal", *sizes, dtype=BOOL, dims=(rank - 1,)), dims=(rank - 1,))
+    return holds(e, source, none_true(e, other))
+
+
 def _spread_index(e: Emitter, call: LoweredCall, source: Any) -> tuple[Any, int]:
     """A 1-D index as one of the source's shape, for ScatterElements."""
     x = call["self"]
@@ -321,6 +340,9 @@ def _spread_index(e: Emitter, call: LoweredCall, source: Any) -> tuple[Any, int]
     if rank == 0:
         e.unsupported("indexing a 0-d tensor is not exported")
     i = from_front(e, e.cast(call["index"], INT64))
+    if i.rank == 0:
+        i = e.op("Reshape", i, ints(1), dims=(1,))
+    i = sized_along(e, i, source, [axis])
     i = e.op("Reshape", i, ints(*[-1 if k == axis else 1 for k in range(rank)]))
     return e.op("Expand", i, e.shape_of(source)), axis
 
@@ -328,7 +350,7 @@ def _spread_index(e: Emitter, call: LoweredCall, source: Any) -> tuple[Any, int]
 def _lower_index_add(e: Emitter, call: LoweredCall) -> Any:
     if e.opset < 16:
         e.unsupported("adding at indices needs opset 16")
-    x, source = call["self"], call["source"]
+    x, source = call["self"], _source_of(e, call)
     index, axis = _spread_index(e, call, source)
     alpha = call["alpha"]
     if is_lowered(alpha) or alpha != 1:
@@ -362,6 +384,14 @@ def _index_copy(self: Array, dim: int, index: Array, source: Array) -> Any:
         raise IndexError(
             f"index_copy_(): Number of indices ({index.size}) should be equal to source.size(dim) ({source.shape[d]})"
         )
+    if source.ndim != self.ndim or any(
+        n != m for k, (n, m) in enumerate(zip(self.shape, source.shape, strict=True)) if k != d
+    ):
+        cut = [[n for k, n in enumerate(v.shape) if k != d] for v in (self, source)]
+        raise BridgeError(
+            "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
+            f"{' '.join(map(str, cut[0]))} at dimension {d} and source slice shape: {' '.join(map(str, cut[1]))} at dimension {d if source.ndim else 0}."
+        )
     try:
         i = _checked(index, self.shape[d], str(d))
     except BridgeError as error:
@@ -371,8 +401,9 @@ def _index_copy(self: Array, dim: int, index: Array, source: Array) -> Any:
 
 
 def _lower_index_copy(e: Emitter, call: LoweredCall) -> Any:
-    index, axis = _spread_index(e, call, call["source"])
-    return e.op("ScatterElements", call["self"], index, call["source"], axis=axis)
+    source = _source_of(e, call)
+    index, axis = _spread_index(e, call, source)
+    return e.op("ScatterElements", call["self"], index, source, axis=axis)
 
 
 in_place(
