@@ -159,16 +159,23 @@ def _runs(m: Machine, v: Abstract) -> Iterator[Run]:
 
 
 def lower_mutable(m: Machine, node: Node, o: Operator, values: Sequence[Any]) -> Abstract:
-    """Lower an operator that writes to its first argument."""
+    """Lower an operator that writes to its first argument, or to ``out``."""
     from bridge.exporters.onnx.operators import lower_call
 
-    target = m.env[node.inputs[0]]
-    if not isinstance(target, Run) or not o.schema.arguments[0].writes:
+    written = [i for i, a in enumerate(o.schema.arguments) if a.writes]
+    target = m.env[node.inputs[written[0]]]
+    if not isinstance(target, Run) or len(written) > 1:
         raise LoweringError(f"{node.kind} writes to a value that the exported program cannot follow", node.range)
-    name = node.inputs[0].debug_name_base or node.inputs[0].debug_name
+    to = node.inputs[written[0]]
+    name = to.debug_name_base or to.debug_name
     made = lower_call(m, node, o, values)
     if not isinstance(made, Run):
         raise LoweringError(f"{node.kind} has more than one result", node.range)
+    if written != [0] and (made.dims is None or None in made.dims or made.dims != target.dims):
+        raise LoweringError(
+            f"'{name}' is what {node.kind} writes to (out=), and it is not known to have the shape of the result",
+            node.range,
+        )
     _write(m, node, target, made, name)
     return target
 

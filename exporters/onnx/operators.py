@@ -153,7 +153,7 @@ def result_types(o: Operator, values: Sequence[Any]) -> list[Type]:
     )
     try:
         found = o.types(call)
-    except TypeError:  # the rule computes with sizes, of which some are only names here
+    except (TypeError, ValueError):  # the rule computes with sizes, of which some are only names here
         call.values = {n: UNKNOWN if _named(v) else v for n, v in call.values.items()}
         found = o.types(call)
     return [found] if isinstance(found, Type) else list(found)

@@ -22,7 +22,7 @@ from bridge.exporters.python.tagged import TaggedText
 from bridge.exporters.python.words import expression_in_words, primary, statement_in_words
 from bridge.ir import dtypes
 from bridge.ir import types as T
-from bridge.ir.classes import Function, FunctionType
+from bridge.ir.classes import ClassType, Function, FunctionType
 from bridge.ir.errors import UnsupportedError
 from bridge.ir.graph import Block, Node, Value
 from bridge.ir.hints import hint_text
@@ -96,7 +96,9 @@ class FilePrinter(SourcePrinter):
             self.assign(v, name)
             if i or not is_method:
                 default = f" = {self.default(a)}" if a.has_default else ""
-                parts.append(f"{name}: {self.input_annotation(a.name, a.type, function)}{default}")
+                # A function that is given a module: its class stands below, and is told by the call.
+                told = isinstance(a.type, ClassType) and a.type.is_module
+                parts.append(name if told else f"{name}: {self.input_annotation(a.name, a.type, function)}{default}")
         if is_method:
             parts.insert(0, "self")
         result = self.result_annotation(schema.returns[0].type, graph.output_hints)

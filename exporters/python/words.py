@@ -114,11 +114,16 @@ def _tensor(p: FilePrinter, out: TaggedText, n: Node) -> bool:
     return True
 
 
+def _format(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    out.join(primary(p, n.inputs[0])).joined(p.uses(n.inputs[1:]), ".format(", ")")
+
+
 _SPECIAL: dict[str, Callable[[FilePrinter, TaggedText, Node], None]] = {
     "aten::__range_length": _length_of_range,
     "aten::__derive_index": _place_in_range,
     "aten::__contains__": _contains,
     "aten::slice": _slice,
+    "aten::format": _format,
 }
 
 

@@ -148,7 +148,7 @@ class _Builder:
     def _register(self, key: GraphKey, frame: FrameClaim) -> None:
         """Note whose method a frame is."""
         owner = frame.owner()
-        if owner in self.table["classes"]:
+        if owner in self.table["classes"] and "." not in frame.name:  # a function may be given a module, too
             inline = frame.caller is not None or key is None
             where: dict[tuple[str, str], FrameClaim] = self.by_path if inline else self.by_class
             name = (frame.path if inline else owner, frame.name)

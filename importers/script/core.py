@@ -73,6 +73,7 @@ class EmitterCore(ABC):
         self.optional_operands = False
         #: The assignments of None that were emitted.
         self.nones: list[X.Assign] = []
+        self.inner_functions: dict[str, int] = {}  # how many of each name were made
         #: The names that the definition assigns.
         self.locals: frozenset[str] = frozenset()
         #: When a template is compiled: it, the emitter of the call, and the value of a variable that the call must bring.

@@ -185,7 +185,11 @@ class Template:
     ) -> _Specialisation:
         from bridge.importers.script.compile import compile_template
 
-        name = _unique_name(self.resolver, self.name)
+        made_before = len(self.compiled) if self.owner is None else self.owner.inner_functions.get(self.name, 0)
+        if self.owner is not None:
+            self.owner.inner_functions[self.name] = made_before + 1
+        # Each kind of call is a function of its own: a file could not hold two of one name.
+        name = _unique_name(self.resolver, f"{self.name}_{made_before}" if made_before else self.name)
         function, captured = compile_template(self, name, m, given)
         made = _Specialisation(key, captured, function)
         self.compiled.append(made)

@@ -188,8 +188,12 @@ def out_variant(full_name: str) -> Operator | None:
 
         return e.cast(lower_functional(e, call, functional), call["out"].dtype)
 
+    def rule(call: Call) -> Results:
+        found = functional.types(call) if functional.types is not None else None
+        return TensorType(call.tensor("out").dtype, found.dims if isinstance(found, TensorType) else None)
+
     new = Operator(schema, write)
-    new.types = lambda call: TensorType(call.tensor("out").dtype, call.tensor("out").dims)
+    new.types = rule
     new.onnx = o.onnx if o.onnx is None or isinstance(o.onnx, Unsupported) else lower
     return new
 

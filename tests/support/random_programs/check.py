@@ -329,12 +329,17 @@ def _matches(values: list[Any], outputs: list[Any]) -> str | None:
         one = _matches([*v, *rest], outputs)
         if one is None or not outputs:
             return one
-        whole = (
-            np.asarray(v, np.asarray(outputs[0]).dtype if not v else None)
-            if not v or not isinstance(v[0], np.ndarray)
-            else v
-        )
-        given = list(outputs[0]) if isinstance(whole, list) else outputs[0]
+        if v and isinstance(v[0], tuple):  # a list for each place of the tuple
+            return _matches([*map(list, zip(*v, strict=True)), *rest], outputs)
+        if not v and any(
+            not any(map(len, outputs[:k])) and _matches(rest, outputs[k:]) is None for k in range(1, 1 + len(outputs))
+        ):
+            return None
+        if v and isinstance(v[0], list | np.ndarray):
+            whole: Any = [np.asarray(x, None if x else np.int64) if isinstance(x, list) else x for x in v]
+            given = list(outputs[0])
+        else:
+            whole, given = np.asarray(v, np.asarray(outputs[0]).dtype if not v else None), outputs[0]
         return one if difference(whole, given) is not None else _matches(rest, outputs[1:])
     if not outputs:
         return "outputs are missing"

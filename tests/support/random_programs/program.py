@@ -6,8 +6,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.random_programs.kinds import FLOAT, INT, Kind, ListOf, Named, Num, Ten, Tup
-from support.random_programs.statements import Helper, Statements, Stuck
+from support.random_programs.further import Further
+from support.random_programs.kinds import FLOAT, INT, Kind, ListOf, Named, Num, Ten, Tup, Var
+from support.random_programs.statements import Helper, Stuck
 
 __all__ = ["RandomProgram", "generate", "inputs_of"]
 
@@ -34,7 +35,7 @@ class RandomProgram:
         return f"{self.text}\nCALLS = {self.calls!r}\n"
 
 
-class _Function(Statements):
+class _Function(Further):
     """One function being written."""
 
     def __init__(self, r: random.Random, sizes: dict[str, int], helpers: list[Helper], named: list[Named]) -> None:
@@ -52,8 +53,11 @@ def _tensor_kind(r: random.Random, sizes: list[str]) -> Ten:
 
 
 def _helper(r: random.Random, sizes: dict[str, int], name: str, kinds: list[Kind], helpers: list[Helper], named: list[Named],
-            method: bool) -> tuple[Helper, list[str]]:  # fmt: skip
+            method: bool, buffers: dict[str, Ten] | None = None) -> tuple[Helper, list[str]]:  # fmt: skip
     f = _Function(r, sizes, helpers if not method else [], named)
+    for b, t in (buffers or {}).items():
+        f.declare(b, t, dense=True, fixed=True)
+    f.scopes.append({})
     parameters = []
     for _ in range(r.randint(1, 3)):
         kind = r.choice(kinds) if r.random() < 0.7 else INT
@@ -123,6 +127,7 @@ def _subject(r: random.Random, sizes: dict[str, int], kinds: list[Kind], helpers
     f = _Function(r, sizes, helpers, named)
     parameters = [f"{'x' if isinstance(k, Ten) else 'y'}{i}" for i, k in enumerate(kinds)]
     head: list[str] = []
+    before: list[str] = []
     if is_module:
         head = ["", "class Program(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
         f.indent = 2
@@ -135,12 +140,24 @@ def _subject(r: random.Random, sizes: dict[str, int], kinds: list[Kind], helpers
             )
             v = f.declare(f"self.b{i}", Ten(dtype, shape), dense=True, fixed=True)
             f.scopes[0][v.name] = f.scopes[1].pop(v.name)
+        if f.scopes[0] and r.random() < 0.04:  # one tensor under two names
+            v = r.choice(list(f.scopes[0].values()))
+            head.append(f"        self.register_buffer('tied', {v.name})")
+            f.scopes[0]["self.tied"] = Var("self.tied", v.kind, v.groups, dense=True, fixed=True)
+        if r.random() < 0.25:
+            h, text = _part(r, sizes, kinds, named)
+            before += text
+            head.append("        self.sub = Part()")
+            f.helpers = [*helpers, h]
+            if r.random() < 0.3:
+                head.append("        self.again = self.sub")
+                f.helpers.append(Helper("self.again", h.parameters, h.result))
         if r.random() < 0.3:
             h, text = _helper(
                 r, sizes, "part", [k for k in kinds if isinstance(k, Ten)] or [INT], [], named, method=True
             )
             head += ["", *text]
-            f.helpers = [*helpers, h]
+            f.helpers = [*f.helpers, h]
     for p, k in zip(parameters, kinds, strict=True):
         f.declare(p, k, dense=True, fixed=False)
     signature = ", ".join(f"{p}: {k.annotation()}" for p, k in zip(parameters, kinds, strict=True))
@@ -155,7 +172,18 @@ def _subject(r: random.Random, sizes: dict[str, int], kinds: list[Kind], helpers
         _everything(f)
     start = f"    def forward(self, {signature})" if is_module else f"def Program({signature})"
     result = f" -> {f.returns.annotation()}:" if early and f.returns is not None else ":"
-    return [*head, "", start + result, *f.lines]
+    return [*before, *head, "", start + result, *f.lines]
+
+
+def _part(r: random.Random, sizes: dict[str, int], kinds: list[Kind], named: list[Named]) -> tuple[Helper, list[str]]:
+    """A module inside the program, which has a buffer of its own and may write to it."""
+    kind = Ten(r.choice(["float32", "int64"]), r.choice([(), (2,), (3,)]))
+    sizes_text = ", ".join(map(str, kind.shape)) if kind.shape else "()"
+    usable = [k for k in kinds if isinstance(k, Ten)] or [INT]
+    h, text = _helper(r, sizes, "forward", usable, [], named, method=True, buffers={"self.c0": kind})
+    head = ["", "class Part(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
+    head.append(f"        self.register_buffer('c0', torch.ones({sizes_text}, dtype=torch.{kind.dtype}))")
+    return Helper("self.sub", h.parameters, h.result), [*head, "", *text, ""]
 
 
 def _everything(f: _Function) -> None:

@@ -138,12 +138,16 @@ class Statements(Writes):
                     break
         return False
 
+    def more(self) -> list[tuple[float, Callable[[], bool]]]:
+        """Further statements, with how often they come."""
+        return []
+
     def _statement(self) -> bool:
         nested = self.depth < 3
         choices: list[tuple[float, Callable[[], bool]]] = [
             (3, self.assign), (3, self.write), (1.5, self.alias), (1.2, self.rebind), (0.8, self.augment),
             (1.6, self.list_statement), (0.5, self.tuple_statement), (0.4, self.optional_statement), (0.4, self.dict_statement),
-            (0.5, self.call), (0.4, self.opaque_statement), (0.25, self.check),
+            (0.5, self.call), (0.4, self.opaque_statement), (0.25, self.check), *self.more(),
         ]  # fmt: skip
         if nested:
             choices += [(1.8, self.branch), (1.3, self.for_loop), (0.7, self.while_loop)]
@@ -595,7 +599,7 @@ class Statements(Writes):
         return f"{x} in {v.name}", v, lambda: self._element(x, element, groups)
 
     def _element(self, name: str, kind: Kind, groups: set[int]) -> None:
-        self.declare(name, kind, groups if isinstance(kind, Ten) else set(), fixed=True)
+        self.declare(name, kind, set() if isinstance(kind, Num) else groups, fixed=True)
 
     def _pair(self, a: str, ka: Kind, ga: set[int], b: str, kb: Kind, gb: set[int]) -> None:
         self._element(a, ka, ga)
