@@ -178,6 +178,13 @@ BAD_GRAPHS = {
         ),
         "'x', given by 'Constant', is defined already",
     ),
+    "an output twice with two types": (
+        (
+            "{ c = Constant <value = bool {1}> () y, z = If (c) <then_branch = t () => (float[N, 4] a, int64[2] a) { a = Abs(x) }, "
+            "else_branch = e () => (float[N, 4] b, float[N, 4] d) { b = Abs(x) d = Abs(x) }> }"
+        ),
+        "gives an output twice, with two types",
+    ),
     "a missing branch": (
         "{ c = Constant <value = bool {1}> () y = If (c) <then_branch = t () => (float[N, 4] a) { a = Abs(x) }> }",
         "an If has a condition, then_branch and else_branch",

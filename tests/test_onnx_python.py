@@ -319,6 +319,10 @@ ODD_OPERATORS = {
         {"domain": "com.example", "a": 1, "b": 0.1, "c": "t", "d": [1, 2], "e": [0.5], "f": ["u"]},
         'ops.com.example.Thing(x, a=1, b=0.1, c="t", d=[1, 2], e=[0.5], f=["u"])',
     ),
+    "attributes that are no names": (
+        {"domain": "com.example", "a": 1, "class": 2, "a-b": [0.5], "self": "t"},
+        'ops.com.example.Thing(x, a=1, **{"a-b": [0.5]}, **{"class": 2}, self="t")',
+    ),
     "omitted inputs": ({"domain": "com.example", "inputs": ["", "x", ""]}, "ops.com.example.Thing(None, x)"),
     "several outputs": (
         {"domain": "com.example", "outputs": ["y", "z", "w"]},
@@ -356,15 +360,21 @@ def _with_body() -> onnx.NodeProto:
     return helper.make_node("Beam", ["x"], ["y"], name="search", domain="com.example", decoder=body)
 
 
+def _with_outputs() -> onnx.NodeProto:
+    node = helper.make_node("Thing", ["x"], ["y"], name="n", domain="com.example")
+    node.attribute.append(helper.make_attribute("outputs", 2))
+    return node
+
+
 REFUSED = {
     "graphs of unknown operators": (_with_body(), r"node 'search' \(com.example::Beam\): its graphs have no form"),
     "bytes that are no text": (
         helper.make_node("Thing", ["x"], ["y"], name="n", domain="com.example", data=b"\xff\xfe"),
         r"node 'n' \(com.example::Thing\): attribute 'data' has no form",
     ),
-    "attributes that are no names": (
-        helper.make_node("Thing", ["x"], ["y"], name="n", domain="com.example", **{"a-b": 1}),
-        r"node 'n' \(com.example::Thing\): attribute 'a-b' is no Python name",
+    "an attribute with the name of the count of results": (
+        _with_outputs(),
+        r"node 'n' \(com.example::Thing\): the attribute 'outputs' has the name of what says how many",
     ),
 }
 

@@ -94,7 +94,7 @@ class OnnxOp:
 
         return result_types(self.op_type, self.domain, self.version, inputs, attributes, count)
 
-    def __call__(self, *args: Any, outputs: int = 1, **attributes: Any) -> Any:
+    def __call__(self, /, *args: Any, outputs: int = 1, **attributes: Any) -> Any:
         """Run the operator on onnxruntime. Inputs are tensors, lists of tensors or None (omitted).
 
         Raises TypeError for inputs that are no tensors and attributes that the operator does not have, and what

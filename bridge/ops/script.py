@@ -122,7 +122,8 @@ class _OperatorValue(SugaredValue):
         except TypeError as e:
             raise CompileError(str(e), range) from None
         _note_version(m, self.op, range)
-        node = m.node(self.op.kind, inputs, count, range, **attributes)
+        node = m.node(self.op.kind, inputs, count, range)
+        node.attributes.update(attributes)
         types = self.op.result_types([v.type for v in inputs], attributes, count)
         for v, t in zip(node.outputs, types, strict=True):
             v.type = t

@@ -41,9 +41,11 @@ def write_onnx_call(p: SourcePrinter, out: TaggedText, n: Node) -> None:
         out.raw(delimiter).join(p.use(v))
         delimiter = ", "
     for attribute, value in n.attributes.items():
-        if not attribute.isidentifier() or keyword.iskeyword(attribute) or attribute == "outputs":
-            raise _no_form(n, f"attribute {attribute!r} is no Python name")
-        out.raw(delimiter).add(f"{attribute}={_attribute(p, n, attribute, value)}")
+        if attribute == "outputs":
+            raise _no_form(n, "the attribute 'outputs' has the name of what says how many results there are")
+        text = _attribute(p, n, attribute, value)
+        plain = attribute.isidentifier() and attribute.isascii() and not keyword.iskeyword(attribute)
+        out.raw(delimiter).add(f"{attribute}={text}" if plain else f"**{{{p.constant(attribute, T.STR)}: {text}}}")
         delimiter = ", "
     if len(n.outputs) != 1:
         out.raw(delimiter).raw(f"outputs={len(n.outputs)}")

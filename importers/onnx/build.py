@@ -361,6 +361,9 @@ def graph_info(proto: onnx.GraphProto) -> GraphInfo:
     names = [v.name for values in (proto.input, proto.output, proto.value_info) for v in values]
     if not all(type(t) is str for t in (proto.name, proto.doc_string, *names)):
         raise OnnxImportError(f"the graph named {proto.name!r} has a name that is no text")
+    outputs = {v.name: v.SerializeToString() for v in proto.output}
+    if len(outputs) < len(proto.output) and any(v.SerializeToString() != outputs[v.name] for v in proto.output):
+        raise OnnxImportError(f"the graph '{proto.name}' gives an output twice, with two types")
     written = [(v.name, v.SerializeToString()) for v in proto.value_info]
     records = dict(written)
     return GraphInfo(
@@ -368,7 +371,7 @@ def graph_info(proto: onnx.GraphProto) -> GraphInfo:
         doc=proto.doc_string,
         metadata=metadata(proto.metadata_props),
         inputs={v.name: v.SerializeToString() for v in proto.input},
-        outputs={v.name: v.SerializeToString() for v in proto.output},
+        outputs=outputs,
         value_info=records,
         written=written if len(records) < len(written) else [],
         initializers=[t.name for t in proto.initializer],

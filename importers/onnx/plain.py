@@ -45,7 +45,7 @@ def is_plain(model: ModelProto) -> bool:
         all(type(t) is str for t in texts)
         and _nodes(graph.node, known, domains)
         and all(o.name in known for o in graph.output)
-        and len(graph.output) > 0
+        and len({o.name for o in graph.output}) == len(graph.output) > 0
     )
 
 
