@@ -91,5 +91,8 @@ class Emitter(Protocol):
     def shape_of(self, value: Lowered) -> Lowered:
         """The shape as a 1-D int64 tensor (a constant when all sizes are known)."""
 
+    def assumes(self, what: str) -> None:
+        """Tell whoever exports what the nodes take for granted; they raise where it does not hold."""
+
     def unsupported(self, why: str) -> NoReturn:
         """Refuse: raises LoweringError with the user's line."""

@@ -20,6 +20,7 @@ __all__ = [
     "Call",
     "Results",
     "Rule",
+    "at_most_one",
     "bool_like_self",
     "broadcast",
     "broadcast_dims",
@@ -28,6 +29,7 @@ __all__ = [
     "dtype_argument",
     "float_broadcast",
     "float_like_self",
+    "is_at_most_one",
     "like",
     "like_self",
     "operand_of_argument",
@@ -40,6 +42,16 @@ __all__ = [
     "to_float",
     "wrap",
 ]  # fmt: skip
+
+
+def at_most_one(size: str) -> str:
+    """The name of the smaller of a free size and 1: what ``x[:1]`` has of a size."""
+    return f"min({size}, 1)"
+
+
+def is_at_most_one(dim: Dim) -> bool:
+    """Whether a free size is 0 or 1."""
+    return isinstance(dim, str) and dim.startswith("min(") and dim.endswith(", 1)")
 
 
 class _Unknown:

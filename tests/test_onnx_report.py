@@ -4,13 +4,16 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 from support import report_programs as P
 
 import bridge
 import bridge.onnx
+from bridge import Tensor
 from bridge.cli import main
-from bridge.exporters.onnx.report import ExportError
+from bridge.exporters.onnx.report import ExportError, Report
 
 FILE = P.__file__
 
@@ -129,3 +132,44 @@ def test_all_obstacles_at_once() -> None:
         assert message in places[str(line_of(line))]
         assert line.split("(")[0] in str(error)
     assert str(error).count("^^^") >= len(IN_THE_WAY)
+
+
+def squeezed(x: Tensor, i: Tensor, n: int):
+    return x.gather(1, i[:, :1]).squeeze(1), i[-1:].squeeze(0), x[:n].squeeze(0)
+
+
+def test_sizes_that_are_taken_for_granted_are_told_and_held(capfd: pytest.CaptureFixture[str]) -> None:
+    scripted = bridge.jit.script(squeezed)
+    program = bridge.onnx.export(scripted, (bridge.ones(2, 3), bridge.tensor([[1], [2]]), 1))
+    told = [e for e in program.report if e.kind == "size assumed"]
+    assert [e.message[:11] for e in told] == ["dimension 1", "dimension 0", "dimension 0"]
+    assert all(e.range is not None for e in told)
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = bridge.rand(4, 5)
+    for rows, columns, n, fits in (
+        (4, 3, 1, True),
+        (1, 1, -3, True),
+        (2, 0, 1, False),
+        (0, 2, 1, False),
+        (4, 3, 2, False),
+    ):
+        i = bridge.ones(rows, columns, dtype=bridge.int64)
+        feed = {"x": x[:4].numpy(), "i": i.numpy(), "n": np.asarray(n)}
+        if fits:
+            for a, b in zip(session.run(None, feed), squeezed(x, i, n), strict=True):
+                np.testing.assert_array_equal(a, b.numpy())
+        else:
+            with pytest.raises(Exception, match="must be 1 instead of"):
+                session.run(None, feed)
+    capfd.readouterr()
+
+
+def test_a_report_that_is_cut_may_be_told_the_rest_again() -> None:
+    report = Report()
+    for _ in range(2):
+        report.note("state", "a")
+        report.note("state", "b")
+        report.cut(1)
+    assert [e.message for e in report] == ["a"]
+    report.note("state", "b")
+    assert [e.message for e in report] == ["a", "b"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, cut
 from bridge.exporters.onnx.records import Body, Origin, Record
+from bridge.exporters.onnx.report import Report
 from bridge.exporters.onnx.values import INT64, Run, RunList
 from bridge.ir.dtypes import DType, by_name, by_numpy, physical, real_dtype
 from bridge.ir.errors import LoweringError
@@ -29,8 +30,8 @@ _OF_ANYTHING = frozenset(
 class OnnxEmitter:
     """Appends nodes to ``body``. ``origin`` is the statement being lowered, ``hint`` what its values are called."""
 
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
+    def __init__(self, opset: int, report: Report | None = None) -> None:
+        self.opset, self.report = opset, report
         self.body = Body()
         self.origin: Origin | None = None
         self.hint = ""
@@ -203,6 +204,11 @@ class OnnxEmitter:
     def unsupported(self, why: str) -> NoReturn:
         """Refuse with the user's line."""
         raise LoweringError(why, self.origin.node.range if self.origin is not None else None)
+
+    def assumes(self, what: str) -> None:
+        """Say in the report what a node takes for granted, with the user's line."""
+        if self.report is not None:
+            self.report.note("size assumed", what, self.origin.node.range if self.origin is not None else None)
 
     # -- underneath ------------------------------------------------------------------------------------------------
 

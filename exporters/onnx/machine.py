@@ -70,7 +70,7 @@ class Machine:
 
     def __init__(self, program: ProgramLowering, frame: Frame, body: Body) -> None:
         self.program, self.frame = program, frame
-        self.emitter = OnnxEmitter(program.opset)
+        self.emitter = OnnxEmitter(program.opset, program.report)
         self.emitter.body = body
         self.env: dict[Value, Abstract] = frame.env
         self.heap: dict[Any, Any] = {}

@@ -115,7 +115,8 @@ class ProgramLowering:
 
     def reset(self, mark: tuple[int, int, int]) -> None:
         """Forget what was noted since :meth:`mark`."""
-        del self.obstacles[mark[0] :], self.report[mark[1] :]
+        del self.obstacles[mark[0] :]
+        self.report.cut(mark[1])
         for frame in list(self.frames)[mark[2] :]:
             del self.frames[frame]
 

@@ -61,7 +61,7 @@ _HEADINGS = {
     "Values that are constants of the model": (
         "value captured", "attribute frozen", "argument fixed", "arguments fixed", "default used", "frozen by the trace",
     ),
-    "Sizes and types": ("dimension fixed", "element type"),
+    "Sizes and types": ("dimension fixed", "size assumed", "element type"),
     "Branches and loops": ("branch removed", "loop removed", "loop unrolled"),
     "State": ("state", "caller's tensor"),
     "Random numbers": ("random",),
@@ -87,6 +87,11 @@ class Report(list[Entry]):
         if entry not in self._known:
             self._known.add(entry)
             self.append(entry)
+
+    def cut(self, length: int) -> None:
+        """Forget all entries but the first ``length``: what they tell of was not exported so."""
+        self._known.difference_update(self[length:])
+        del self[length:]
 
     def page(self) -> str:
         """The report as Markdown: inputs and outputs, then every decision with its place."""

@@ -216,7 +216,7 @@ def _arange_types(call: Call) -> Results:
     default: DType | None = None
     if all(k in (INT, FLOAT, BOOL) for k in kinds):
         default = default_dtype() if FLOAT in kinds else by_name("int64")
-    known = not any(v is UNKNOWN for v in (start, end, step))
+    known = all(isinstance(v, int | float) for v in (start, end, step))  # not UNKNOWN, not the name of a size
     if known and dtype_argument(call, default) == by_name("int64"):
         start, end, step = int(start), int(end), int(step)
     length = max(0, math.ceil((end - start) / step)) if known and step else None

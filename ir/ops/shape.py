@@ -15,7 +15,7 @@ from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, known_rank, sh
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.readings import reads, with_attributes
 from bridge.ir.registry import unsupported
-from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, like_self, promote_all, result, wrap
+from bridge.ir.rules import UNKNOWN, Call, Results, at_most_one, dims_from_list, like_self, promote_all, result, wrap
 from bridge.ir.types import INT, ListType, TensorType
 
 MAX = 9223372036854775807
@@ -203,7 +203,8 @@ def _slice_types(call: Call) -> Results:
         low, high = slice_bounds(n, start, end)
         dims[at] = -(-(high - low) // step)
     else:
-        dims[at] = None
+        one = step == 1 and ((start in (None, 0) and end == 1) or (start == -1 and end in (None, MAX)))
+        dims[at] = at_most_one(n) if one and isinstance(n, str) else None
     return result(t.dtype, dims)
 
 

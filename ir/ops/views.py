@@ -16,7 +16,7 @@ from bridge.ir.ops._onnx import axis_of, ints, is_lowered, known_rank, shape_vec
 from bridge.ir.ops._samples import f4, i8, of
 from bridge.ir.readings import Given, Input, reads
 from bridge.ir.registry import unsupported
-from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, result, wrap
+from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, is_at_most_one, result, wrap
 from bridge.ir.types import Dim
 
 # -- view and reshape --------------------------------------------------------------------------------------------------
@@ -334,6 +334,8 @@ def _squeeze_types(call: Call) -> Results:
     for i, d in enumerate(t.dims):
         if listed is not None and i not in listed:
             kept.append(d)
+        elif listed is not None and is_at_most_one(d):
+            continue  # meant to go: where it is 0 the lowering raises
         elif not isinstance(d, int):
             return result(t.dtype, None)  # it may be 1
         elif d != 1:
@@ -348,10 +350,14 @@ def _lower_squeeze(e: Emitter, call: LoweredCall) -> Any:
         return e.op("Squeeze", x)
     rank = known_rank(e, x, "squeeze")
     axes = [axis_of(e, x, d) for d in (dim if isinstance(dim, list | tuple) else [dim])] if rank else []
-    if any(not isinstance(x.dims[a], int) for a in axes):
+    if any(isinstance(x.dims[a], str) and not is_at_most_one(x.dims[a]) for a in axes):
         e.unsupported("squeeze of a dimension that varies gives a different number of dimensions from run to run")
-    ones = [a for a in axes if x.dims[a] == 1]
-    return e.op("Squeeze", x, ints(*ones)) if ones else e.op("Identity", x)
+    ones = [a for a in axes if x.dims[a] == 1 or not isinstance(x.dims[a], int)]
+    for a in ones:
+        if x.dims[a] != 1:
+            e.assumes(f"dimension {a}, which is squeezed, has size 1: the model raises where it has another")
+    kept = [d for i, d in enumerate(x.dims) if i not in ones]
+    return e.op("Squeeze", x, ints(*ones), dims=kept) if ones else e.op("Identity", x)
 
 
 _SQUEEZE: dict[str, Any] = {"types": _squeeze_types, "onnx": _lower_squeeze, "grad": back_to_self}
