@@ -214,7 +214,8 @@ def model_of(o: Operator, args: Sequence[Any], opset: int, dynamic: bool) -> Mod
         if isinstance(value, np.ndarray) or number:
             array = value if isinstance(value, np.ndarray) else np.asarray(value, _number(value))
             feeds[name] = array
-            r = Run(by_numpy(array.dtype), (None,) * array.ndim if dynamic else array.shape, name, fixed=True)
+            free = tuple(f"{name}_dim{i}" for i in range(array.ndim))  # as inputs of programs have them
+            r = Run(by_numpy(array.dtype), free if dynamic else array.shape, name, fixed=True)
             inputs.append(r)
             return r
         return value
