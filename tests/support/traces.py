@@ -1,6 +1,6 @@
 """Traces small programs with torch or bridge and writes down what came out: graphs, code, repr, warnings, errors.
 
-``FUNCTIONS`` are bodies of a function of two 3×4 tensors ``x`` and ``y``; ``PROGRAMS`` are whole programs that leave
+``FUNCTIONS`` are bodies of a function of two 3×4 tensors ``x`` and ``y``; ``MODULES`` and ``CALLS`` are whole programs that leave
 the captured thing in ``subject``. Mangling depends on what a process captured before, so it is left out (``support.programs``
 compares it, a process for each program); library places become ``<library>``.
 """
@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from support.trace_programs import FUNCTIONS, PROGRAMS
+from support.trace_calls import CALLS
+from support.trace_functions import FUNCTIONS
+from support.trace_modules import MODULES
 
 __all__ = ["CASES", "describe", "run", "run_source"]
 
@@ -35,7 +37,7 @@ def _indented(body: str) -> str:
     return "\n".join("    " + line for line in body.strip("\n").split("\n"))
 
 
-CASES: dict[str, str] = {body: _FUNCTION.format(body=_indented(body)) for body in FUNCTIONS} | PROGRAMS
+CASES: dict[str, str] = {body: _FUNCTION.format(body=_indented(body)) for body in FUNCTIONS} | MODULES | CALLS
 
 
 def run(case: str, module: str) -> str:
