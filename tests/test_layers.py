@@ -48,6 +48,8 @@ LAYERS: list[tuple[str, list[Any], list[Any]]] = [
     ("Two(nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 2, nn.LayerNorm(8)))",
      [(2, 3, 8), (4, 3, 8)], [(5, 1, 8), (1, 1, 8)]),
     ("Causal(nn.TransformerDecoder(nn.TransformerDecoderLayer(8, 2, 16), 1))", [(2, 3, 8), (4, 3, 8)], [(5, 1, 8), (1, 1, 8)]),
+    ("nn.utils.parametrizations.weight_norm(nn.Conv1d(2, 4, 3, padding=1))", [(1, 2, 5)], [(2, 2, 8)]),
+    ("nn.utils.parametrizations.weight_norm(nn.Linear(3, 4), dim=None)", [(1, 3)], [(4, 3)]),
     ("Two(nn.Transformer(8, 2, 1, 1, 16, batch_first=True))", [(2, 3, 8), (2, 4, 8)], [(1, 5, 8), (1, 2, 8)]),
 ]  # fmt: skip
 
@@ -99,7 +101,9 @@ def _made(torch: Any, expression: str) -> Any:
     wrapped = expression.startswith(("Packed", "Two", "Causal", "Three"))
     module = eval(expression if wrapped else f"Whole({expression})", names).eval()
     rng = np.random.default_rng(0)
-    weights = {k: rng.standard_normal(tuple(v.shape)).astype(np.float32) * 0.5 for k, v in module.state_dict().items()}
+    weights = {
+        k: np.asarray(rng.standard_normal(tuple(v.shape)) * 0.5, np.float32) for k, v in module.state_dict().items()
+    }
     module.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
     return module
 

@@ -295,7 +295,7 @@ def _by_rule(o: Operator, types: dict[str, Type], known: dict[str, Any]) -> list
     assert o.types is not None
     try:
         found = o.types(Call(o.schema, types, known))
-    except TypeError:  # the rule computes with sizes, of which some are only names here
+    except (TypeError, ValueError):  # the rule computes with sizes, of which some are only names here
         found = o.types(Call(o.schema, types, {n: UNKNOWN if _named(v) else v for n, v in known.items()}))
     return [found] if isinstance(found, Type) else list(found)
 

@@ -459,3 +459,28 @@ def norm_by_name(t: Any, x: Any, order: str, dim: Any, keepdim: bool, dtype: int
     for d in sorted((a, b)) if keepdim else ():
         found = t.unsqueeze(found, d)
     return found
+
+
+def _householder(t: Any, a: Any, tau: Any) -> Any:
+    """The product of reflections: the orthogonal matrix of a factorisation, as LAPACK leaves it below a diagonal."""
+    count, columns = t.size(tau, -1), t.size(a, -1)
+    if not isinstance(count, int):
+        t.refuse("how many reflections there are must be known when the model is exported")
+    below = t.tril(a, -1)
+    like = t.zeros_like(a)
+    identity = t.add(like, t.eye(t.size(a, -2), m=columns, dtype=t.dtype(a).code))
+    made = identity
+    for i in reversed(range(count)):
+        v = t.unsqueeze(t.add(t.select(below, -1, i), t.select(identity, -1, i)), -1)
+        made = t.sub(
+            made, t.mul(t.mul(v, t.matmul(t.transpose(v, -2, -1), made)), t.narrow(t.unsqueeze(tau, -2), -1, i, 1))
+        )
+    return made
+
+
+for _schema in (
+    "linalg_householder_product(Tensor input, Tensor tau) -> Tensor",
+    "orgqr(Tensor self, Tensor input2) -> Tensor",
+):
+    _name = "LinalgHouseholderProductBackward0"
+    composite(f"aten::{_schema}", grad_name=_name, samples=of((f4(4, 3), f4(3)), (f4(2, 3, 3), f4(2, 2))))(_householder)

@@ -287,6 +287,18 @@ declare(
 )
 
 
+@composite(
+    "aten::norm_except_dim(Tensor v, int pow=2, int dim=0) -> Tensor",
+    grad_name="ViewBackward0",
+    samples=of((f4(3, 4),), (f4(3, 4, 2), 2, 2)),
+)
+def norm_except_dim(t: Any, v: Any, pow: int, dim: int) -> Any:
+    rank = t.rank(v)
+    if dim == -1:
+        return t.norm(v, pow)
+    return t.norm(v, pow, [d for d in range(rank) if d != dim % rank], True)
+
+
 @composite("aten::_weight_norm(Tensor v, Tensor g, int dim=0) -> Tensor")
 def weight_norm(t: Any, v: Any, g: Any, dim: int) -> Any:
     """``v`` with the length ``g``: of each slice of a dimension, or of the whole for -1."""
