@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bridge import pytorch
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import BridgeError, Error
 from bridge.ir.tracebacks import left, told
@@ -42,7 +41,7 @@ def call(function: Function, owner: ScriptObject | None, args: Sequence[Any], kw
 
     Raises RuntimeError, with torch's text, for arguments that the schema does not take.
     """
-    if pytorch.library() is not None and holds_torch((args, kwargs)):
+    if holds_torch((args, kwargs) if kwargs else args):
         from bridge.pytorch.calls import call as call_with_torch
 
         return call_with_torch(_run, function, owner, args, kwargs)

@@ -40,11 +40,19 @@ def holds_torch(values: Any) -> bool:
 
 
 def _holds(values: Any, kind: type) -> bool:
-    for v in values.values() if isinstance(values, Mapping) else values:
+    for v in values:
         t = type(v)
         if t in _OURS:  # nearly always: a call should cost little
             continue
-        if isinstance(v, kind) or (isinstance(v, list | tuple | Mapping) and _holds(v, kind)):
+        if t is tuple or t is list:
+            found = _holds(v, kind)
+        elif t is dict:
+            found = bool(v) and _holds(v.values(), kind)
+        elif isinstance(v, Mapping):
+            found = _holds(v.values(), kind)
+        else:
+            found = isinstance(v, kind) or (isinstance(v, list | tuple) and _holds(v, kind))
+        if found:
             return True
     return False
 

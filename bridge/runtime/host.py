@@ -15,11 +15,14 @@ from bridge.ir.classes import Function
 from bridge.ir.graph import Block, Node, Value
 from bridge.ir.node_schema import operator_of
 from bridge.ir.passes.inline import inlined_graph
+from bridge.ir.registry import Operator
 
 __all__ = ["NUMBERS", "HostProgram", "NotHosted", "Writer", "host_program"]
 
 NUMBERS: dict[T.Type, type] = {T.INT: int, T.FLOAT: float, T.BOOL: bool}
 _FOREVER = 2**63 - 1
+#: Texts up to which length are written twice, and into others.
+_SHORT, _LONG = 6, 160
 _BINARY = {
     "aten::add": "+", "aten::sub": "-", "aten::mul": "*", "aten::floordiv": "//", "aten::remainder": "%", "aten::eq": "==",
     "aten::ne": "!=", "aten::lt": "<", "aten::le": "<=", "aten::gt": ">", "aten::ge": ">=",
@@ -109,6 +112,7 @@ class Writer:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {}
         self.values: dict[Value, str] = {}
+        self.loops = 0
 
     def line(self, depth: int, text: str) -> None:
         self.lines.append(" " * depth + text)
@@ -153,12 +157,17 @@ class Writer:
             self.values[n.output] = f"({value})"
 
     def operator(self, n: Node, a: list[str], depth: int) -> None:
-        kind, outputs = n.kind, [self.name(o) for o in n.outputs]
+        kind = n.kind
         numbers = all(v.type in NUMBERS for v in n.inputs)
+        pure = numbers and len(n.outputs) == 1
         if kind in _BINARY and len(a) == 2 and numbers:
             text = f"{a[0]} {_BINARY[kind]} {a[1]}"
+        elif kind == "aten::pow" and _is_power(n):
+            text = f"{a[0]} ** {a[1]}"
         elif kind in _CALLS and len(a) == 1 and (numbers or kind == "aten::len"):
             text = f"{_CALLS[kind]}({a[0]})"
+        elif kind in ("prim::max", "prim::min") and len(a) == 2 and numbers and max(map(len, a)) > _SHORT:
+            text = f"{kind[-3:]}({a[0]}, {a[1]})"
         elif kind in _TEXTS and ((numbers and len(a) > 1) or kind == "aten::__getitem__"):
             text = _TEXTS[kind].format(*a)
         elif kind in ("aten::add", "aten::mul") and len(a) == 2:  # of lists
@@ -169,59 +178,121 @@ class Writer:
         elif kind == "aten::append":
             self.line(depth, f"{a[0]}.append({a[1]})")
             text = a[0]
+        elif kind == "aten::pop" and isinstance(n.inputs[0].type, T.ListType):
+            text = f"{a[0]}.pop({', '.join(a[1:])})"
         elif kind == "prim::ListConstruct":
             text = f"[{', '.join(a)}]"
         elif kind == "prim::TupleConstruct":
             text = f"({', '.join(a)},)"
         elif kind == "prim::TupleUnpack":
-            self.line(depth, f"{', '.join(outputs)}, = {a[0]}")
+            self.line(depth, f"{', '.join(map(self.name, n.outputs))}, = {a[0]}")
             return
         else:
             text = self.kernel(n, a)
-        if outputs or text not in a:
-            self.line(depth, f"{outputs[0]} = {text}" if outputs else text)
+        if pure:
+            self.put(n.output, text, depth)
+        elif n.outputs and not (text == a[0] and not n.output.uses):
+            self.line(depth, f"{self.name(n.output)} = {text}")
+        elif not n.outputs:
+            self.line(depth, text)
+
+    def put(self, v: Value, text: str, depth: int) -> None:
+        """A number: where it is used once, and at once, the text stands there; it means the same, as numbers do not change."""
+        uses = v.uses
+        if (
+            len(uses) == 1
+            and uses[0].user.block is v.node.block
+            and uses[0].user.kind != "prim::Loop"
+            and len(text) < _LONG
+        ):
+            self.values[v] = f"({text})"
+        else:
+            self.line(depth, f"{self.name(v)} = {text}")
 
     def kernel(self, n: Node, a: list[str]) -> str:
         o = operator_of(n)
         if o is None or o.kernel is None or o.side_effect or len(n.outputs) > 1:
             raise NotHosted
-        name = f"k{len(self.names)}"
-        run = o.run
-        exact = len(a) == len(o.schema.arguments)
-        self.names[name] = run if exact else lambda *values: run(*o.complete(list(values)))
-        return f"{name}({', '.join(a)})"
+        return f"{self.kernel_of(o, len(a))}({', '.join(a)})"
+
+    def kernel_of(self, o: Operator, given: int) -> str:
+        """The name of an operator's kernel, for so many arguments."""
+        name, run = f"k{len(self.names)}", o.run
+        self.names[name] = o.kernel if given == len(o.schema.arguments) and not o.composite else run
+        return name
 
     def choice(self, n: Node, depth: int) -> None:
-        self.line(depth, f"if {self.name(n.inputs[0])}:")
-        for i, b in enumerate(n.blocks):
-            if i:
-                self.line(depth, "else:")
+        condition, lines = self.name(n.inputs[0]), self.lines
+        sides = []
+        for b in n.blocks:
+            self.lines = []
             self.block(b, depth + 1)
-            self.assign([self.name(o) for o in n.outputs], [self.name(v) for v in b.outputs], depth + 1)
+            sides.append((self.lines, [self.name(v) for v in b.outputs]))
+        self.lines = lines
+        (then, given), (other, else_given) = sides
+        if not then and not other and len(n.outputs) == 1 and n.output.type in NUMBERS:
+            self.put(n.output, _chosen(condition, given[0], else_given[0]), depth)
+            return
+        names = [self.name(o) for o in n.outputs]
+        if then or other or names:
+            self.line(depth, f"if {condition}:")
+            self.lines += then
+            self.assign(names, given, depth + 1, bool(then))
+        if other or names:
+            self.line(depth, "else:")
+            self.lines += other
+            self.assign(names, else_given, depth + 1, bool(other))
 
     def loop(self, n: Node, depth: int) -> None:
         body = n.blocks[0]
         index, *carried = [self.name(v) for v in body.inputs]
         self.assign(carried, [self.name(v) for v in n.inputs[2:]], depth)
-        trips, going = n.inputs[0], f"go{len(self.lines)}"
+        trips = n.inputs[0]
         always = all(_is_true(v) for v in (n.inputs[1], body.outputs[0]))
         forever = trips.node.kind == "prim::Constant" and trips.node["value"] >= _FOREVER
+        counts = not forever or bool(body.inputs[0].uses)
+        self.loops += 1
+        going = f"go{self.loops}"
         if always and not forever:
             self.line(depth, f"for {index} in range({self.name(trips)}):")
         else:
             self.line(depth, f"{going} = {self.name(n.inputs[1])}")
-            self.line(depth, f"{index} = -1")
+            if counts:
+                self.line(depth, f"{index} = -1")
             limit = "" if forever else f" and {index} < {self.name(trips)} - 1"
             self.line(depth, f"while {going}{limit}:")
-            self.line(depth + 1, f"{index} += 1")
+            if counts:
+                self.line(depth + 1, f"{index} += 1")
         self.block(body, depth + 1)
         outs = [self.name(v) for v in body.outputs]
         self.assign([going, *carried] if not (always and not forever) else carried,
                     outs if not (always and not forever) else outs[1:], depth + 1)  # fmt: skip
-        self.assign([self.name(o) for o in n.outputs], carried, depth)
+        for o, c in zip(n.outputs, carried, strict=True):  # which nothing else is assigned to until the loop runs again
+            self.values[o] = c
 
-    def assign(self, to: list[str], values: list[str], depth: int) -> None:
-        self.line(depth, f"{', '.join(to)} = {', '.join(values)}" if to else "pass")
+    def assign(self, to: list[str], values: list[str], depth: int, more: bool = False) -> None:
+        """Several at once; ``more``: there are lines before, so that none is needed."""
+        if to or not more:
+            self.line(depth, f"{', '.join(to)} = {', '.join(values)}" if to else "pass")
+
+
+def _chosen(condition: str, a: str, b: str) -> str:
+    """The one or the other, in few words."""
+    if (a, b) == ("(False)", "(True)"):
+        return f"not {condition}"
+    if (a, b) == ("(True)", "(False)"):
+        return condition
+    if b == "(False)":
+        return f"{condition} and {a}"
+    if a == "(True)":
+        return f"{condition} or {b}"
+    return f"{a} if {condition} else {b}"
+
+
+def _is_power(n: Node) -> bool:
+    """Whether a power is one of a float by a whole number that is known, which Python computes alike."""
+    by = n.inputs[1].node
+    return n.inputs[0].type is T.FLOAT and by.kind == "prim::Constant" and type(by.attributes.get("value")) is int
 
 
 def _is_true(v: Value) -> bool:

@@ -33,9 +33,13 @@ class Memory:
         """Whether a tensor may be an argument or attribute itself."""
         return _root(self.same, v) in self.given
 
+    def is_written(self, v: Value) -> bool:
+        """Whether the program writes to a tensor, or to what it is a part of."""
+        return _root(self.memory, v) in self.written
+
     def is_prompt(self, part: Value) -> bool:
         """Whether nothing is written to a tensor between the node that takes a part of it and the last use of that."""
-        if _root(self.memory, part) not in self.written:
+        if not self.is_written(part):
             return True
         users = {u.user for u in part.uses}
         block = part.node.block

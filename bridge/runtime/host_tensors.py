@@ -33,7 +33,7 @@ _DTYPES = {"bool", "uint8", "int32", "int64", "float32", "float64"}
 #: Operators that cost little beside a call of onnxruntime, but in a loop more than its node.
 _ONCE = frozenset(
     "aten::argmax aten::argmin aten::argsort aten::sort aten::zeros aten::ones aten::full aten::arange aten::tensor aten::clone aten::max "
-    "aten::min aten::sum aten::zeros_like aten::ones_like aten::full_like aten::any aten::all aten::cumsum aten::flip".split()
+    "aten::min aten::sum aten::zeros_like aten::ones_like aten::full_like aten::any aten::all aten::cumsum".split()
 )
 #: Operators on single numbers, in Python's words, for one element type.
 _ARITHMETIC = {"aten::add": "+", "aten::sub": "-", "aten::mul": "*", "aten::div": "/"}
@@ -51,6 +51,8 @@ _READ = {
     "aten::FloatImplicit": "float",
 }
 _SIZED = ("aten::zeros", "aten::ones", "aten::full")
+#: Of which numbers NumPy makes tensors of which type as torch does.
+_ALIKE = {(T.INT, "int64"), (T.FLOAT, "float32"), (T.FLOAT, "float64"), (T.BOOL, "bool")}
 _SHAPES = {"aten::size", "aten::numel", "aten::dim", "aten::len", "prim::dtype", "prim::device"}
 _NAMES = _ONCE | _FUNCTIONS | _ARITHMETIC.keys() | _COMPARED.keys() | _IN_PLACE.keys() | _READ.keys() | _SHAPES | {
     "aten::select", "aten::slice", "aten::copy_", "aten::fill_",
@@ -179,7 +181,7 @@ def _written(
         raise NotHosted
     head = f"def program({', '.join([*names, *writer.given])}):"
     source = "\n".join([head, " with quiet(all='ignore'):" if writer.computes else " if True:", *writer.lines])
-    writer.names.update(quiet=np.errstate, wrap=Tensor._wrap, array=np.array, unknown=_unknown)
+    writer.names.update(quiet=np.errstate, wrap=Tensor._wrap, array=np.array, zeros=np.zeros, unknown=_unknown)
     exec(compile(source, f"<{name}>", "exec"), writer.names)  # noqa: S102 (written here, from a graph)
     return TensorProgram(writer.names["program"], kinds, writer.held)
 
@@ -266,7 +268,7 @@ class _TensorWriter(Writer):
         self.parts: dict[
             Value, tuple[str, list[str]]
         ] = {}  # elements that are read where they are used: the tensor, the indices
-        self.loops = self.once = 0
+        self.nested = self.once = 0
         self.computes = False  # with NumPy's numbers, of whose overflows it warns
 
     # -- what is known -----------------------------------------------------------------------------------------------------
@@ -300,9 +302,9 @@ class _TensorWriter(Writer):
         elif n.kind == "aten::format" and _for_messages(n.output):
             pass
         elif n.kind in ("prim::If", "prim::Loop", "prim::Constant", "prim::RaiseException", "prim::Uninitialized"):
-            self.loops += n.kind == "prim::Loop"
+            self.nested += n.kind == "prim::Loop"
             super().statement(n, depth)
-            self.loops -= n.kind == "prim::Loop"
+            self.nested -= n.kind == "prim::Loop"
         elif any(isinstance(v.type, T.TensorType) for v in (*n.inputs, *n.outputs)):
             self.tensors(n, depth)
         else:
@@ -336,11 +338,22 @@ class _TensorWriter(Writer):
         elif kind in ("aten::copy_", "aten::fill_") or kind in _IN_PLACE:
             self.write(n, depth)
         elif kind in _READ and len(n.inputs) == 1:
-            self.line(depth, f"{self.name(n.output)} = {self.read(n)}")
+            self.give(n, self.read(n), depth)
         elif kind in _SHAPES:
-            self.line(depth, f"{self.name(n.output)} = {self.shape(n)}")
+            text = self.shape(n)
+            if n.output.type in NUMBERS:  # a tensor keeps its shape
+                self.put(n.output, text, depth)
+            else:
+                self.line(depth, f"{self.name(n.output)} = {text}")
         else:
             self.compute(n, depth)
+
+    def give(self, n: Node, text: str, depth: int) -> None:
+        """What is computed of elements; of those that are written to at once."""
+        if any(v in self.parts and self.memory.is_written(v) for v in n.inputs):
+            self.line(depth, f"{self.name(n.output)} = {text}")
+        else:
+            self.put(n.output, text, depth)
 
     def shape(self, n: Node) -> str:
         a = self.name(n.inputs[0])
@@ -427,16 +440,33 @@ class _TensorWriter(Writer):
             self.computes = True
             self.line(depth, f"{self.name(n.output)} = {self.scalar(n.output)}({self.name(n.inputs[0])})")
             return
+        made = self.made(n)
+        if made is not None and not self.nested:
+            self.line(depth, f"{self.name(n.output)} = {made}")
+            return
         if single and (n.kind in _ARITHMETIC or n.kind in _COMPARED):
-            self.line(depth, f"{self.name(n.output)} = {self.arithmetic(n)}")
+            self.give(n, self.arithmetic(n), depth)
             return
         if n.kind not in _ONCE and not (n.kind in _FUNCTIONS and single):
             raise NotHosted
-        if self.loops and not single:
+        if self.nested and not single:
             raise NotHosted
-        self.once += 1 if not self.loops else 0
+        self.once += not self.nested
         self.computes = True
         self.called(n, depth)
+
+    def made(self, n: Node) -> str | None:
+        """A tensor of numbers in a list, or of zeros, where NumPy makes the same; None for other nodes."""
+        first = n.inputs[0]
+        if not isinstance(first.type, T.ListType) or first.type.element not in NUMBERS or self.requires_grad(n):
+            return None
+        if n.kind == "aten::zeros":
+            return f"zeros({self.name(first)}, {self.scalar(n.output)})"
+        if n.kind != "aten::tensor" or (first.type.element, self.dtype(n.output)) not in _ALIKE:
+            return None
+        # Without numbers and a type, the kernel says which type it is.
+        known = constant_value(n.inputs[1]) is not None
+        return f"array({self.name(first) if known else f'({self.name(first)} or unknown())'}, {self.scalar(n.output)})"
 
     def arithmetic(self, n: Node) -> str:
         a, b = n.inputs[:2]
@@ -465,8 +495,7 @@ class _TensorWriter(Writer):
         o = operator_of(n)
         if o is None or o.kernel is None or o.side_effect or o.schema.is_mutable or self.requires_grad(n):
             raise NotHosted
-        name = f"k{len(self.names)}"
-        self.names[name] = o.run
+        name = self.kernel_of(o, len(n.inputs))
         names = [
             f"asarray({self.name(v)})" if isinstance(v.type, T.TensorType) and self.rank(v) == 0 else self.name(v)
             for v in n.inputs
@@ -498,17 +527,19 @@ class _TensorWriter(Writer):
     def result(self, v: Value) -> str:
         if self.memory.is_given(v):  # the result is that very tensor
             raise NotHosted
+        if isinstance(v.type, T.TensorType) and v.node.kind in _ONCE and self.rank(v):
+            return f"wrap({self.name(v)})"
         return self.handed(self.name(v), v.type)
 
     def handed(self, text: str, t: T.Type) -> str:
         """A value as the caller gets it."""
+        if self.is_plain(t):
+            return text
         if isinstance(t, T.TensorType):
             return f"wrap(array({text}))"
         if isinstance(t, T.TupleType) and not t.name:
             return f"({', '.join(self.handed(f'{text}[{i}]', x) for i, x in enumerate(t.elements))},)"
-        if not self.is_plain(t):
-            raise NotHosted
-        return text
+        raise NotHosted
 
 
 def _for_messages(v: Value) -> bool:
