@@ -47,6 +47,8 @@ def shared(value: Any) -> Any:
 
 def shares(value: Any) -> bool:
     """Whether a program may write what its caller sees, or reads an object that is made for the call."""
+    if hasattr(value, "_array"):
+        return False
     if isinstance(value, ScriptList | ScriptDict) or (isinstance(value, ScriptObject) and not value.type.is_module):
         return True
     if isinstance(value, list | tuple):

@@ -54,6 +54,8 @@ def _cannot(value: Any) -> CastError:
 
 def into(value: Any, t: T.Type) -> Any:
     """The value as a program of type ``t`` holds it. Raises CastError."""
+    if type(t) is T.TensorType and hasattr(value, "_array"):
+        return value  # a tensor of ours, the most common
     from bridge.pytorch.tensors import plain
     from bridge.tensor import Tensor
 

@@ -393,8 +393,21 @@ def _lower_equal(e: Emitter, call: LoweredCall) -> Any:
     a, b = e.cast(a, common), e.cast(b, common)
     if a.dims is not None and a.dims == b.dims and None not in a.dims:
         return _no_difference(e, a, b)
+    if a.rank and a.rank == b.rank:
+        return _same_sizes_and_items(e, a, b)
     flat = [e.op("Reshape", x, np.array([-1], np.int64), dims=(None,)) for x in (a, b)]
     return e.op("And", _same_rows(e, e.shape_of(a), e.shape_of(b)), _same_rows(e, *flat), dims=())
+
+
+def _same_sizes_and_items(e: Emitter, a: Any, b: Any) -> Any:
+    """Whether two tensors of one rank are equal: their sizes, and the items of the part that both have."""
+    boolean, int32 = by_name("bool"), by_name("int32")
+    sizes = [e.shape_of(x) for x in (a, b)]
+    common = e.op("Min", *sizes, dims=(a.rank,))
+    parts = [e.op("Slice", x, np.zeros(a.rank, np.int64), common, dims=(None,) * a.rank) for x in (a, b)]
+    items = e.op("Reshape", e.op("Equal", *parts, dtype=boolean), np.array([-1], np.int64), dims=(None,))
+    flags = e.op("Concat", e.op("Equal", *sizes, dtype=boolean, dims=(a.rank,)), items, axis=0, dims=(None,))
+    return e.cast(e.op("ReduceMin", e.cast(flags, int32), keepdims=0, dims=()), boolean)  # of one flag at least
 
 
 def _no_difference(e: Emitter, a: Any, b: Any) -> Any:
