@@ -218,7 +218,7 @@ def _arange_types(call: Call) -> Results:
         default = default_dtype() if FLOAT in kinds else by_name("int64")
     known = all(isinstance(v, int | float) for v in (start, end, step))  # not UNKNOWN, not the name of a size
     if known and dtype_argument(call, default) == by_name("int64"):
-        start, end, step = int(start), int(end), int(step)
+        start, end, step = (int(v) if isinstance(v, float) else v for v in (start, end, step))  # a name stays one
     length = max(0, math.ceil((end - start) / step)) if known and step else None
     return result(dtype_argument(call, default), (length,))
 
