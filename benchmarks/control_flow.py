@@ -385,7 +385,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few programs and repeats, to see that it runs")
     parser.add_argument("--rounds", type=int, default=60, help="turns of each contestant, at most")
     parser.add_argument(
-        "--seconds", type=float, default=1.0, help="time for the exports of a program, and for its calls, about"
+        "--seconds", type=float, default=0.6, help="time for the exports of a program, and for its calls, about"
     )
     parser.add_argument("--limit", type=float, default=120.0, help="seconds after which a contestant is given up")
     parser.add_argument("--no-new", action="store_true", help="without torch's default exporter, which takes seconds")

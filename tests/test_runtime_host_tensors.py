@@ -121,6 +121,23 @@ def mixed(x: Tensor, limit: float) -> float:
     return total
 
 
+def prefixes(logp: Tensor) -> tuple[list[int], Tensor]:
+    steps, classes = logp.shape
+    beams: list[list[int]] = [[]]
+    scores = [0.0]
+    for t in range(steps):
+        grown: list[list[int]] = []
+        found: list[float] = []
+        for i in range(len(beams)):
+            for c in range(classes):
+                grown.append(beams[i] + [c] if c > 0 else beams[i])
+                found.append(scores[i] + float(logp[t, c]))
+        order = bridge.tensor(found).argsort(descending=True, stable=True)
+        beams = [grown[int(order[k])] for k in range(2)]
+        scores = [found[int(order[k])] for k in range(2)]
+    return beams[0], bridge.logaddexp(bridge.tensor(scores), bridge.tensor(scores))
+
+
 ROWS = {
     "a list": (collapse, [([1, 1, 0, 2, 2],), ([],), ([3],)], True),
     "slices": (merge, [([1.0, 3.0], [2.0, 2.5, 9.0]), ([1.0], [0.0]), ([0.5], [])], True),
@@ -131,6 +148,7 @@ ROWS = {
     "rows": (spread, [([1.0, 2.0, 3.0], 3), ([1.0, 2.0], 5)], True),
     "the argument": (itself, [([1.0, 2.0, 3.0],), ([0.0],)], False),
     "writes to the argument": (written, [([1.0, 2.0, 3.0],)], False),
+    "prefixes": (prefixes, [([[-0.1, -2.5], [-1.5, -0.3], [-0.4, -1.2]],)], True),
     "lists of lists": (nested, [([2, 0, 3],)], True),
     "functions of numbers": (rates, [([0, 1, 5, 9],)], True),
     "numbers of one type": (mixed, [([0.1, 0.3, 0.7, 1e30], 0.1), ([1e38, 1e-38], 0.5), ([1.0, 0.0], 0.0)], True),

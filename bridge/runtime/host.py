@@ -184,7 +184,7 @@ class Writer:
             text = f"[{', '.join(a)}]"
         elif kind == "prim::TupleConstruct":
             text = f"({', '.join(a)},)"
-        elif kind == "prim::TupleUnpack":
+        elif kind in ("prim::TupleUnpack", "prim::ListUnpack"):
             self.line(depth, f"{', '.join(map(self.name, n.outputs))}, = {a[0]}")
             return
         else:

@@ -19,6 +19,8 @@ class Memory:
         self.same: dict[Value, Value] = {}
         self.memory: dict[Value, Value] = {}
         self.targets: list[Value] = []
+        #: Where there are, onnxruntime copies much for each change of one.
+        self.has_lists_of_lists = False
         self.givers: list[Value] = [v for v in graph.inputs if isinstance(v.type, T.TensorType)]
         self._block(graph.block)
         self.written = {_root(self.memory, v) for v in self.targets}
@@ -61,6 +63,7 @@ class Memory:
 
     def _block(self, block: Block) -> None:
         for n in block.nodes:
+            self.has_lists_of_lists |= n.kind == "prim::ListConstruct" and _is_nested(n.output.type)
             for b in n.blocks:
                 self._block(b)
             if n.kind == "prim::If":
@@ -85,6 +88,10 @@ class Memory:
         for v in others:
             _join(self.same, first, v)
             _join(self.memory, first, v)
+
+
+def _is_nested(t: T.Type) -> bool:
+    return isinstance(t, T.ListType) and isinstance(t.element, T.ListType)
 
 
 def _writes_itself(n: Node) -> bool:

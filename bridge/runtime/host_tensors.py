@@ -447,9 +447,9 @@ class _TensorWriter(Writer):
         if single and (n.kind in _ARITHMETIC or n.kind in _COMPARED):
             self.give(n, self.arithmetic(n), depth)
             return
-        if n.kind not in _ONCE and not (n.kind in _FUNCTIONS and single):
+        if n.kind not in _ONCE and not (n.kind in _FUNCTIONS and (single or self.memory.has_lists_of_lists)):
             raise NotHosted
-        if self.nested and not single:
+        if self.nested and not single and not self.memory.has_lists_of_lists:
             raise NotHosted
         self.once += not self.nested
         self.computes = True
