@@ -497,7 +497,7 @@ class Graph(GraphNames):
     ``current_range`` and ``current_scope`` are given to new nodes; :meth:`insert` places at the insert point.
     ``foreign`` is what the file that the graph came from said beyond the graph; ``input_hints`` are tensor types for
     inputs (by name) that annotations gave beyond TorchScript's types, ``output_hints`` those of results in order; ``opsets`` says which version of each ONNX domain
-    (``""``: the default one) its ``onnx::`` nodes mean; ``exact``: at these versions every operator in it stands for one ONNX node. ``notes`` are what was decided for good while the graph was made:
+    (``""``: the default one) its ``onnx::`` nodes mean; ``exact``, unless it is empty: at these versions every operator in it stands for one ONNX node, and constants for what it says, ``nodes`` or ``initializers``. ``notes`` are what was decided for good while the graph was made:
     (kind, text, place).
     """
 
@@ -515,7 +515,7 @@ class Graph(GraphNames):
         self.foreign: GraphInfo | None = None
         self.input_hints: dict[str, Type] = {}
         self.opsets: dict[str, int] = {}
-        self.exact = False
+        self.exact = ""
         self.notes: list[tuple[str, str, SourceRange | None]] = []
         self.output_hints: list[Type] = []
         self.block = Block(self, None)

@@ -25,7 +25,8 @@ def nodes_of(graph: onnx.GraphProto) -> list[Any]:
     values: dict[str, Any] = {v.name: ("input", i) for i, v in enumerate(graph.input)}
     values[""] = None
     for t in graph.initializer:
-        values[t.name] = ("weight", t.raw_data or onnx.numpy_helper.to_array(t).tobytes())
+        array = onnx.numpy_helper.to_array(t)
+        values[t.name] = ("weight", str(array.dtype), array.shape, array.tobytes())
     found = []
     for n in graph.node:
         if n.op_type == "Constant":
@@ -231,3 +232,34 @@ def test_a_weight_of_two_modules_is_given_to_both(tmp_path: Path) -> None:
     printed = same_nodes(model, tmp_path)
     assert "self.b(mul, self.a.weight)" in printed.text
     run_all(printed, model)
+
+
+def test_numbers_that_differ_are_arguments_of_the_constructor(tmp_path: Path) -> None:
+    model = blocks_model(["/layers.0", "/layers.1", "/layers.2"])
+    model.graph.initializer[1].CopyFrom(
+        onnx.numpy_helper.from_array(np.ones((1, 4), np.float32), model.graph.initializer[1].name)
+    )
+    model.graph.node[4].op_type = "Mul"
+    for i in (0, 8):
+        model.graph.node[i].op_type = "Mul"
+    model.graph.node[11].output[0] = "/layers.2/Mul_output_0"
+    model.graph.node.append(onnx.helper.make_node("Neg", ["/layers.2/Mul_output_0"], ["y"], name="/Neg"))
+    for v in (*model.graph.input, *model.graph.output):
+        v.type.tensor_type.shape.dim[0].dim_value = 4
+    printed = same_nodes(model, tmp_path)
+    assert printed.text.count("class Layer") == 1
+    assert "def __init__(self, size: int) -> None:" in printed.text
+    assert "self.layers = nn.ModuleList([Layer(4), Layer(1), Layer(4)])" in printed.text
+
+
+def test_small_initializers_are_written_where_they_are_used(tmp_path: Path) -> None:
+    model = model_of("a = Reshape (x, s) b = Mul (a, h) r = Add (b, w)")
+    numbers = {"s": np.array([-1, 2]), "h": np.array(0.5, np.float32), "w": np.ones(2, np.float32)}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(v, k) for k, v in numbers.items())
+    printed = same_nodes(model, tmp_path)
+    assert "torch.reshape(x, [-1, 2])" in printed.text
+    assert "a * 0.5" in printed.text
+    assert "self.w" in printed.text
+    exported = printed.exported()
+    assert len(exported.graph.initializer) == 3
+    assert [n.op_type for n in exported.graph.node] == ["Reshape", "Mul", "Add"]

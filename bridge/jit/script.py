@@ -206,7 +206,7 @@ def _script_module(module: Any) -> RecursiveScriptModule:
     versions: Any = getattr(getattr(type(module), "onnx_opset", None), "versions", None)
     if _is(versions, dict):
         graph = made._method("forward")._function.graph
-        graph.exact = True
+        graph.exact = "initializers" if getattr(type(module), "onnx_constants", "") == "initializers" else "nodes"
         graph.opsets |= versions
     return made
 

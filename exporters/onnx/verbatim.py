@@ -61,7 +61,7 @@ class Writer:
         self.initializers: dict[str, Name] = {}
         self.opsets: dict[str, int] = {}
         self.calling: list[Function] = []
-        self.exact = False
+        self.exact = ""
         #: Element types by ONNX name, as far as they are told.
         self.dtypes: dict[str, DType | None] = {}
 
@@ -158,11 +158,24 @@ class Writer:
             if key in scope.constants:
                 return scope.constants[key]
             scope = scope.outer
+        if self.exact == "initializers":
+            return self._initializer(key, array)
         node = self.scope.graph.node.add(op_type="Constant")
         made = self.scope.constants[key] = self.fresh("constant")
         node.output.append(made.name)
         attribute = node.attribute.add(name="value", type=AttributeProto.TENSOR)
         attribute.t.CopyFrom(onnx_tensor(array))
+        self.dtypes[made.name] = None if array.dtype.kind == "O" else by_numpy(array.dtype)
+        return made
+
+    def _initializer(self, key: Any, array: np.ndarray[Any, Any]) -> Name:
+        """The constant as an initializer of the model."""
+        outermost = self.scope
+        while outermost.outer is not None:
+            outermost = outermost.outer
+        made = outermost.constants[key] = self.fresh("constant")
+        self.scope.own.discard(made.name)
+        self.model.graph.initializer.append(onnx_tensor(array, made.name))
         self.dtypes[made.name] = None if array.dtype.kind == "O" else by_numpy(array.dtype)
         return made
 

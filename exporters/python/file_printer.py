@@ -17,6 +17,7 @@ import numpy as np
 
 from bridge.exporters.python.expressions import write_expression
 from bridge.exporters.python.literals import tensor_literal
+from bridge.exporters.python.shared_classes import is_module_list
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
 from bridge.exporters.python.words import expression_in_words, primary, statement_in_words
@@ -301,7 +302,7 @@ def _arguments(text: str) -> tuple[str, list[str]] | None:
             depth -= 1
         elif c == "," and depth == 1:
             cuts.append(i)
-    if start <= 0 or not (text[start - 1].isalnum() or text[start - 1] in "_)") or not cuts:
+    if start <= 0 or not (text[start - 1].isalnum() or text[start - 1] in "_)]") or not cuts:
         return None
     edges = [start, *cuts, len(text) - 1]
     return text[:start], [text[a + 1 : b].strip() for a, b in pairwise(edges)]
@@ -355,10 +356,19 @@ def _to(p: FilePrinter, out: TaggedText, n: Node) -> None:
         write_expression(p, out, n)
 
 
+def _attribute(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    owner = n.inputs[0].type
+    if isinstance(owner, ClassType) and is_module_list(owner):
+        out.join(p.use(n.inputs[0])).raw("[").add(str(int(n["name"]))).raw("]")
+    else:
+        write_expression(p, out, n)
+
+
 _SPELLINGS: dict[str, Callable[[FilePrinter, TaggedText, Node], None]] = {
     "aten::size": _size,
     "aten::len": _length,
     "aten::to": _to,
     "prim::CallMethod": _call_method,
+    "prim::GetAttr": _attribute,
     "prim::CallFunction": _call_function,
 }

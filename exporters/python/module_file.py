@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import keyword
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from bridge.exporters.python.file_printer import FilePrinter, text_literal
 from bridge.exporters.python.literals import tensor_literal
+from bridge.exporters.python.shared_classes import Draft, classes_of, is_module_list, list_call, marked
 from bridge.exporters.python.tagged import annotation
 from bridge.ir import dtypes
 from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
@@ -83,6 +85,8 @@ class _File:
         self.definitions: list[str] = []
         self.classes: dict[str, str] = {}
         self.functions: dict[Function, str] = {}
+        #: How each module is made, by the identity of the object; numbers are marked.
+        self.made: dict[int, str] = {}
         self.tuples: dict[str, str] = {}
 
     def name(self, qualified: str) -> str:
@@ -98,26 +102,51 @@ class _File:
 
     # -- modules -----------------------------------------------------------------------------------------------------
 
-    def module(self, obj: ScriptObject, path: str = "") -> str:
+    def module(self, root: ScriptObject) -> str:
         """Add the classes of a module and of those in it; returns the name of its class."""
-        children = {name: self.module(child, f"{path}{name}.") for name, child in obj.submodules()}
-        lines = ["    def __init__(self) -> None:", "        super().__init__()"]
+        levels: list[list[tuple[ScriptObject, str]]] = []
+        _by_height(root, "", levels)
+        for level in levels:
+            drafts = [self._draft(obj, path) for obj, path in level]
+            for (obj, _), made in zip(level, self._calls(drafts), strict=True):
+                self.made[id(obj)] = made
+        return self.made[id(root)].partition("(")[0]
+
+    def _draft(self, obj: ScriptObject, path: str) -> Draft:
+        """The text of a module's class, in which numbers of ``__init__`` are marked; the modules in it have theirs."""
+        if is_module_list(obj.type):
+            calls = [self.made[id(child)] for _, child in sorted(obj.submodules(), key=lambda c: int(c[0]))]
+            return Draft("", list_call(calls))
+        lines = []
         for name, a in obj.type.attributes.items():
             value = obj.attributes.get(name)
             if (a.is_parameter or a.is_buffer) and value is not None:
                 self.arrays[path + name] = np.asarray(getattr(value, "_array", value))
-            made = _attribute(name, value, a.is_parameter, a.is_buffer, children.get(name, ""))
+            child = self.made.get(id(value), "") if isinstance(value, ScriptObject) else ""
+            made = _attribute(name, value, a.is_parameter, a.is_buffer, child)
             lines += [f"        {part}" for part in made.split("\n") if part]
         lines += [f"        self.{name} = {_value(value)}" for name, value in obj.type.constants.items()]
+        methods = []
         for method in obj.type.methods.values():
-            lines += ["", textwrap.indent(self.method(method), "    ")]
-        text = "\n".join(lines)
-        if text not in self.classes:
-            name = self.classes[text] = self.name(obj.type.name)
-            forward = obj.type.methods.get("forward")
-            exact = _EXACT if forward is not None and forward.graph.exact else ""
-            self.definitions.append(f"class {name}(nn.Module):\n{exact}{text}\n")
-        return self.classes[text]
+            methods += ["", textwrap.indent(self.method(method), "    ")]
+        forward = obj.type.methods.get("forward")
+        exact = _EXACT[forward.graph.exact] if forward is not None else ""
+        return Draft(obj.type.name, "\n".join(lines), "\n".join(methods), exact)
+
+    def _calls(self, drafts: Sequence[Draft]) -> list[str]:
+        """How the modules are made, after their classes: those that differ in numbers alone share one."""
+        groups: dict[tuple[str, str], list[Draft]] = {}
+        for d in drafts:
+            if d.name:
+                groups.setdefault(d.shape(), []).append(d)
+        names: dict[int, str] = {}
+        for alike in groups.values():
+            for text, calls in classes_of(alike):
+                if text not in self.classes:
+                    name = self.classes[text] = self.name(alike[0].name)
+                    self.definitions.append(f"class {name}(nn.Module):\n{text}\n")
+                names.update((key, f"{self.classes[text]}({call})") for key, call in calls.items())
+        return [names.get(id(d), d.body) for d in drafts]
 
     def method(self, function: Function, first: bool = True) -> str:
         """The ``def`` of a method (or, without ``first``, of a function) after everything that it mentions."""
@@ -154,7 +183,18 @@ class _File:
 
 
 #: What the class of a model says whose statements are the nodes that they came from.
-_EXACT = "    onnx_opset = ops  # exported, each statement is one node of these versions\n\n"
+_OPSET = "    onnx_opset = ops  # exported, each statement is one node of these versions\n"
+_EXACT = {"": "", "nodes": f"{_OPSET}\n", "initializers": f'{_OPSET}    onnx_constants = "initializers"\n\n'}
+
+
+def _by_height(obj: ScriptObject, path: str, levels: list[list[tuple[ScriptObject, str]]]) -> int:
+    """Put an object, with its path, behind those that are in it: ``levels`` are those that need nothing, those that need them…"""
+    height = max((_by_height(child, f"{path}{name}.", levels) + 1 for name, child in obj.submodules()), default=0)
+    while len(levels) <= height:
+        levels.append([])
+    levels[height].append((obj, path))
+    return height
+
 
 #: Functions of bridge.jit.printed, which the file imports.
 _PRINTED = ("__torch__.torch.jit.printed.stacked",)
@@ -190,13 +230,13 @@ _SKIPPED = ("training", "_is_full_backward_hook")
 
 
 def _attribute(name: str, value: Any, is_parameter: bool, is_buffer: bool, child: str) -> str:
-    """The statement of ``__init__`` that makes one attribute; "" for those that nn.Module makes. ``child``: a module's class."""
+    """The statement of ``__init__`` that makes one attribute; "" for those that nn.Module makes. ``child``: how a module is made."""
     if name in _SKIPPED:
         return ""
     usual = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not name.startswith("_")
     quoted = text_literal(name)
     if child:
-        return f"self.{name} = {child}()" if usual else f"self.add_module({quoted}, {child}())"
+        return f"self.{name} = {child}" if usual else f"self.add_module({quoted}, {child})"
     if is_parameter or is_buffer:
         register = "register_parameter" if is_parameter else "register_buffer"
         if value is None:
@@ -214,7 +254,7 @@ def _attribute(name: str, value: Any, is_parameter: bool, is_buffer: bool, child
 def _empty(array: np.ndarray[Any, Any]) -> str:
     """``torch.empty(3, 4)``: the place of a tensor that is loaded later."""
     dtype = dtypes.by_numpy(array.dtype)
-    size = ", ".join(map(str, array.shape)) if array.shape else "[]"
+    size = ", ".join(map(marked, array.shape)) if array.shape else "[]"
     return f"torch.empty({size})" if dtype.name == "float32" else f"torch.empty({size}, dtype=torch.{dtype.name})"
 
 

@@ -234,7 +234,7 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
         members.update(_all(n))
     given = _given(graph, nodes, members, path)
     results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
-    if not results or len(given) + len(results) > max(6, size // 2):
+    if not results or len(given) + len(results) > max(8, size // 2):
         return None
     if any(v.type is NONE or isinstance(v.type, FunctionType) for v in results):
         return None

@@ -40,9 +40,13 @@ _RESERVED = frozenset(
 
 @functools.lru_cache(1 << 14)
 def child_class(parent: str, part: str) -> str:
-    """The class of a submodule after its name: ``conv_block`` → ``ConvBlock``; ``layers.0`` → ``Layers0``."""
+    """The class of a submodule after its name: ``conv_block`` → ``ConvBlock``; ``layers.0`` → ``Layer``, ``conv.0`` → ``Conv_0``."""
     name = "".join(w[0].upper() + w[1:] for w in part.split("_") if w)
-    return name if name and not name[0].isdigit() else parent.rpartition(".")[2] + name
+    if name and not name[0].isdigit():
+        return name
+    outer = parent.rpartition(".")[2]
+    several = len(outer) > 3 and outer[-1] == "s" and outer[-2] != "s" and name.isdigit()
+    return outer[:-1] if several else f"{outer}_{name}"
 
 
 @functools.lru_cache(1 << 14)

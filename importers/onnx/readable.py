@@ -62,13 +62,20 @@ def readable(
     forward = forward_function(builder.root.type.name, graph)
     stored: dict[str, Any] = {}
     raiser = NodeRaiser(builder.root, lower) if lower is not None else None
+    graphs = [f.graph for f in (*builder.root.type.methods.values(), forward)]
+    inlined = raiser is not None and not any(n.kind == "onnx::Constant" for g in graphs for n in g.all_nodes())
+    if inlined:
+        inlined = _inline_weights(graph, builder, longest)
     for function in (*builder.root.type.methods.values(), forward):
         _prepare(function, builder, longest, stored, raiser)
     divider = Divider(builder)
     divider.divide(forward.graph)
     for function in (*divider.functions, *builder.root.type.methods.values(), forward):
         _finish(function, numbered=function not in divider.functions)
-    forward.graph.exact = raiser is not None and raiser.raised > 0
+    if inlined:
+        forward.graph.exact = "initializers"
+    elif raiser is not None and raiser.raised:
+        forward.graph.exact = "nodes"
     builder.root.type.add_method(forward)
     return builder.root, stored
 
@@ -199,6 +206,25 @@ def _constants_outside(graph: Graph, builder: ModuleBuilder, longest: int) -> No
                 new = _get(graph, self_value, builder.root, builder.add(_name(node, array), array))
         node.output.replace_all_uses_with(new)
         node.destroy()
+
+
+def _inline_weights(graph: Graph, builder: ModuleBuilder, longest: int) -> bool:
+    """Write small lists of ints and single numbers where they are used, in a model whose constants are all initializers."""
+    root = builder.root
+    found: set[str] = set()
+    for node in list(graph.all_nodes()):
+        if node.kind != "prim::GetAttr" or node.inputs[0] is not graph.inputs[0]:
+            continue
+        array = root.attributes[node["name"]]
+        array = getattr(array, "_array", array)
+        if isinstance(array, np.ndarray) and array.ndim <= (array.dtype.kind in "biu") and _is_literal(array, longest):
+            with graph.inserting(node):
+                node.output.replace_all_uses_with(graph.constant(np.asarray(array), TENSOR))
+            found.add(node["name"])
+            node.destroy()
+    for name in found:
+        del root.attributes[name], root.type.attributes[name]
+    return bool(found)
 
 
 def _is_literal(array: np.ndarray[Any, Any], longest: int) -> bool:
