@@ -155,7 +155,7 @@ def blocks_model(paths: list[str], dynamo: bool = False, kinds: tuple[str, ...] 
         weights.append(onnx.numpy_helper.from_array(np.full((4, 4), 0.1 * (i + 1), np.float32), weight))
         given = x
         for op in kinds:
-            inputs = {"MatMul": [x, weight], "Add": [x, given], "Mul": [x, x]}.get(op, [x])
+            inputs = {"MatMul": [x, weight], "Add": [x, given], "Mul": [x, x], "Reshape": [x, "shape"]}.get(op, [x])
             x = f"{path}/{op}_output_0"
             node = onnx.helper.make_node(op, inputs, [x], name=f"{path}/{op}")
             if dynamo:
@@ -170,7 +170,7 @@ def blocks_model(paths: list[str], dynamo: bool = False, kinds: tuple[str, ...] 
         "net",
         [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 4])],
         [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["N", 4])],
-        weights,
+        [*weights, *([onnx.numpy_helper.from_array(np.array([-1, 4]), "shape")] if "Reshape" in kinds else [])],
     )
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
 
@@ -263,3 +263,19 @@ def test_small_initializers_are_written_where_they_are_used(tmp_path: Path) -> N
     exported = printed.exported()
     assert len(exported.graph.initializer) == 3
     assert [n.op_type for n in exported.graph.node] == ["Reshape", "Mul", "Add"]
+
+
+def test_no_constant_is_handed_from_module_to_module(tmp_path: Path) -> None:
+    model = blocks_model(["/a", "/b", "/c"], kinds=("MatMul", "Reshape", "Relu", "Mul"))
+    printed = same_nodes(model, tmp_path)
+    assert "Tuple[" not in printed.text.partition("class A")[2]
+    assert printed.text.count("torch.reshape(mat_mul, [-1, 4])") == 2  # a and b are one class
+    run_all(printed, model)
+
+
+def test_fused_nodes_belong_to_the_first_that_their_names_tell(tmp_path: Path) -> None:
+    model = blocks_model(["/a", "/b"])
+    for n in model.graph.node[4:]:
+        n.name = f"{n.name};x/y/Conv;z/BiasAdd"
+    printed = same_nodes(model, tmp_path)
+    assert "self.b(mul)" in printed.text

@@ -23,6 +23,8 @@ __all__ = ["Divider"]
 
 #: Scopes of fewer nodes are not worth a class of their own.
 _LEAST = 3
+#: Nor are those that many values come out of.
+_MOST_RESULTS = 4
 #: What is written inside the expression that uses it: it belongs where its user is.
 _BESIDE = frozenset({"prim::GetAttr", "prim::Constant", "prim::ListConstruct", "aten::tensor"})
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -47,6 +49,9 @@ class Divider:
         nodes = list(graph.block.nodes)
         scopes = self._scopes(nodes)
         if any(scopes):
+            _constants_at_use(graph)
+            nodes = list(graph.block.nodes)
+            scopes = self._scopes(nodes)
             self._gather_weights(graph, dict(zip(nodes, scopes, strict=True)))
             nodes = list(graph.block.nodes)
             self._level(graph, self.builder.root, (), nodes, self._scopes(nodes), 0)
@@ -78,8 +83,8 @@ class Divider:
         if not name:
             return None
         if name not in self.paths:
-            key = name if told else name.rpartition("/")[0]
-            self.paths[name] = _dotted(told) if told else _slashed(key)
+            # A name of several, joined by ";", is that of fused nodes: they count as the first.
+            self.paths[name] = _dotted(told) if told else _slashed(name.partition(";")[0].rpartition("/")[0])
         return self.paths[name]
 
     # -- dividing ------------------------------------------------------------------------------------------------------
@@ -167,6 +172,23 @@ class Divider:
         old.destroy()
 
 
+def _constants_at_use(graph: Graph) -> None:
+    """Each use of a constant has its own, right before it: none is handed from module to module."""
+    for node in list(graph.all_nodes()):
+        for user in (node, *(b.return_node for b in node.blocks)):
+            for i, v in enumerate(user.inputs):
+                if v.node.kind == "prim::Constant":
+                    copy = graph.clone_node(v.node, lambda v: v).insert_before(user)
+                    user.replace_input(i, copy.output)
+    for i, v in enumerate(graph.return_node.inputs):
+        if v.node.kind == "prim::Constant":
+            copy = graph.clone_node(v.node, lambda v: v).insert_before(graph.return_node)
+            graph.return_node.replace_input(i, copy.output)
+    for node in reversed(list(graph.all_nodes())):
+        if node.kind == "prim::Constant" and not node.output.use_count:
+            node.destroy()
+
+
 def _role(user: Node, offset: int) -> str:
     """What a weight is to the node that uses it."""
     name = user.kind.partition("::")[2]
@@ -234,7 +256,7 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
         members.update(_all(n))
     given = _given(graph, nodes, members, path)
     results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
-    if not results or len(given) + len(results) > max(8, size // 2):
+    if not results or len(results) > _MOST_RESULTS or len(given) + len(results) > max(8, size // 2):
         return None
     if any(v.type is NONE or isinstance(v.type, FunctionType) for v in results):
         return None
