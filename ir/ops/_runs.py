@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.ir.dtypes import by_name
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._composite import lower_steps, lowered_as
 from bridge.ir.ops._onnx import INT64, axis_of, is_lowered, known_rank
@@ -112,7 +113,7 @@ def lower_bincount(e: Emitter, call: LoweredCall) -> Any:
     x, weights = e.cast(call["self"], INT64), call["weights"]
     dtype = call.results[0].dtype if weights is not None else INT64  # type: ignore[attr-defined]
     if dtype is None:
-        dtype = weights.dtype if weights.dtype.kind == "f" else e.constant(np.float64(0)).dtype
+        dtype = weights.dtype if weights.dtype.name == "float32" else by_name("float64")
     none = e.constant(np.asarray([-1], np.int64))
     seen = e.op("Concat", e.op("Reshape", x, np.asarray([-1], np.int64), dims=(None,)), none, axis=0, dims=(None,))
     largest = e.op("ReduceMax", seen, keepdims=0, dims=())
@@ -129,7 +130,8 @@ def lower_bincount(e: Emitter, call: LoweredCall) -> Any:
 def _counted(t: Any, x: Any, bins: int, low: Any, high: Any) -> Any:
     flat, code = t.reshape(x, [-1]), t.dtype(x).code
     if low == high:
-        low, high = t.amin(flat), t.amax(flat)
+        some = t.cat([flat, t.sum(t.slice(flat, 0, 0, 1), [0], True)], 0)  # where there is none, 0
+        low, high = t.amin(some), t.amax(some)
         same = t.eq(low, high)
         low, high = t.where(same, t.sub(low, 1), low), t.where(same, t.add(high, 1), high)
     place = t.floor(

@@ -518,7 +518,9 @@ def _spread(weight: Any, x: Any) -> Any:
     n = len(x.shape)
     return (
         weight
-        if len(weight.shape) == 0 or math.prod(weight.shape) == 1 or n < 2
+        if len(weight.shape) == 0 or (math.prod(weight.shape) == 1 and n) or n == 1
+        else weight.reshape([])
+        if not n
         else weight.reshape([1, -1, *[1] * (n - 2)])
     )
 

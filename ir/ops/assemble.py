@@ -367,7 +367,8 @@ def addr(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
 def addbmm(t: Any, x: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
     if t.dtype(x).kind == "i":
         beta, alpha = (int(v) if isinstance(v, float) else v for v in (beta, alpha))
-    product = t.sum(t.bmm(a, b), [0])
+    product = t.bmm(a, b)
+    product = t.sum(product, [0], dtype=t.dtype(product).code)
     return _mixed(t, t.expand(x, t.shape(product)), product, beta, alpha)
 
 

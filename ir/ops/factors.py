@@ -429,6 +429,9 @@ def matrix_norm(t: Any, x: Any, order: Any, dim: list[int], keepdim: bool, dtype
     rank = t.rank(x)
     a, b = (d % rank for d in dim)
     reduce = t.amin if order < 0 else t.amax
+    over = [t.size(x, a), t.size(x, b)] if abs(order) == 2 else [t.size(x, b if abs(order) == 1 else a)]
+    if order > 0 and any(isinstance(n, int) and n == 0 for n in over):
+        reduce = t.sum  # the largest of nothing is 0
     if abs(order) == 2:
         values = t.linalg_svdvals(t.permute(x, [*(d for d in range(rank) if d not in (a, b)), a, b]))
         found = reduce(values, [-1])

@@ -260,7 +260,7 @@ def bilinear(t: Any, a: Any, b: Any, weight: Any, bias: Any) -> Any:
     rows = t.reshape(a, [-1, t.size(weight, 1)])
     columns = t.reshape(b, [-1, t.size(weight, 2)])
     inner = t.matmul(t.unsqueeze(rows, 0), weight)  # (out, N, in2)
-    found = t.transpose(t.sum(t.mul(inner, columns), [2]), 0, 1)
+    found = t.transpose(t.sum(t.mul(inner, columns), [2], dtype=t.dtype(inner).code), 0, 1)
     found = t.reshape(found, [*lead, t.size(weight, 0)])
     return found if bias is None else t.add(found, bias)
 

@@ -127,11 +127,25 @@ def _shift(left: bool) -> Any:
     return kernel
 
 
+def _wide_shift(e: Emitter, call: LoweredCall, dtype: DType, left: bool) -> Any:
+    """A shift in int64, by as many places as there are at most; by more or by less than none nothing is left but the sign."""
+    bits = 8 * dtype.itemsize
+    x, by = (e.cast(call[a.name], INT64) for a in call.schema.arguments[:2])
+    outside = e.op(
+        "Or", e.op("Less", by, e.scalar(0, INT64), dtype=BOOL), e.op("Greater", by, e.scalar(bits, INT64), dtype=BOOL)
+    )
+    by = e.op("Where", outside, e.scalar(bits, INT64), by)
+    two = e.op("Pow", e.scalar(2, INT64), by)
+    return e.op("Mul", x, two) if left else floor_div_node(e, INT64, x, two)
+
+
 def _lower_shift(left: bool) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
         dtype = common(e, call, "self", "other")
         if dtype.kind != "i":
             e.unsupported("shifts of tensors that are not integers are not exported")
+        if dtype.name != "int64":  # wider, so that no power of two of a shift within the type is too large for it
+            return e.cast(_wide_shift(e, call, dtype, left), dtype)
         two = typed(e, "Pow", dtype, e.scalar(2, dtype), call["other"])
         return typed(e, "Mul", dtype, call["self"], two) if left else floor_div_node(e, dtype, call["self"], two)
 

@@ -82,9 +82,7 @@ def gather(self: Array, dim: int, index: Array, sparse_grad: bool = False) -> An
                 f"{list(self.shape)} apart from dimension {d}"
             )
     if self.ndim == 0 or not index.size:
-        return np.broadcast_to(self.reshape(-1)[:1] if index.size else self.dtype.type(0), index.shape).astype(
-            self.dtype
-        )
+        return np.full(index.shape, self if index.size else 0, self.dtype)
     i = _checked(index, self.shape[d], str(d))
     inner = self[tuple(slice(0, n) if k != d else slice(None) for k, n in enumerate(index.shape))]
     return np.take_along_axis(inner, i, axis=d)
@@ -265,7 +263,7 @@ def _scatter_reduce(x: Array, dim: int, index: Array, src: Array, reduce: str, i
     total = _scatter(start, dim, index, src, "sum")
     count = _scatter(np.full(x.shape, int(include_self)), dim, index, np.ones(src.shape, np.int64), "sum")
     count = np.maximum(count, 1)
-    return total / count.astype(x.dtype) if x.dtype.kind == "f" else total // count
+    return np.asarray(total / count.astype(x.dtype) if x.dtype.kind == "f" else total // count, x.dtype)
 
 
 def _lower_scatter_reduce(e: Emitter, call: LoweredCall) -> Any:

@@ -345,7 +345,10 @@ def isreal(t: Any, x: Any) -> Any:
 
 
 def _logspace(start: Any, end: Any, steps: int, base: float, dtype: int | None, *_: Any) -> Array:
-    return np.asarray(np.logspace(start, end, steps, base=base)).astype(argument_dtype(dtype))
+    wanted = argument_dtype(dtype)
+    if wanted.kind in "iu":  # torch computes with the ends in the type of the result
+        start, end = int(start), int(end)
+    return np.asarray(np.logspace(start, end, steps, base=base)).astype(wanted)
 
 
 declare(

@@ -37,6 +37,8 @@ _RANDOM = frozenset(
 )
 #: Operators of which torch's float32 results are further from its own float64 ones than what is allowed here.
 _INEXACT = frozenset("matrix_exp linalg.matrix_exp".split())
+#: Operators that give eigenvectors or singular vectors, whose signs (or phases) nothing decides.
+_VECTORS = frozenset("linalg.eig linalg.eigh linalg.svd svd".split())
 #: Operators whose indices may be those of any of several equal elements.
 _TIES = frozenset("topk sort msort argsort kthvalue median nanmedian mode".split())
 _REFLECTED = {
@@ -59,6 +61,7 @@ class Case:
         self.source = f"def f({arguments}):\n    return {expression}\n"
         plain = name.partition("/")[0].partition(".method")[0].partition(".inplace")[0]
         self.random, self.ties, self.inexact = plain in _RANDOM, plain in _TIES, plain in _INEXACT
+        self.vectors = plain.removeprefix("linalg.") if plain in _VECTORS else ""
         self.indices = plain == "argsort"
 
     def function(self, module: Any) -> Any:
@@ -196,11 +199,14 @@ def outcomes(case: Case) -> dict[str, str] | None:
         torch.manual_seed(0)
         try:
             wanted = _plain(theirs(*[torch.from_numpy(a.copy()) for a in case.arrays]))
+            again = _plain(theirs(*[torch.from_numpy(a.copy()) for a in case.arrays]))  # with other random numbers
         except (Exception, Unspeakable):
             return None
-        compare = _same_types if case.random else _same
+        compare = _same_types if case.random or _same(again, wanted) != "ok" else _same
         if case.ties:
             compare = functools.partial(_same_values, case)
+        if case.vectors:
+            compare = functools.partial(_same_vectors, case)
         ours = case.function(bridge)
 
         def check(found: list[Any], scripted: bool = False) -> str:
@@ -318,6 +324,36 @@ def _same_values(case: Case, found: list[Any], wanted: list[Any]) -> str:
         ordered = [d for d in range(x.ndim) if _is_sorted(picked[1][d], d)]
         return _same([picked[0][d] for d in ordered], [picked[1][d] for d in ordered])
     return _same(*([x for x in v if x.dtype != np.int64 or len(v) == 1] for v in (found, wanted)))
+
+
+def _same_vectors(case: Case, found: list[Any], wanted: list[Any]) -> str:
+    """Values are the same; vectors are as long as torch's, and give the matrix, or are what it only stretches."""
+    types = _same_types(found, wanted)
+    if types != "ok" or not wanted[1].size or _same(found, wanted) == "ok":
+        return types
+    if case.vectors == "svd":
+        return _same_factors(case, found, wanted)
+    matrix = case.arrays[0].astype(np.float64)
+    if case.vectors == "eigh":  # which reads one triangle
+        matrix = np.triu(matrix) if "UPLO='U'" in case.source else np.tril(matrix)
+        matrix = matrix + np.swapaxes(matrix, -1, -2) - matrix * np.eye(matrix.shape[-1])
+    values, vectors = found
+    sizes = [np.linalg.norm(v, axis=-2) for v in (vectors, wanted[1])]
+    return next(
+        (said for said in (_same([a], [b]) for a, b in (
+            (values, wanted[0]), sizes, ((matrix @ vectors).astype(vectors.dtype), vectors * values[..., None, :])
+        )) if said != "ok"), "ok",
+    )  # fmt: skip
+
+
+def _same_factors(case: Case, found: list[Any], wanted: list[Any]) -> str:
+    left, values, right = found
+    right = right if "torch.linalg" in case.source else np.swapaxes(right, -1, -2)
+    n = values.shape[-1]
+    product = (left[..., :n] * values[..., None, :]) @ right[..., :n, :]
+    units = [np.swapaxes(left, -1, -2) @ left, right @ np.swapaxes(right, -1, -2)]
+    ones = [np.broadcast_to(np.eye(u.shape[-1], dtype=u.dtype), u.shape) for u in units]
+    return _same([product, values, *units], [case.arrays[0], wanted[1], *ones])
 
 
 def _is_sorted(x: Any, d: int) -> bool:
