@@ -208,7 +208,7 @@ def batch_norm(
     for name, given in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias)):
         if given is not None and given.size != channels:
             raise BridgeError(f"{name} should contain {channels} elements not {given.size}")
-    if x.ndim < 2:
+    if x.ndim < 2 or not x.size:
         return x.copy()
     axes = tuple(i for i in range(x.ndim) if i != 1)
     if training or mean is None or var is None:
@@ -247,7 +247,7 @@ def _batch_norm_grad(c: Any, g: Any) -> Any:
 
 def _lower_batch_norm(e: Emitter, call: LoweredCall) -> Any:
     x, w, b, m, v = (call[n] for n in ("input", "weight", "bias", "running_mean", "running_var"))
-    if call["training"] is not False:
+    if call["training"] is not False and call["running_mean"] is not None:
         e.unsupported("batch_norm in training changes its running statistics; call eval() before exporting")
     rank = known_rank(e, x, "batch_norm")
     if rank < 2:
