@@ -15,6 +15,7 @@ import numpy as np
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.errors import BridgeError, UnsupportedError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least, holds, none_true
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, FLOAT32, FLOAT64, INT64, ints, is_lowered, typed
 from bridge.ir.ops._samples import S, f4, f8, i8, of
@@ -141,8 +142,13 @@ class _Kind:
         if len(size) != self.n:
             raise BridgeError(f"It is expected output_size equals to {self.n}, but got size {len(size)}")
         if any(s <= 0 for s in (*shape[2:], *size)):
+            made = [
+                ", ".join(f"{n}: {s}" for n, s in zip("DHW"[3 - self.n :], sizes, strict=True))
+                for sizes in (shape[2:], size)
+            ]
             raise BridgeError(
-                f"Input and output sizes should be greater than 0, but got input {list(shape[2:])} and output {list(size)}"
+                f"Input and output sizes should be greater than 0, but got input ({made[0]}){' and' * (self.n == 1)} "
+                f"output ({made[1]})"
             )
         return [int(s) for s in size], given
 
@@ -246,6 +252,7 @@ def _lower(kind: _Kind, vector: bool) -> Any:
             e.unsupported(f"{kind.name} takes a tensor of {kind.n + 2} dimensions; this has {x.rank}")
         if x.dtype.kind != "f" and kind.aligns:
             e.unsupported(f"{kind.name} of {x.dtype.name} is not exported")
+        x = _not_to_nothing(e, kind, x, size, factors)
         if kind.smooth:
             return _by_matrix(e, kind, x, size, aligned, factors)
         if _has_resize(kind, x, size, factors, e):
@@ -253,6 +260,31 @@ def _lower(kind: _Kind, vector: bool) -> Any:
         return _by_places(e, kind, x, size, aligned, factors)
 
     return lower
+
+
+def _least(factor: float) -> int:
+    """The smallest size of which that factor leaves something."""
+    if factor <= 0:
+        raise BridgeError("Input and output sizes should be greater than 0")
+    n = math.ceil(1 / factor)
+    return n if int(n * factor) >= 1 else n + 1
+
+
+def _not_to_nothing(e: Emitter, kind: _Kind, x: Any, size: Any, factors: Any) -> Any:
+    """x, of which something is left: torch refuses sizes of 0, of which onnxruntime makes tensors without elements."""
+    if size is None:
+        return at_least(e, x, [0 if f >= 1 else _least(f) for f in factors])
+    if is_lowered(size):
+        sizes = size
+    else:
+        free = [s for s in size if is_lowered(s)]
+        if any(s <= 0 for s in size if not is_lowered(s)):
+            kind.wanted([1] * (kind.n + 2), [1 if is_lowered(s) else s for s in size], None)
+        if not free:
+            return x
+        sizes = e.ints(free)
+    nothing = e.op("Less", sizes, np.asarray([1], np.int64), dtype=BOOL, dims=sizes.dims)
+    return holds(e, x, none_true(e, nothing))
 
 
 def _has_resize(kind: _Kind, x: Any, size: Any, factors: Any, e: Emitter) -> bool:

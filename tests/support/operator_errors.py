@@ -92,6 +92,10 @@ torch.select_scatter(a, b, 0, 1)                | ones(4, 3), ones(3) | ones(4, 
 a.index_copy(0, b, c)                           | ones(3, 3), tensor([0, 1]), ones(2, 3) | ones(3, 3), tensor([0, 1]), ones(2, 2)
 a.index_add(0, b, c)                            | ones(3, 3), tensor([0, 1]), ones(2, 3) | ones(3, 3), tensor([0]), ones(2, 3)
 a.scatter(1, b, c)                              | ones(2, 3), tensor([[0], [1]]), ones(2, 1) | ones(2, 3), tensor([[0], [1]]), ones(1, 1)
+F.interpolate(a, scale_factor=0.5)               | ones(1, 2, 6) | ones(1, 2, 1)
+F.interpolate(a, scale_factor=0.3, mode='bilinear') | ones(1, 2, 6, 6) | ones(1, 2, 6, 3)
+F.interpolate(a, [b.size(0), 4])                | ones(1, 2, 6, 6), ones(3) | ones(1, 2, 6, 6), ones(0)
+F.interpolate(a, size=(4, b.size(0)), mode='bicubic') | ones(1, 2, 6, 6), ones(3) | ones(1, 2, 6, 6), ones(0)
 torch.cholesky_inverse(a)                       | torch.eye(3) | ones(3, 4)
 torch.cholesky_solve(a, b)                      | ones(3, 2), torch.eye(3) | ones(3, 2), ones(3, 4)
 """
