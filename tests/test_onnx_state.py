@@ -115,3 +115,47 @@ def test_what_is_written_to_inside_a_tuple_of_a_branch(sign):
     eager = P.TupleInBranch()
     for got, want in zip(torch.jit.script(eager)(X * sign), eager(X * sign), strict=True):
         np.testing.assert_array_equal(got.numpy(), want.numpy())
+
+
+ASSIGNED = [
+    (P.Average, [(X,), (X * 2,), (X[:1],)]),
+    (P.Growing, [(X,), (X * 2,), (X[:1],), (X,)]),
+    (P.Stepping, [(X,), (X,), (X * 3,), (X,)]),
+]
+
+
+@pytest.mark.parametrize("form", ["functions", "inline"])
+@pytest.mark.parametrize("program", ASSIGNED, ids=lambda p: p[0].__name__)
+@pytest.mark.filterwarnings("ignore::bridge.runtime.InterpreterWarning")
+def test_a_second_call_sees_what_was_assigned(program, form):
+    """Attributes that are replaced, tensors and numbers: the model hands their new values on."""
+    cls, calls = program
+    eager = cls()
+    scripted = torch.jit.script(copy.deepcopy(eager))
+    made = bridge.onnx.export(scripted, calls[0], modules=form)
+    onnx.checker.check_model(made.model_proto, full_check=True)
+    back = bridge.onnx.load(made.model_proto)
+    assert back.code == made.specialised.code
+    session = onnxruntime.InferenceSession(made.model_proto.SerializeToString())
+    outputs = [o.name for o in session.get_outputs()]
+    names = [i.name for i in session.get_overridable_initializers()]
+    assert {f"{n}_updated" for n in names} == {o for o in outputs if o.endswith("_updated")}
+    feed = {}
+    with torch.no_grad():
+        for args in calls:
+            want = outcome(eager, args)
+            assert same(outcome(scripted, args), want)
+            assert same(outcome(back, args), want)
+            feed[session.get_inputs()[0].name] = args[0].numpy()
+            found = dict(zip(outputs, session.run(None, feed), strict=True))
+            assert same(found[outputs[0]], want)
+            feed.update({n: found[f"{n}_updated"] for n in names})
+            for n in names:
+                held = eager.get_submodule(n.rpartition(".")[0])
+                np.testing.assert_allclose(feed[n], np.asarray(getattr(held, n.rpartition(".")[2])), atol=1e-5)
+
+
+def test_an_attribute_that_becomes_something_else_is_refused():
+    scripted = torch.jit.script(P.OtherType())
+    with pytest.raises(bridge.onnx.ExportError, match="attribute 'h' becomes a tensor of another element type"):
+        bridge.onnx.export(scripted, (X,))

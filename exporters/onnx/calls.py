@@ -85,6 +85,7 @@ def _call(m: Machine, node: Node, function: Function, owner: ObjectRef | None, a
         if (
             program.inline
             or not is_module
+            or (owner is not None and id(owner.object) in program.slots.holders)
             or any(isinstance(x, ObjectRef | Text) or is_object(x) or _is_padded(x) for a in args for x in leaves(a))
             or (m.error in m.heap and m.program.may_not_end(function, _may_not_end))
         ):

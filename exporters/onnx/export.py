@@ -19,7 +19,7 @@ from bridge.exporters.onnx.inputs import (
 from bridge.exporters.onnx.large import Arrays
 from bridge.exporters.onnx.may_write import may_write
 from bridge.exporters.onnx.model import build_model
-from bridge.exporters.onnx.program import MainRecord, ProgramLowering
+from bridge.exporters.onnx.program import Loosened, MainRecord, ProgramLowering
 from bridge.exporters.onnx.report import Entry, ExportError, Report
 from bridge.exporters.onnx.sharing import shared_writes
 from bridge.exporters.onnx.specialise import specialised
@@ -96,8 +96,10 @@ def export_program(
         owner, function = program_of
         report = Report()
         still: list[Entry] = []
-        for _ in range(8):
+        loose: dict[str, Any] = {}
+        for _ in range(16):
             program = ProgramLowering(version, modules == "inline", provenance)
+            program.slots.loose = loose
             program.hosted, program.raises, program.report = hosted, raises, report
             program.writes = may_write(function, owner)
             program.decided = function is not program_of[1]
@@ -111,6 +113,9 @@ def export_program(
                 if inputs.problems:
                     raise ExportError(inputs.problems)
                 main = program.lower(owner, function, inputs.arguments, inputs.heap)
+            except Loosened as e:
+                loose = e.loose
+                continue
             except ExportError as e:
                 shared = shared_writes(function, owner, types, hosted) if writes else []
                 raise ExportError([*shared, *e.obstacles]) from None
@@ -177,10 +182,17 @@ def export_again(owner: ScriptObject | None, function: Function) -> Exported:
     kept = function.interface
     if kept is None or kept.opset not in OPSETS:
         raise LoweringError(f"opset {kept.opset if kept is not None else 0} is not written here")
-    program = ProgramLowering(kept.opset, kept.options["modules"] == "inline")
-    _as_before(program, kept)
-    inputs = _kept_inputs(owner, function, kept)
-    main = program.lower(owner, function, inputs.arguments, inputs.heap)
+    loose: dict[str, Any] = {}
+    while True:
+        program = ProgramLowering(kept.opset, kept.options["modules"] == "inline")
+        program.slots.loose = loose
+        _as_before(program, kept)
+        inputs = _kept_inputs(owner, function, kept)
+        try:
+            main = program.lower(owner, function, inputs.arguments, inputs.heap)
+            break
+        except Loosened as e:
+            loose = e.loose
     known = [_input_run(_read(o)) for o in kept.outputs]
     again = build_model(program, main, inputs, owner, None, "", weights=False, known=known)
     return Exported(again, owner, function, program.report, inputs, main, program)

@@ -100,6 +100,9 @@ def get_attr(m: Machine, node: Node) -> Abstract:
         if isinstance(owner, tuple) and isinstance(node.inputs[0].type, T.TupleType):
             return owner[node.inputs[0].type.fields.index(name)]
         raise LoweringError(f"attribute '{name}' of something that is no module", node.range)
+    slot = m.program.slots.found.get((id(owner.object), name))
+    if slot is not None:
+        return m.read(slot.cell)[name]
     path = f"{owner.path}.{name}" if owner.path else name
     value = owner.object.attributes[name]
     if isinstance(value, ScriptObject):
@@ -161,10 +164,15 @@ def set_attr(m: Machine, node: Node) -> Abstract:
         return []
     if isinstance(owner, ObjectRef):
         path = f"{owner.path}.{node['name']}" if owner.path else node["name"]
+        slot = m.program.slots.found.get((id(owner.object), node["name"]))
+        if slot is not None:
+            m.change(slot.cell, {slot.name: m.env[node.inputs[1]]})
+            return []
         if m.parameters.get(path, owner) is m.env[node.inputs[1]]:
             return []  # `self.n += 1` assigns the tensor that it wrote to
     raise LoweringError(
-        f"attribute '{node['name']}' is assigned while the program runs; ONNX models keep no state", node.range
+        f"attribute '{node['name']}' is assigned while the program runs; an ONNX model keeps tensors and numbers only",
+        node.range,
     )
 
 

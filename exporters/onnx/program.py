@@ -17,6 +17,7 @@ from bridge.exporters.onnx.merge import finish_outputs
 from bridge.exporters.onnx.objects import is_object
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin
 from bridge.exporters.onnx.report import Entry, ExportError, Report
+from bridge.exporters.onnx.slots import Slots
 from bridge.exporters.onnx.tidy import tidy
 from bridge.exporters.onnx.values import (
     Abstract,
@@ -38,7 +39,7 @@ from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.source import SourceRange
 
-__all__ = ["Entry", "MainRecord", "ProgramLowering", "used_values"]
+__all__ = ["Entry", "Loosened", "MainRecord", "ProgramLowering", "used_values"]
 
 
 #: Versions of the other domains that onnx defines.
@@ -59,12 +60,26 @@ class MainRecord:
     @property
     def states(self) -> dict[str, Run]:
         """The tensors of the module that the program writes to, by path: inputs, with their new values as outputs."""
-        return {path: run for path, run in self.parameters.items() if run in self.machine.heap}
+        slots = self.machine.program.slots
+        known, changed = {s.path for s in slots.found.values()}, slots.changed(self.machine)
+        return {
+            path: run
+            for path, run in self.parameters.items()
+            if (path in changed if path in known else run in self.machine.heap)
+        }
 
     @property
     def raises(self) -> bool:
         """Whether the last output tells what was raised."""
         return self.machine.error in self.machine.heap
+
+
+class Loosened(Exception):
+    """Sizes of the module's tensors do not stay: the program is lowered again with them free."""
+
+    def __init__(self, slots: Slots) -> None:
+        super().__init__()
+        self.loose = slots.loose
 
 
 class ProgramLowering:
@@ -93,6 +108,7 @@ class ProgramLowering:
         self.frames: dict[Frame, None] = {}
         self.main: Machine | None = None
         self.owner: ScriptObject | None = None
+        self.slots = Slots()
 
     def opset_of(self, domain: str) -> int:
         """The version of a domain that is written."""
@@ -201,6 +217,8 @@ class ProgramLowering:
         m = self.main = Machine(self, frame, body)
         self.owner = owner
         m.heap.update(heap)
+        if owner is not None and not self.hosted:  # a host's own interpreter assigns them
+            self.slots.open(m, owner, function)
         graph = function.graph
         actual = [ObjectRef(owner, ""), *arguments] if owner is not None else arguments
         self.running.add((id(owner) if owner is not None else 0, function))
@@ -213,6 +231,8 @@ class ProgramLowering:
         if self.hosted:
             _check_results(m, results, frame)
         results = [m.current(r) for r in results]
+        if self.slots.loosened(m):
+            raise Loosened(self.slots)
         return MainRecord(body, frame, m, results)
 
     def outputs(self, main: MainRecord) -> list[Run]:
@@ -225,7 +245,11 @@ class ProgramLowering:
         m = main.machine
         for _, present in main.flags:
             _flatten(m, present, leaves, [])
-        for run in main.states.values():
+        changed = self.slots.changed(m)
+        for path, run in main.states.items():
+            if path in changed:
+                _flatten(m, changed[path].value(m), leaves, [])
+                continue
             now = m.current(run)
             now.dims = run.dims  # writing in place changes no shape
             leaves.append(now)

@@ -17,6 +17,7 @@ from bridge.exporters.onnx.may_write import written as tensors_written
 from bridge.exporters.onnx.mutation import CONVERSIONS
 from bridge.exporters.onnx.report import Entry
 from bridge.exporters.onnx.same_tensor import comes_after, earlier, follows, inside, repeated, source
+from bridge.exporters.onnx.slots import is_assigned
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, ScriptObject
 from bridge.ir.graph import Block, Graph, Node, Value
@@ -78,6 +79,10 @@ class _Sharing:
         self.sets: dict[tuple[Any, str], dict[Node, None]] = {}
         self.gets: dict[tuple[Any, str], dict[Node, None]] = {}
         self.groups: dict[Any, Any] = {}  # values of attributes that stay one tensor for the lowering → what tells them
+        #: Attributes of modules that are not always the same tensor.
+        self.replaced = {
+            (n.inputs[0].type, n["name"]) for n in graph.all_nodes() if n.kind == "prim::SetAttr" and is_assigned(n)
+        }
         self.changed = True
         while self.changed:
             self.changed = False
@@ -208,6 +213,10 @@ class _Sharing:
         self.writes += [(n, v) for v in tensors_written(n)]
         self.changed |= self.types.node(n)
         if n.kind in ("prim::GetAttr", "prim::SetAttr") and is_object_type(n.inputs[0].type):
+            self._attribute(n)
+            return
+        if n.kind in ("prim::GetAttr", "prim::SetAttr") and (n.inputs[0].type, n["name"]) in self.replaced:
+            self.stored.setdefault((n.inputs[0].type, n["name"]), frozenset((("attribute", None, n["name"]),)))
             self._attribute(n)
             return
         if n.kind == "prim::GetAttr":

@@ -174,7 +174,8 @@ class _Builder:
             if full in self.table["objects"]:
                 made.attributes[attribute] = self.object(full)
             elif full in self.tensors:
-                made.attributes[attribute] = self._tensor(self.tensors[full])
+                held = self._tensor(self.tensors[full])
+                made.attributes[attribute] = held.item() if type_text in ("int", "float", "bool") else held
             elif attribute in values:
                 made.attributes[attribute] = None  # below: it may have tensors of the object in it
             elif flag and type_text.endswith("Tensor"):

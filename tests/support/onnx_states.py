@@ -96,3 +96,85 @@ class TupleInBranch(nn.Module):
         else:
             t = (x, y)
         return t[0] * 1, y * 2
+
+
+class Average(nn.Module):
+    """A buffer that is replaced, and a count that decides how."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+        self.count = 0
+
+    def forward(self, x):
+        old = self.mean
+        self.count += 1
+        if self.count == 1:
+            self.mean = x.mean(0)
+        else:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+        return x - self.mean + old
+
+
+class Growing(nn.Module):
+    """A cache that grows, and is cut when it is long: the next call gets another size."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(0, 3))
+        self.seen = 0
+
+    def forward(self, x):
+        self.rows = torch.cat([self.rows, x], 0)
+        self.seen += x.size(0)
+        if self.rows.size(0) > 4:
+            self.rows = self.rows[-4:]
+        return self.rows.sum(0) * self.seen
+
+
+class Steps(nn.Module):
+    """Numbers that a loop and an early return assign, in a module that is called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.step = 0
+        self.total = 0.0
+        self.warm = False
+
+    def advance(self, n: int) -> None:
+        for i in range(n):
+            self.step += 1
+            if self.step % 3 == 0:
+                continue
+            if self.total > 20.0:
+                break
+            self.total += float(i)
+
+    def forward(self, x):
+        self.advance(x.size(0))
+        if not self.warm:
+            if self.step >= 4:
+                self.warm = True
+            return torch.zeros_like(x)
+        return x * self.step + self.total
+
+
+class Stepping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Steps()
+        self.h = torch.zeros(1, 3)
+
+    def forward(self, x):
+        self.h = self.h + self.inner(self.inner(x)).sum(0)
+        return self.h * 2
+
+
+class OtherType(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("h", torch.zeros(2, 3))
+
+    def forward(self, x):
+        self.h = x.double()
+        return self.h
