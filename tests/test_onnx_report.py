@@ -115,7 +115,6 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 #: What stands in the way in `Obstacles`: the text of the line, and what the message has.
 IN_THE_WAY = [
     ("w.add_(1)", "is written to in place"),
-    ("found[int(keys[i])] = x", "key of a dict"),
     ("str(x.size(0))", "strings"),
     ("print(y)", "printing"),
     ('print("three")', "printing"),
