@@ -26,6 +26,8 @@ from bridge.exporters.onnx.values import (
     RunList,
     Stacked,
     Unset,
+    code_of,
+    element_dtype_of,
     merge_dims,
     number_dtype_of,
     runtime_type,
@@ -97,11 +99,11 @@ def form_of(t: T.Type, samples: Sequence[Abstract], uniform: bool = True) -> Any
 
     Raises LoweringError for elements that have no ONNX form, Unknown when no sample tells the element type of tensors.
     """
-    dtype = number_dtype_of(t)
+    dtype = element_dtype_of(t)
     if dtype is not None:
         return Run(dtype, (None,))
     if isinstance(t, T.ListType):
-        inner = number_dtype_of(t.element)
+        inner = element_dtype_of(t.element)
         if inner is None:
             raise LoweringError("a list of lists of tensors, whose length is not known, cannot be an ONNX value")
         return RunList(inner, (None,))
@@ -202,7 +204,7 @@ def form_and_value(m: Machine, t: T.Type, items: tuple[Abstract, ...]) -> Any:
 
 
 def _numbers(m: Machine, items: Sequence[Abstract], dtype: DType) -> Run:
-    e = m.emitter
+    e, items = m.emitter, [code_of(x) if isinstance(x, str) else x for x in items]
     if not any(isinstance(x, Run) for x in items):
         return e.constant(np.array(items, dtype.numpy), dtype)
     if dtype is INT64:

@@ -25,8 +25,8 @@ from bridge.exporters.onnx.values import (
     Run,
     RunList,
     Stacked,
+    element_dtype_of,
     leaves,
-    number_dtype_of,
 )
 from bridge.ir import types as T
 from bridge.ir.dtypes import by_name
@@ -56,8 +56,10 @@ def _key(m: Machine, cell: Cell, node: Node) -> tuple[Any, bool]:
     key = m.get(node.inputs[1])
     if isinstance(key, bool | int | float | str):
         return key, isinstance(m.read(cell), Columns)
-    if number_dtype_of(_pair(cell)[0]) is None:
-        raise LoweringError("a key of a dict that is no number must be known when the model is exported", node.range)
+    if element_dtype_of(_pair(cell)[0]) is None:
+        raise LoweringError(
+            "a key of a dict that is no number and no string must be known when the model is exported", node.range
+        )
     return key, True
 
 
@@ -121,7 +123,7 @@ def _element(m: Machine, cell: Cell, node: Node, found: _Place, key: Any) -> Abs
 
 
 def _equals(m: Machine, cell: Cell, key: Any, known: Any) -> Callable[[], Run]:
-    dtype = number_dtype_of(_pair(cell)[0])
+    dtype = element_dtype_of(_pair(cell)[0])
     assert dtype is not None
 
     def made() -> Run:
@@ -233,7 +235,7 @@ def _get(m: Machine, cell: Cell, node: Node, key: Any) -> Abstract:
     default = m.get(node.inputs[2]) if len(node.inputs) > 2 else None
     held, t = _columns(m, cell, *([] if default is None else [(key, default)])), _pair(cell)[1]
     found = _Place(m, held.parts[0], key)
-    if number_dtype_of(t) is not None and default is not None:  # cheaper than a branch
+    if element_dtype_of(t) is not None and default is not None:  # cheaper than a branch
         return columns.item(m, t, columns.append(m, t, held.parts[1], default), found.at)
     return either(m, node, found.there, lambda: columns.item(m, t, held.parts[1], found.at), lambda: default)
 
@@ -304,8 +306,10 @@ def dict_made(m: Machine, type: T.Type, pairs: Sequence[tuple[Any, Abstract]]) -
         content = m.heap[made]
         if isinstance(key, bool | int | float | str) and isinstance(content, dict):
             m.heap[made] = {**content, key: value}
-        elif number_dtype_of(_pair(made)[0]) is None:
-            raise LoweringError("a key of a dict that is no number must be known when the model is exported")
+        elif element_dtype_of(_pair(made)[0]) is None:
+            raise LoweringError(
+                "a key of a dict that is no number and no string must be known when the model is exported"
+            )
         else:
             m.heap[made] = _with(m, made, key, value, replace=True)
     return made

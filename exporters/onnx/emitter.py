@@ -10,7 +10,7 @@ import numpy as np
 from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, cut
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.report import Report
-from bridge.exporters.onnx.values import INT64, Run, RunList
+from bridge.exporters.onnx.values import INT64, Run, RunList, code_of
 from bridge.ir.dtypes import DType, by_name, by_numpy, physical, real_dtype
 from bridge.ir.errors import LoweringError
 from bridge.ir.promotion import number_dtype
@@ -81,6 +81,8 @@ class OnnxEmitter:
 
     def constant(self, value: Any, dtype: DType | None = None) -> Run:
         """A constant tensor; its node is made where it is used."""
+        if isinstance(value, str):
+            value, dtype = code_of(value), INT64
         if dtype is None:
             dtype = by_numpy(value.dtype) if isinstance(value, np.ndarray) else self.dtype_of(value)
         array = np.asarray(value).astype(dtype.numpy)

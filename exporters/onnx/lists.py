@@ -35,8 +35,8 @@ from bridge.exporters.onnx.values import (
     Stacked,
     Text,
     View,
+    element_dtype_of,
     leaves,
-    number_dtype_of,
     number_kind,
 )
 from bridge.exporters.onnx.view_writes import through_positions
@@ -441,7 +441,7 @@ def question(m: Machine, node: Node) -> Abstract:
 def _numbers(m: Machine, node: Node, at: int = 0) -> Run | None:
     """A list of numbers whose length is not known, or that holds a run-time number, as a tensor."""
     cell = _cell(m, node, at)
-    if cell is None or number_dtype_of(element_of(cell)) is None:
+    if cell is None or element_dtype_of(element_of(cell)) is None:
         return None
     found = _at_run_time(m, cell)
     return found if isinstance(found, Run) else None
@@ -510,7 +510,12 @@ def search(m: Machine, node: Node) -> Abstract:
 
 @handles("aten::eq", "aten::ne")
 def compare(m: Machine, node: Node) -> Abstract:
-    """``==`` of lists; of tensors and numbers it is an operator."""
+    """``==`` of lists, and of strings that depend on data; of tensors and numbers it is an operator."""
+    given = [m.get(v) for v in node.inputs[:2]]
+    if any(isinstance(v, Run) and v.number is T.STR for v in given):
+        e = m.emitter
+        same = e.op("Equal", *(e.scalar(v, INT64) for v in given), dtype=BOOL, dims=())
+        return (same if node.kind == "aten::eq" else e.op("Not", same, dims=())).seen_as(T.BOOL)
     if not isinstance(m.env[node.inputs[0]], Cell) or _static(m, list(node.inputs)):
         return lower_operator(m, node)
     each = _same_length(m, node)
@@ -571,7 +576,7 @@ def sort(m: Machine, node: Node) -> Abstract:
         return []
     if isinstance(descending, Run):
         raise LoweringError("the way in which a list is sorted must be known when the model is exported", node.range)
-    run = _numbers(m, node)
+    run = _numbers(m, node) if element_of(cell) is not T.STR else None
     if run is None:
         made = columns.sorted_rows(m, element_of(cell), _at_run_time(m, cell), descending)
         if node.kind == "aten::sorted":

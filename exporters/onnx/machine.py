@@ -32,7 +32,7 @@ Handler = Callable[["Machine", Node], "Abstract"]
 HANDLERS: dict[str, Handler] = {}
 
 _EMPTY_SHAPE = np.array([], np.int64)
-_NUMBERS = (T.INT, T.FLOAT, T.BOOL, T.NUMBER)
+_NUMBERS = (T.INT, T.FLOAT, T.BOOL, T.NUMBER, T.STR)
 
 
 def handles(*kinds: str) -> Callable[[Handler], Handler]:

@@ -23,8 +23,8 @@ from bridge.exporters.onnx.values import (
     Run,
     Stacked,
     Unset,
+    element_dtype_of,
     merge_dims,
-    number_dtype_of,
     runtime_type,
     same_static,
 )
@@ -155,8 +155,8 @@ def same_keys(cell: Cell, a: dict[Any, Abstract], b: dict[Any, Abstract]) -> boo
 
 
 def may_be_keyed(cell: Cell) -> bool:
-    """Whether its keys may be a list at run time: they are numbers."""
-    return isinstance(cell.type, T.DictType) and number_dtype_of(cell.type.key) is not None
+    """Whether its keys may be a list at run time: they are numbers or strings."""
+    return isinstance(cell.type, T.DictType) and element_dtype_of(cell.type.key) is not None
 
 
 def _other_cells(a: tuple[Abstract, ...], b: tuple[Abstract, ...]) -> bool:

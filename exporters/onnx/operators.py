@@ -186,10 +186,15 @@ def _with_dims(made: Run, dims: tuple[Any, ...]) -> Run:
     return made
 
 
+_STRINGS = "a string that depends on data can be compared, kept and be the key of a dict in ONNX, no more"
+
+
 def plain(m: Machine, v: Abstract) -> Any:
     """An abstract value as lowerings and kernels take it: lists as Python lists."""
     if isinstance(v, Cell):
         content = m.read(v)
+        if not isinstance(content, tuple | dict) and T.STR in v.type.walk():
+            raise LoweringError(_STRINGS)
         if isinstance(content, tuple):
             return [plain(m, x) for x in content]
         if isinstance(content, Columns):
@@ -205,6 +210,8 @@ def plain(m: Machine, v: Abstract) -> Any:
         raise LoweringError("ONNX programs have no strings that are made at run time")
     if isinstance(v, Unset):
         raise LoweringError("a value is used before it is set")
+    if isinstance(v, Run) and v.number is T.STR:
+        raise LoweringError(_STRINGS)
     return m.current(v)
 
 

@@ -35,6 +35,7 @@ from bridge.exporters.onnx.values import (
     number_dtype_of,
     number_kind,
 )
+from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.source import SourceRange
@@ -288,9 +289,12 @@ def _flatten(m: Machine, v: Abstract, leaves: list[Run], flags: list[tuple[int, 
     if isinstance(v, Maybe):
         flags.append((len(leaves), v.present))
         v = v.value
-    if isinstance(v, Text | Unset):
-        text = isinstance(v, Text)
-        why = "ONNX programs return no strings that are made at run time" if text else "the program always raises"
+    code = isinstance(v, Run) and v.number is T.STR
+    if isinstance(v, Cell) and T.STR in v.type.walk() and not is_object(v):
+        code = not isinstance(m.content(v), tuple | dict)
+    if isinstance(v, Text | Unset) or code:
+        text = isinstance(v, Text) or code
+        why = "ONNX programs return no strings that depend on data" if text else "the program always raises"
         raise ExportError([Entry("output", why, m.frame.function.graph.return_node.range)])
     if isinstance(v, Run):
         leaves.append(m.current(v))

@@ -36,7 +36,7 @@ DOCUMENTATION = (
 @handles("aten::format")
 def format_text(m: Machine, node: Node) -> Abstract:
     """An f-string: text with values in it, which only an exception can carry."""
-    template, *values = [plain(m, m.get(v)) for v in node.inputs]
+    template, *values = [_shown(m, m.get(v)) for v in node.inputs]
     if not isinstance(template, str) or not any(map(_at_run_time, values)) or template.count("{}") != len(values):
         return lower_operator(m, node)
     pieces: list[Any] = []
@@ -45,6 +45,10 @@ def format_text(m: Machine, node: Node) -> Abstract:
         if i < len(values):
             pieces.append(values[i])
     return Text([p for p in pieces if not (isinstance(p, str) and not p)])
+
+
+def _shown(m: Machine, v: Abstract) -> Any:
+    return v if isinstance(v, Run) and v.number is T.STR else plain(m, v)
 
 
 def _at_run_time(v: Any) -> bool:
@@ -60,7 +64,7 @@ def raise_exception(m: Machine, node: Node) -> Abstract:
         return []
     e = m.emitter
     shown: list[Run] = []
-    pieces = message.pieces if isinstance(message, Text) else [str(message)]
+    pieces = message.pieces if isinstance(message, Text) else [message if isinstance(message, Run) else str(message)]
     parts = [p if isinstance(p, str) else _carried(m, p, shown, node) for p in pieces]
     code = m.program.error_code(_row(rest[0] if rest else None, parts))
     here = e.constant(np.array([code], np.int64))

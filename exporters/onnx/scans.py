@@ -138,4 +138,4 @@ def _column(t: T.Type, runs: Iterator[Run]) -> Any:
     if isinstance(t, T.TupleType):
         return Columns(tuple(_column(x, runs) for x in t.elements))
     run = next(runs)
-    return run if t in (T.INT, T.FLOAT, T.BOOL) else Stacked(run)
+    return run if t in (T.INT, T.FLOAT, T.BOOL, T.STR) else Stacked(run)

@@ -7,6 +7,7 @@ and dicts are :class:`Cell` s, whose content lives in the interpreter's heap, be
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,9 +24,38 @@ if TYPE_CHECKING:
     from bridge.ir.classes import ScriptObject
 
 __all__ = [
-    "BOOL", "DOUBLE", "INT64", "Abstract", "Appended", "Cell", "Choice", "Columns", "Filling", "Growing", "Home", "Maybe", "ObjectRef", "Poison", "Run",
-    "RunList", "Stacked", "Text", "Unset", "View", "is_run", "leaves", "map_content", "merge_dims", "number_dtype_of", "number_kind",
-    "number_type", "runtime_type", "same_static", "type_of",
+    "BOOL",
+    "DOUBLE",
+    "INT64",
+    "Abstract",
+    "Appended",
+    "Cell",
+    "Choice",
+    "Columns",
+    "Filling",
+    "Growing",
+    "Home",
+    "Maybe",
+    "ObjectRef",
+    "Poison",
+    "Run",
+    "RunList",
+    "Stacked",
+    "Text",
+    "Unset",
+    "View",
+    "code_of",
+    "element_dtype_of",
+    "is_run",
+    "leaves",
+    "map_content",
+    "merge_dims",
+    "number_dtype_of",
+    "number_kind",
+    "number_type",
+    "runtime_type",
+    "same_static",
+    "type_of",
 ]  # fmt: skip
 
 INT64, DOUBLE, BOOL = by_name("int64"), by_name("float64"), by_name("bool")
@@ -69,7 +99,7 @@ _born = itertools.count()
 class Run:
     """An ONNX value (``Lowered`` in bridge.ir.lowering): a tensor, or a number that only run time knows.
 
-    ``number`` is the IR type of a number (INT, FLOAT, BOOL) and None for tensors. ``symbol`` names the free size that an int
+    ``number`` is the IR type of a number (INT, FLOAT, BOOL; STR for one that stands for a string) and None for tensors. ``symbol`` names the free size that an int
     equals. ``constant`` is the value where it is a constant that no node makes yet. ``name`` is given when the model is
     written: ``hint`` is what it is called if that is free. ``fixed`` names are inputs and initializers.
     ``same_as`` is the value that this one is another view of (a number seen as a tensor): they share the ONNX value.
@@ -360,6 +390,16 @@ def number_dtype_of(t: Type | None) -> DType | None:
     return _DTYPES.get(t)  # type: ignore[arg-type]
 
 
+def element_dtype_of(t: Type | None) -> DType | None:
+    """The element type of a list of such values: numbers, and strings that depend on data, which are numbers that stand for them."""
+    return INT64 if t is T.STR else number_dtype_of(t)
+
+
+def code_of(text: str) -> int:
+    """The number that stands for a string where data says which one it is. They are compared only: no two are likely to share it."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
 def merge_dims(a: tuple[Dim, ...] | None, b: tuple[Dim, ...] | None) -> tuple[Dim, ...] | None:
     """What is true of both shapes."""
     if a is None or b is None or len(a) != len(b):
@@ -380,6 +420,8 @@ def runtime_type(v: Abstract) -> tuple[DType, tuple[Dim, ...] | None, Type | Non
         return v.dtype, v.dims, v.number
     if isinstance(v, np.ndarray):
         return by_numpy(v.dtype), v.shape, None
+    if isinstance(v, str):
+        return INT64, (), T.STR
     kind = number_kind(v)
     return None if kind is None else (_DTYPES[kind], (), kind)
 
