@@ -247,7 +247,7 @@ def identity_test(m: Machine, node: Node) -> Abstract:
     maybe = a if isinstance(a, Maybe) else b
     if isinstance(maybe, Maybe) and (a is None or b is None):
         there = maybe.present
-        return there if node.kind == "aten::__isnot__" else m.emitter.op("Not", there).seen_as(T.BOOL)
+        return there if node.kind == "aten::__isnot__" else m.emitter.op("Not", there, dims=()).seen_as(T.BOOL)
     if a is None or b is None:
         same = a is b
     elif isinstance(a, bool) and isinstance(b, bool):
