@@ -294,7 +294,7 @@ def _flatten(m: Machine, v: Abstract, leaves: list[Run], flags: list[tuple[int, 
         code = not isinstance(m.content(v), tuple | dict)
     if isinstance(v, Text | Unset) or code:
         text = isinstance(v, Text) or code
-        why = "ONNX programs return no strings that depend on data" if text else "the program always raises"
+        why = "ONNX programs return no strings that are made at run time" if text else "the program always raises"
         raise ExportError([Entry("output", why, m.frame.function.graph.return_node.range)])
     if isinstance(v, Run):
         leaves.append(m.current(v))
