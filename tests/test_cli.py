@@ -98,7 +98,8 @@ def test_convert_onnx_to_onnx_is_the_identity(bridge, model: Path, tmp_path: Pat
 
 def test_code_and_graph_print(bridge, model: Path) -> None:  # type: ignore[no-untyped-def]
     code = bridge("code", model)
-    assert "ops.onnx.MatMul(x, " in code.out
+    assert "x @ self." in code.out
+    assert "class Affine(nn.Module):" in code.out
     assert "if bool(positive):" in code.out
     graph = bridge("graph", model)
     assert graph.out.startswith("graph(%self : __torch__.Affine")

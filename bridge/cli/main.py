@@ -113,9 +113,7 @@ def tour(output: Path) -> None:
 @click.argument("target", type=click.Path(path_type=Path))
 @input_option
 @seed_option
-@click.option(
-    "--opset", type=int, help="ONNX opset version to write; models of other tools are converted to it (.onnx only)."
-)
+@click.option("--opset", type=int, help="ONNX opset version to write (.onnx only).")
 @click.option("--modules", type=click.Choice(["functions", "inline"]), default="functions", show_default=True,
               help="Submodules as model-local functions, or one flat graph (.onnx only).")  # fmt: skip
 @click.option("--external-data", is_flag=True, help="Put the weights into one file beside the model (.onnx only).")
@@ -175,12 +173,26 @@ def code(file: Path, output: Path | None, path: str) -> None:
         module = formats.load(file)
         if output is not None:
             written = formats.save(_submodule(module, path), output)
+    if output is None and not path and _is_foreign(module):
+        from bridge.onnx.python_file import python_source
+
+        stem = "".join(c if c.isalnum() else "_" for c in file.stem)
+        show_python(python_source(module, stem=stem, weights=f"{stem}.safetensors")[0])
+        return
     if output is None:
         for name, m in _with_code(_submodule(module, path), path):
             show_python(f"# {name}\n{m.code}" if name else m.code)
         return
     for p in written:
         print(f"{p}  {p.stat().st_size:,} bytes")
+
+
+def _is_foreign(module: Any) -> bool:
+    """Whether a module is an ONNX model that we did not export: its text is that of the file that ``-o`` writes."""
+    from bridge.jit import ScriptModule
+
+    forward = module._c.type.find_method("forward") if isinstance(module, ScriptModule) else None
+    return forward is not None and forward.graph.foreign is not None
 
 
 @main.command(epilog=example("bridge graph model.pt\nbridge graph model.onnx --inlined"))
