@@ -11,8 +11,12 @@ from bridge.nn import parameter as parameter
 from bridge.nn.modules import *
 from bridge.nn.parameter import Buffer as Buffer
 from bridge.nn.parameter import Parameter as Parameter
+from bridge.nn.parameter import UninitializedBuffer as UninitializedBuffer
+from bridge.nn.parameter import UninitializedParameter as UninitializedParameter
 
-__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter"]
+__all__ = [
+    "Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "functional", "init", "modules", "parameter",
+]  # fmt: skip
 __all__ += modules.__all__
 
 

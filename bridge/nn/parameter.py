@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.tensor import Tensor
 
-__all__ = ["Buffer", "Parameter"]
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"]
 
 
 class Parameter(Tensor):
@@ -57,3 +57,38 @@ class Buffer(Tensor):
         t.requires_grad = data is not None and data.requires_grad
         t.persistent = persistent
         return t
+
+
+class UninitializedParameter(Parameter):
+    """A parameter whose size the first call of its module tells."""
+
+    def __new__(cls, dtype: Any = None, requires_grad: bool = True) -> Self:
+        made = super().__new__(cls, None, requires_grad)
+        if dtype is not None:
+            made._array = np.empty(0, dtype.numpy)
+        return made
+
+    def materialize(self, shape: Any) -> None:
+        """Become a parameter of that size."""
+        self._array = np.empty(tuple(shape), self._array.dtype)
+        self.__class__ = Parameter  # type: ignore[assignment]
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        return "<UninitializedParameter>"
+
+
+class UninitializedBuffer(Tensor):
+    """A buffer whose size the first call of its module tells."""
+
+    def __new__(cls, dtype: Any = None) -> Self:
+        made: Self = object.__new__(cls)
+        made._array = np.empty(0, np.float32 if dtype is None else dtype.numpy)
+        return made
+
+    def materialize(self, shape: Any) -> None:
+        """Become a buffer of that size."""
+        self._array = np.empty(tuple(shape), self._array.dtype)
+        self.__class__ = Tensor  # type: ignore[assignment]
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        return "<UninitializedBuffer>"
