@@ -248,6 +248,7 @@ def test_gradient(o: Operator) -> None:
 _STEPS = {"aten::floor", "aten::ceil", "aten::round", "aten::trunc", "aten::sign", "aten::sgn", "aten::_to_copy"} | {
     f"aten::_cast_{t}" for t in ("Float", "Double", "Half", "Int", "Long", "Short", "Byte", "Char")
 }
+_STEPS |= {"aten::fake_quantize_per_tensor_affine", "aten::fake_quantize_per_channel_affine"}
 _STEPS |= {"aten::ctc_loss", "aten::_ctc_loss"}  # the gradient is the one of probabilities that sum to one
 _STEPS |= {
     "aten::linalg_cholesky",
