@@ -61,6 +61,28 @@ _NO = object()
 Converter = Callable[[Any, bool], Any]
 
 
+def _equation(args: Sequence[Any]) -> list[Any]:
+    """The arguments of einsum from tensors that are each followed by the numbers of their dimensions, the result's last."""
+    if len(args) < 2:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, "
+            "or at least one operand and its subscripts list"
+        )
+
+    def letter(n: Any) -> str:
+        if n == Ellipsis:
+            return "..."
+        if not 0 <= n < 52:
+            raise ValueError("einsum(): subscript in subscript list is not within the valid range [0, 52)")
+        return chr(ord("A") + n if n < 26 else ord("a") + n - 26)
+
+    terms = ["".join(map(letter, sub)) for sub in args[1::2]]
+    text = ",".join(terms)
+    if len(args) % 2:
+        text += "->" + "".join(map(letter, args[-1]))
+    return [text, *args[: len(args) // 2 * 2 : 2]]
+
+
 def _number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
@@ -258,6 +280,8 @@ class _Candidate:
 
     def _gathered(self, args: Sequence[Any]) -> Sequence[Any]:
         at = self.spread_tensors
+        if at == 1 and args and isinstance(args[0], Tensor):
+            args = _equation(args)
         if 0 <= at < len(args) and all(isinstance(v, Tensor) for v in args[at:]):
             return (*args[:at], list(args[at:]))
         at = self.spread

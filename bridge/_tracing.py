@@ -27,12 +27,21 @@ def detached(tensor: Tensor) -> Tensor:
     """The same memory and version counter, off the tape."""
     t = Tensor._wrap(tensor._array)
     t._counter = tensor._share_counter()
+    return _noted(tensor, t)
+
+
+def noted_detached(tensor: Tensor) -> Tensor:
+    """What a trace notes of a tensor that left the tape where it is: it is another from there."""
+    return _noted(tensor, tensor)
+
+
+def _noted(tensor: Tensor, result: Tensor) -> Tensor:
     if _dispatch.tracer is not None:
         operator = find("aten::detach")
         if operator is not None:
-            replaced = _dispatch.tracer.record(operator, [tensor], t)
-            t = t if replaced is None else replaced
-    return t
+            replaced = _dispatch.tracer.record(operator, [tensor], result)
+            return result if replaced is None else replaced
+    return result
 
 
 def convert(tensor: Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:

@@ -322,7 +322,9 @@ class Tensor:
         if self._view_of is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead")
         self._grad_fn, self._output_nr, self._requires_grad, self._lazy_grad = None, 0, False, None
-        return self
+        from bridge._tracing import noted_detached
+
+        return noted_detached(self)
 
     def backward(
         self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None

@@ -20,6 +20,8 @@ _RANDOM = {
     "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout",
 }  # fmt: skip
 _SHAPED = {"Reshape", "Squeeze", "Unsqueeze"}
+#: What computes the shape of a Reshape that is a check (``ir/ops/_checks.py``).
+_CHECKS = {"Where", "Abs", "Max"}
 _LARGE = 64
 _REST = 2**62
 
@@ -121,15 +123,21 @@ class _Sharing:
     def reshaped(self, r: Record) -> Run | None:
         """The same elements in a shape that they had before."""
         wanted = r.outputs[0].dims
-        if wanted is None or any(not isinstance(d, int) for d in wanted):
+        if wanted is None or any(not isinstance(d, int) for d in wanted) or self.checks(r):
             return None
         v: Run | None = r.inputs[0]
         while v is not None:
             if v.dims == wanted and not v.is_list:
                 return v
             before = self.maker(v)
-            v = before.inputs[0] if before is not None and before.op_type in _SHAPED else None
+            shaped = before is not None and before.op_type in _SHAPED and not self.checks(before)
+            v = before.inputs[0] if before is not None and shaped else None
         return None
+
+    def checks(self, r: Record) -> bool:
+        """Whether a Reshape is there to fail: for a shape that is computed to be none where something does not hold."""
+        shape = self.maker(r.inputs[1]) if r.op_type == "Reshape" else None
+        return shape is not None and shape.op_type in _CHECKS
 
     def expanded(self, r: Record) -> Run | None:
         """A value that has the shape already."""

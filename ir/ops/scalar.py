@@ -16,7 +16,7 @@ from bridge.ir.dtypes import DType
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import declare
-from bridge.ir.ops._onnx import BOOL, FLOAT64, INT64, typed
+from bridge.ir.ops._onnx import BOOL, FLOAT64, INT64, is_lowered, typed
 from bridge.ir.ops._samples import of
 from bridge.ir.ops.arithmetic import floor_div_node, remainder_node
 from bridge.ir.registry import Sample, unsupported
@@ -83,6 +83,8 @@ def trunc_div(a: int, b: int) -> int:
 def power(a: Any, b: Any) -> Any:
     if isinstance(a, complex) or isinstance(b, complex):
         return a**b
+    if a == 0 and b < 0:
+        raise BridgeError("0.0 cannot be raised to a negative power")
     with np.errstate(all="ignore"):
         return float(np.power(np.float64(a), np.float64(b)))
 
@@ -143,6 +145,21 @@ def binary_node(op_type: str, result: DType | None = None, as_type: DType | None
         return typed(e, op_type, dtype, *[e.scalar(call[n], dtype) for n in names], result=result, dims=())
 
     return lower
+
+
+def _lower_power(e: Emitter, call: LoweredCall) -> Any:
+    found = binary_node("Pow", as_type=FLOAT64)(e, call)
+    a, b = (call[n] for n in _names(call))
+    if (not is_lowered(a) and a != 0) or (not is_lowered(b) and b >= 0):
+        return found
+    zero = e.scalar(0.0, FLOAT64)
+    fits = e.op("Not", e.op("Equal", e.scalar(a, FLOAT64), zero, dtype=BOOL, dims=()), dims=())
+    positive = e.op("GreaterOrEqual", e.scalar(b, FLOAT64), zero, dtype=BOOL, dims=())
+    fits = e.op("Or", fits, positive, dtype=BOOL, dims=())
+    line = e.op("Reshape", found, np.asarray([1]), dims=(1,))
+    # torch raises for such a power of zero; a Reshape that fails onnxruntime takes away before a Squeeze
+    at = e.op("Where", fits, e.scalar(0, INT64), e.scalar(1, INT64), dtype=INT64, dims=())
+    return e.op("Gather", line, at, axis=0, dims=())
 
 
 def _lower_ne(e: Emitter, call: LoweredCall) -> Any:
@@ -360,7 +377,7 @@ family(
     unsupported("ONNX has no IEEE remainder"),
 )
 for _word in "int complex float int_float float_int float_complex complex_float Scalar_Scalar".split():
-    family("aten::pow", _word, "complex" if "complex" in _word else "float", power, binary_node("Pow", as_type=FLOAT64))
+    family("aten::pow", _word, "complex" if "complex" in _word else "float", power, _lower_power)
 declare("aten::pow.int_to_int(int a, int b) -> int", int_power, onnx=binary_node("Pow"))
 declare(
     "aten::__round_to_zero_floordiv.int(int a, int b) -> int",

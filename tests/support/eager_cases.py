@@ -65,6 +65,8 @@ CREATION = table(
     torch.full((2,), 3.0)
     torch.arange(3), torch.arange(3.0), torch.arange(1, 10, 3), torch.arange(0, 1, 0.25)
     torch.linspace(0, 1, 5)
+    torch.einsum(torch.ones(2, 3), [0, 1], torch.ones(3, 4), [1, 2], [0, 2]), torch.einsum(torch.ones(2, 3), [..., 30])
+    torch.einsum(torch.ones(2, 3), [0, 77])
     torch.eye(3)
     torch.empty(0, 3)
     torch.zeros_like(torch.ones(2, dtype=torch.int8)), torch.ones_like(torch.zeros(2, 1)), torch.full_like(torch.zeros(2), 7)

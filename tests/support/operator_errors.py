@@ -43,6 +43,8 @@ a.index_add(0, b, c)                            | ones(2, 3), tensor([0, 1]), on
 a.index_add(0, b, c)                            | ones(2, 3), tensor([0, 1]), ones(2, 3) | ones(2, 3), tensor([0, 1]), ones(1, 3)
 a.index_copy(0, b, c)                           | ones(2, 3), tensor([0, 1]), ones(2, 3) | ones(2, 3), tensor([0, -1]), ones(2, 3)
 a.index_copy(0, b, c)                           | ones(2, 3), tensor([0, 1]), ones(2, 3) | ones(2, 3), tensor([0, 1]), ones(1, 3)
+a.sum() * int(b) ** int(c)                      | ones(2), tensor(0), tensor(2) | ones(2), tensor(0), tensor(-2)
+a.sum() * float(b) ** -1.5                      | ones(2), tensor(2.0) | ones(2), tensor(0.0)
 torch.arange(int(a))                            | tensor(3) | tensor(-1)
 torch.arange(int(a), 0, -1)                     | tensor(3) | tensor(-1)
 torch.arange(int(a), int(b), 2)                 | tensor(1), tensor(5) | tensor(5), tensor(1)

@@ -39,6 +39,7 @@ FUNCTIONS = [
     "a, b = torch.chunk(x, 2, 1)\nreturn a + b", "a, b = x.split(2, 1)\nreturn a", "return torch.split(x, [1, 2])[1]",
     "return x.permute(1, 0)", "return x.transpose(0, 1)", "return x.unsqueeze(0).squeeze(0)", "return x.flatten()",
     "return x.repeat(2, 1)", "return x.contiguous()", "return x.t().contiguous()", "return x.clone()", "return x.detach()",
+    "y = x * 2\ny.detach_()\nreturn y + 1",
     "return x.T", "return x.squeeze()", "return x.expand_as(y)",
     # dtypes
     "return x.float()", "return x.double()", "return x.to(torch.int64)", "return x.to(y)", "return x.to('cpu')",
