@@ -218,7 +218,7 @@ def _arange_types(call: Call) -> Results:
         default = default_dtype() if FLOAT in kinds else by_name("int64")
     known = all(isinstance(v, int | float) for v in (start, end, step))  # not UNKNOWN, not the name of a size
     if known and dtype_argument(call, default) == by_name("int64"):
-        start, end, step = (int(v) if isinstance(v, float) else v for v in (start, end, step))  # a name stays one
+        start, end, step = (int(v) if isinstance(v, float) else v for v in (start, end, step))
     length = max(0, math.ceil((end - start) / step)) if known and step else None
     return result(dtype_argument(call, default), (length,))
 
@@ -356,7 +356,7 @@ def _infer(data: Any) -> DType:
             return default_dtype()
         if any(v is None for v in flat):
             raise BridgeError("Input must be of ints, floats, or bools, got NoneType")
-        kinds = [number_dtype(v) if not isinstance(v, list | tuple | np.ndarray) else _infer_one(v) for v in flat]
+        kinds = [_infer_one(v) for v in flat]
         order = "bifc"
         return max(kinds, key=lambda d: order.index(d.kind))
     return _infer_one(flat)

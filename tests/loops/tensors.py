@@ -432,3 +432,18 @@ def repeated(x: Tensor, counts: Tensor) -> Tensor:
 
 
 cases(repeated, lambda: [(ramp(2, 3), torch.tensor(c)) for c in ([2, 0, 1], [2], [0], [1, 0], [1, 1, 1])])
+
+
+def sizes(x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Tensors of numbers that the sizes are, or that follow from them."""
+    h, w = x.shape[0], x.shape[1]
+    return (
+        torch.tensor([h, w]),
+        torch.tensor([[h, w], [w, 1]]),
+        torch.full((2,), h),
+        torch.tensor([h * w, h // 2]),
+        torch.as_tensor([w, 2]),
+    )
+
+
+cases(sizes, lambda: [(ramp(3, 4),), (ramp(1, 2),), (ramp(0, 5),)])
