@@ -37,6 +37,8 @@ LAYERS: list[tuple[str, list[Any], list[Any]]] = [
     ("nn.EmbeddingBag(5, 3)", [[[1, 2], [0, 4]]], [[[3, 3, 0]]]),
     ("nn.EmbeddingBag(5, 3, mode='max')", [[[1, 2], [0, 4]]], [[[3, 3, 0]]]),
     ("Two(nn.EmbeddingBag(5, 3, mode='sum', include_last_offset=True))", [[1, 2, 0, 4], [0, 2, 3]], [[3, 3, 0], [0, 1, 3]]),
+    ("nn.BatchNorm1d(3, track_running_stats=False)", [(4, 3)], [(2, 3)]),
+    ("nn.BatchNorm2d(3, affine=False, track_running_stats=False)", [(2, 3, 4, 2)], [(1, 3, 2, 2)]),
     ("nn.RReLU()", [(2, 3)], [(1, 4)]),
     ("nn.LPPool3d(2, 2)", [(1, 2, 4, 4, 4)], [(2, 1, 2, 4, 6)]),
     ("nn.AdaptiveMaxPool3d(2)", [(1, 2, 4, 4, 4)], [(2, 1, 2, 4, 6)]),

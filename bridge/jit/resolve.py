@@ -663,8 +663,8 @@ def _special_forms() -> dict[int, SugaredValue]:
 
 
 def _operator_namespace(obj: Any) -> SugaredValue | None:
-    """What is found in ``bridge.ops``."""
-    if type(obj).__module__.startswith("bridge.ops"):
+    """What is found in ``bridge.ops`` or ``torch.ops``."""
+    if type(obj).__module__.startswith(("bridge.ops", "torch._ops")):
         from bridge.ops.script import namespace_value
 
         return namespace_value(obj)

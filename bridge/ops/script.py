@@ -13,10 +13,12 @@ from bridge.importers.script.matching import constant_of, insert_constant, make_
 from bridge.importers.script.sugared import BuiltinFunction
 from bridge.ir import dtypes
 from bridge.ir import types as T
+from bridge.ir.schemas import schemas_of
 from bridge.ops.attributes import attribute_values
 from bridge.ops.namespace import Namespace, OnnxOp
 from bridge.ops.operators import OperatorNamespace, OperatorOverload, OperatorPacket
 from bridge.ops.stored import Stored
+from bridge.pytorch.names import operator_packet
 
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore as Emitter
@@ -35,6 +37,9 @@ def namespace_value(obj: Any) -> SugaredValue | None:
         return _PacketValue(obj)
     if isinstance(obj, OperatorOverload):
         return BuiltinFunction(obj.__operator__)
+    theirs = operator_packet(obj)
+    if theirs is not None and schemas_of(theirs[0]):
+        return _PacketValue(OperatorPacket(theirs[0])) if theirs[1] is None else BuiltinFunction(theirs[0])
     if isinstance(obj, Namespace | Stored):
         return _NamespaceValue(obj)
     return _OperatorValue(obj) if isinstance(obj, OnnxOp) else None

@@ -15,7 +15,7 @@ from bridge.pytorch import library
 
 __all__ = [
     "boolean_dispatch", "compiled_overloads", "function_overloads", "legacy_constructor", "method_overloads",
-    "operator_name", "special_form", "tensor_class", "value_kind", "written_for_torch",
+    "operator_name", "operator_packet", "special_form", "tensor_class", "value_kind", "written_for_torch",
 ]  # fmt: skip
 
 
@@ -31,6 +31,16 @@ def operator_name(value: Any) -> str | None:
         return None
     found = _part("jit._builtins")._find_builtin(value)
     return found if isinstance(found, str) else None
+
+
+def operator_packet(value: Any) -> tuple[str, str | None] | None:
+    """``("aten::add", None)`` for ``torch.ops.aten.add``, ``("aten::add", "Tensor")`` for one overload of it; None for other things."""
+    if library() is None:
+        return None
+    ops = _part("_ops")
+    if isinstance(value, ops.OpOverload):
+        return value._schema.name, value._overloadname
+    return (value._qualified_op_name, None) if isinstance(value, ops.OpOverloadPacket) else None
 
 
 def special_form(value: Any) -> str | None:

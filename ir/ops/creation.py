@@ -295,12 +295,35 @@ def linspace_kernel(start: Any, end: Any, steps: int, dtype: Any = None, *rest: 
 
 
 def _lower_linspace(e: Emitter, call: LoweredCall) -> Any:
-    values = [call[n] for n in ("start", "end", "steps")]
-    if any(is_lowered(v) for v in values):
-        e.unsupported("linspace needs numbers that are known when the model is exported")
+    start, end, steps = values = [call[n] for n in ("start", "end", "steps")]
     dtype = result_of(call).dtype
     assert dtype is not None
-    return e.constant(linspace_kernel(*values, dtype.code))
+    if not any(is_lowered(v) for v in values):
+        return e.constant(linspace_kernel(*values, dtype.code))
+    wide, flag = by_name("float64"), by_name("bool")
+    compute = dtype if dtype.name == "float64" else by_name("float32")
+    n, one = e.scalar(steps, INT64), e.scalar(1, INT64)
+    at = e.op("Range", e.scalar(0, INT64), n, one, dtype=INT64)
+    if is_lowered(steps) and _least(steps) < 0:
+        at = holds(e, at, e.op("GreaterOrEqual", n, e.scalar(0, INT64), dtype=flag, dims=()))
+    last = e.op("Sub", n, one, dims=())
+    first, final = (e.scalar(v, wide) for v in (start, end))
+    width = e.op("Div", e.op("Sub", final, first, dims=()), e.cast(e.op("Max", last, one, dims=()), wide), dims=())
+    width = e.cast(width, compute)
+
+    def away(count: Any) -> Any:
+        return e.op("Mul", width, e.cast(count, compute), dims=(None,))
+
+    low = e.op("Add", e.cast(first, compute), away(at), dims=(None,))
+    high = e.op("Sub", e.cast(final, compute), away(e.op("Sub", last, at, dims=(None,))), dims=(None,))
+    # counted from both ends, and the only one of one from the first
+    front = e.op(
+        "Less",
+        at,
+        e.op("Max", e.op("Div", n, e.scalar(2, INT64), dims=()), e.op("Sub", e.scalar(2, INT64), n, dims=()), dims=()),
+        dtype=flag,
+    )
+    return e.cast(e.op("Where", front, low, high, dtype=compute, dims=(None,)), dtype)
 
 
 declare(
@@ -310,6 +333,13 @@ declare(
     onnx=_lower_linspace,
     samples=of((0, 1, 5), (-2.0, 3.0, 4), (1, 2, 1), S(0, 10, 5, dtype=4)),
 )
+for _first, _last in (("Tensor", "Tensor"), ("Tensor", "Scalar"), ("Scalar", "Tensor")):
+    declare(
+        f"aten::linspace.{_first}_{_last}({_first} start, {_last} end, int steps, *, {_OPTIONS}) -> Tensor",
+        lambda start, end, steps, *rest: linspace_kernel(*(np.asarray(v).item() for v in (start, end)), steps, *rest),
+        types=_linspace_types,
+        onnx=_lower_linspace,
+    )
 
 
 def _eye(n: int, m: int, dtype: Any) -> Array:

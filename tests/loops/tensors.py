@@ -447,3 +447,19 @@ def sizes(x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
 
 
 cases(sizes, lambda: [(ramp(3, 4),), (ramp(1, 2),), (ramp(0, 5),)])
+
+
+def graduated(x: Tensor, a: Tensor, n: int) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    return (
+        torch.linspace(-1.0, 1.0, x.size(0)),
+        torch.linspace(0, x.size(0), n, dtype=torch.float64),
+        torch.linspace(a, 3, n),
+        torch.linspace(0, 10, n, dtype=torch.int64),
+    )
+
+
+cases(
+    graduated,
+    lambda: [(ramp(4), torch.tensor(0.5), 3), (ramp(1), torch.tensor(2.0), 1), (ramp(0), torch.tensor(2.0), 0)]
+    + [(ramp(2), torch.tensor(1.0), -1)],
+)

@@ -180,6 +180,15 @@ def ordered(x: Tensor) -> dict[str, Tensor]:
 
 
 _x = torch.linspace(-1, 2, 6).reshape(2, 3)
+
+
+class Packets(nn.Module):
+    """Operators by their names."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ops.aten.norm(x, 2, [1], True) + torch.ops.aten.relu(x)
+
+
 PROGRAMS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "interface": (Interfaced, (_x,)),
     "ignore, unused, export, constants": (Marked, (_x,)),
@@ -190,6 +199,7 @@ PROGRAMS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "functions of the library": (lambda: library, (torch.randn(1, 2, 4, 4),)),
     "classes, enums, tuples, futures": (lambda: classes, (_x,)),
     "dicts": (lambda: ordered, (_x,)),
+    "operators by name": (Packets, (_x,)),
 }
 
 _image, _steps = torch.randn(2, 4, 6, 6), torch.randn(5, 2, 4)
