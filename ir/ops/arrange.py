@@ -10,7 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import at_least
+from bridge.ir.ops._checks import at_least, holds
 from bridge.ir.ops._declare import Array, argument_dtype, declare, dim_of, dims_of, in_place
 from bridge.ir.ops._onnx import (
     BOOL,
@@ -389,20 +389,22 @@ def _unfold(self: Array, dimension: int, size: int, step: int) -> Any:
 def _unfold_types(call: Call) -> Results:
     t, size, step = call.tensor("self"), call.known("size"), call.known("step")
     at = wrap(call.known("dimension"), t.rank)
-    if t.dims is None or at is None or size is UNKNOWN or step is UNKNOWN:
+    if t.dims is None or at is None:
         return result(t.dtype, None)
+    wide = None if size is UNKNOWN else size
     if not t.dims:
-        return result(t.dtype, (size,))
+        return result(t.dtype, (wide,))
     n = t.dims[at]
-    return result(
-        t.dtype, (*t.dims[:at], (n - size) // step + 1 if isinstance(n, int) else None, *t.dims[at + 1 :], size)
-    )
+    known = all(isinstance(v, int) for v in (n, size, step))
+    return result(t.dtype, (*t.dims[:at], (n - size) // step + 1 if known else None, *t.dims[at + 1 :], wide))
 
 
 def _lower_unfold(e: Emitter, call: LoweredCall) -> Any:
     x, size, step = call["self"], call["size"], call["step"]
     axis = axis_of(e, x, call["dimension"])
     rank = known_rank(e, x, "unfold")
+    if is_lowered(size) or is_lowered(step):
+        return _windows_of_run_time(e, x, axis, rank, e.scalar(size, INT64), e.scalar(step, INT64))
     if rank == 0:
         return e.op("Slice", e.op("Reshape", x, ints(1), dims=(1,)), ints(0), ints(size), dims=(size,))
     n = x.dims[axis]
@@ -424,9 +426,25 @@ def _lower_unfold(e: Emitter, call: LoweredCall) -> Any:
         at = e.op("Add", e.op("Unsqueeze", starts, ints(1)), np.arange(size))
     else:
         at = np.arange(0, n - size + 1, step)[:, None] + np.arange(size)
-    out = e.op("Gather", x, at, axis=axis)
+    return _window_last(e, e.op("Gather", x, at, axis=axis), axis, rank)
+
+
+def _window_last(e: Emitter, x: Any, axis: int, rank: int) -> Any:
     order = [i for i in range(rank + 1) if i != axis + 1] + [axis + 1]
-    return out if order == sorted(order) else e.op("Transpose", out, perm=order)
+    return x if order == sorted(order) else e.op("Transpose", x, perm=order)
+
+
+def _windows_of_run_time(e: Emitter, x: Any, axis: int, rank: int, size: Any, step: Any) -> Any:
+    if rank == 0:
+        e.unsupported("unfold of a number needs a size that is known when the model is exported")
+    zero, one = e.scalar(0, INT64), e.scalar(1, INT64)
+    length = e.op("Gather", e.shape_of(x), np.asarray(axis), dims=())
+    last = e.op("Sub", length, size, dims=())
+    x = holds(e, x, e.op("GreaterOrEqual", last, zero, dtype=BOOL, dims=()))
+    starts = e.op("Range", zero, e.op("Add", last, one, dims=()), step, dtype=INT64)
+    inside = e.op("Range", zero, size, one, dtype=INT64)
+    at = e.op("Add", e.op("Unsqueeze", starts, ints(1)), inside, dims=(None, None))
+    return _window_last(e, e.op("Gather", x, at, axis=axis), axis, rank)
 
 
 def _unfold_grad(c: Any, g: Any) -> Any:

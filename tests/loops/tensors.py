@@ -463,3 +463,10 @@ cases(
     lambda: [(ramp(4), torch.tensor(0.5), 3), (ramp(1), torch.tensor(2.0), 1), (ramp(0), torch.tensor(2.0), 0)]
     + [(ramp(2), torch.tensor(1.0), -1)],
 )
+
+
+def windows(x: Tensor, size: int, step: int) -> Tuple[Tensor, Tensor]:
+    return x.unfold(1, size, step), x.unfold(0, x.size(0), 1)
+
+
+cases(windows, lambda: [(ramp(2, 7), 3, 2), (ramp(1, 4), 4, 1), (ramp(3, 5), 1, 3), (ramp(2, 3), 4, 1)])
