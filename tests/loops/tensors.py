@@ -460,8 +460,10 @@ def graduated(x: Tensor, a: Tensor, n: int) -> Tuple[Tensor, Tensor, Tensor, Ten
 
 cases(
     graduated,
-    lambda: [(ramp(4), torch.tensor(0.5), 3), (ramp(1), torch.tensor(2.0), 1), (ramp(0), torch.tensor(2.0), 0)]
-    + [(ramp(2), torch.tensor(1.0), -1)],
+    lambda: (
+        [(ramp(4), torch.tensor(0.5), 3), (ramp(1), torch.tensor(2.0), 1), (ramp(0), torch.tensor(2.0), 0)]
+        + [(ramp(2), torch.tensor(1.0), -1)]
+    ),
 )
 
 
