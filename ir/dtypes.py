@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "DTYPES", "FOREIGN_DTYPES", "DType", "by_code", "by_name", "by_numpy", "by_onnx", "default_dtype", "physical", "real_dtype",
+    "DTYPES", "FOREIGN_DTYPES", "DType", "by_code", "by_name", "by_numpy", "by_onnx", "default_dtype", "known_numpy", "known_onnx", "physical", "real_dtype",
     "set_default_dtype",
 ]  # fmt: skip
 
@@ -122,6 +122,19 @@ def by_code(code: int) -> DType:
 def by_onnx(number: int) -> DType:
     """The element type of an ONNX ``TensorProto.DataType`` number. Raises KeyError."""
     return _BY_ONNX[number]
+
+
+def known_numpy(dtype: Any) -> DType | None:
+    """The element type of a NumPy dtype; None for texts and for types that are ONNX's alone."""
+    try:
+        return by_numpy(dtype)
+    except TypeError:
+        return None
+
+
+def known_onnx(number: int) -> DType | None:
+    """The element type of an ONNX number; None for 0, texts and types that are ONNX's alone."""
+    return _BY_ONNX.get(number)
 
 
 def by_numpy(dtype: Any) -> DType:

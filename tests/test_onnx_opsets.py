@@ -134,6 +134,15 @@ def test_what_has_no_form_is_named(name: str) -> None:
         convert_opset(model, version)
 
 
+def test_sequences_are_asked_for_their_elements() -> None:
+    made = parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 21]> agraph (seq(float[N]) x) => (seq(float[N]) y) { y = Identity(x) }'
+    )
+    with pytest.raises(LoweringError, match=re.escape("it does not take seq(tensor(float)) for 'input'")):
+        convert_opset(made, 13)
+    assert convert_opset(made, 16).graph.node[0].op_type == "Identity"
+
+
 def test_every_node_is_listed() -> None:
     model = _model(18, "a = BitwiseNot (x) b = BitwiseNot (a) y = Trilu (b)")
     with pytest.raises(LoweringError, match="3 nodes cannot be expressed at opset 13") as raised:

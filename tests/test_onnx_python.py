@@ -390,3 +390,15 @@ def test_what_has_no_form_in_python_is_refused(name: str, tmp_path: Path) -> Non
     with pytest.raises(BridgeError, match=message):
         bridge.onnx.write_python(module, tmp_path / "m.py")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_type_that_only_onnx_has_is_refused_by_its_name(tmp_path: Path) -> None:
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [2]) for n in "xy")
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT6E2M3, dims=[4], raw_data=b"\1\2\3")
+    graph = helper.make_graph([helper.make_node("Thing", ["x", "w"], ["y"], domain="c")], "g", [x], [y], [weight])
+    opsets = [helper.make_opsetid("", 26), helper.make_opsetid("c", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=onnx.IR_VERSION)
+    module = bridge.onnx.load(model)
+    assert bridge.onnx.export(module).model_proto == model
+    with pytest.raises(BridgeError, match="a tensor of type float6_e2m3fn has no form"):
+        bridge.onnx.write_python(module, tmp_path / "m.py")

@@ -101,11 +101,13 @@ class _Converter:
         self.types: dict[str, TypeProto] = {}
         self.constants: dict[str, Any] = {}
         self.taken: set[str] = set()
+        #: Where constants go in a function; in a graph they are initializers of the outermost, one for each value.
         self.place: list[NodeProto] | None = None
+        self.made: dict[tuple[Any, ...], str] = {}
 
     def run(self) -> ModelProto:
         self._learn()
-        self._graph(self.model.graph)
+        self._list(self.model.graph.node)
         for f in self.model.functions:
             self._function(f)
         self._set_version(self.model.opset_import)
@@ -170,11 +172,15 @@ class _Converter:
         return name
 
     def make(self, value: np.ndarray[Any, Any], like: str) -> str:
+        key = (str(value.dtype), value.shape, value.tobytes())
+        if self.place is None and key in self.made:
+            return self.made[key]
         name = self.fresh(like)
         self.constants[name] = value
         tensor = numpy_helper.from_array(value, name)
         if self.place is None:
             self.model.graph.initializer.append(tensor)
+            self.made[key] = name
         else:
             self.place.append(helper.make_node("Constant", [], [name], value=tensor))
         return name
@@ -184,26 +190,24 @@ class _Converter:
     def _function(self, f: onnx.FunctionProto) -> None:
         own = next((o.version for o in f.opset_import if o.domain in _DEFAULT), self.present)
         outer, self.present = self.present, own
-        self._list(f.node, f"function {f.name}", inside=True)
+        self._list(f.node, f"function {f.name}")
         self.present = outer
         self._set_version(f.opset_import)
 
-    def _graph(self, g: GraphProto, inside: bool = False) -> None:
-        self._list(g.node, "", inside)
-
-    def _list(self, nodes: Any, where: str, inside: bool) -> None:
+    def _list(self, nodes: Any, function: str = "") -> None:
+        """Convert a graph's nodes, or those of the function that is named."""
         made: list[NodeProto] = []
         for n in nodes:
             for a in n.attribute:
                 for g in (a.g, *a.graphs) if a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
-                    self._graph(g, inside=True)
+                    self._list(g.node, function)
             if n.domain not in _DEFAULT:
                 made.append(n)
                 continue
             before: list[NodeProto] = []
-            self.place = before if inside else None
+            self.place = before if function else None
             edit = Edit(n, self)
-            label = f"{_name(n)!r} ({n.op_type}{f', in {where}' if where else ''})"
+            label = f"{_name(n)!r} ({n.op_type}{f', in {function}' if function else ''})"
             op_type = n.op_type
             try:
                 self._convert(edit)
@@ -315,6 +319,10 @@ def _kind(t: TypeProto) -> str:
     if t.HasField("tensor_type"):
         code = t.tensor_type.elem_type
         return f"tensor({onnx.TensorProto.DataType.Name(code).lower()})" if code else ""
+    for field, name in (("sequence_type", "seq"), ("optional_type", "optional")):
+        if t.HasField(field):
+            inside = _kind(getattr(t, field).elem_type)
+            return f"{name}({inside})" if inside else ""
     return ""
 
 

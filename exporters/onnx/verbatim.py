@@ -22,7 +22,7 @@ from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
 from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
-from bridge.ir.dtypes import DType, by_numpy, by_onnx
+from bridge.ir.dtypes import DType, known_numpy, known_onnx
 from bridge.ir.errors import LoweringError
 from bridge.ir.foreign import StoredAttribute
 from bridge.ir.graph import Block, Graph, Node, Value
@@ -81,7 +81,7 @@ class Writer:
             info = self.model.graph.input.add(name=a.name)
             info.type.CopyFrom(_input_type(a.name, a.type, types.get(a.name), graph.input_hints.get(a.name), function))
             tensor = info.type.tensor_type
-            self.dtypes[a.name] = by_onnx(tensor.elem_type) if tensor.elem_type else None
+            self.dtypes[a.name] = known_onnx(tensor.elem_type)
         self.block(graph.block)
         outputs: list[str] = []
         results = self._results(self.get(graph.outputs[0]), outputs)
@@ -165,7 +165,7 @@ class Writer:
         node.output.append(made.name)
         attribute = node.attribute.add(name="value", type=AttributeProto.TENSOR)
         attribute.t.CopyFrom(onnx_tensor(array))
-        self.dtypes[made.name] = None if array.dtype.kind == "O" else by_numpy(array.dtype)
+        self.dtypes[made.name] = known_numpy(array.dtype)
         return made
 
     def _initializer(self, key: Any, array: np.ndarray[Any, Any]) -> Name:

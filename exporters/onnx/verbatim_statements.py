@@ -63,7 +63,7 @@ def _get_attribute(w: Writer, n: Node) -> Any:
         w.initializers[path] = name
         array = getattr(value, "_array", value)
         w.model.graph.initializer.append(onnx_tensor(array, name.name))
-        w.dtypes[name.name] = dtypes.by_numpy(array.dtype) if array.dtype.kind != "O" else None
+        w.dtypes[name.name] = dtypes.known_numpy(array.dtype)
     return w.initializers[path]
 
 

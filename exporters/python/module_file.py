@@ -252,8 +252,10 @@ def _attribute(name: str, value: Any, is_parameter: bool, is_buffer: bool, child
 
 
 def _empty(array: np.ndarray[Any, Any]) -> str:
-    """``torch.empty(3, 4)``: the place of a tensor that is loaded later."""
-    dtype = dtypes.by_numpy(array.dtype)
+    """``torch.empty(3, 4)``: the place of a tensor that is loaded later. Raises UnsupportedError for ONNX's newest types."""
+    dtype = dtypes.known_numpy(array.dtype)
+    if dtype is None:
+        raise UnsupportedError(f"a tensor of type {array.dtype} has no form in Python")
     size = ", ".join(map(marked, array.shape)) if array.shape else "[]"
     return f"torch.empty({size})" if dtype.name == "float32" else f"torch.empty({size}, dtype=torch.{dtype.name})"
 

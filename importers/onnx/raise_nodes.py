@@ -13,7 +13,7 @@ import numpy as np
 
 from bridge.importers.onnx.schemas import schema_of
 from bridge.ir.classes import ScriptObject
-from bridge.ir.dtypes import DType, by_name, by_numpy
+from bridge.ir.dtypes import DType, by_name, known_numpy
 from bridge.ir.element_types import ElementTypes
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.readings import Given, Input, Reading, readings
@@ -167,9 +167,7 @@ def _declared(t: Type) -> DType | None:
 
 
 def _dtype(value: Any) -> DType | None:
-    if not isinstance(value, np.ndarray) or value.dtype.kind == "O":
-        return None
-    return by_numpy(value.dtype)
+    return known_numpy(value.dtype) if isinstance(value, np.ndarray) else None
 
 
 def _constant(v: Value) -> np.ndarray[Any, Any] | None:
