@@ -176,7 +176,7 @@ class Writer:
         made = outermost.constants[key] = self.fresh("constant")
         self.scope.own.discard(made.name)
         self.model.graph.initializer.append(onnx_tensor(array, made.name))
-        self.dtypes[made.name] = None if array.dtype.kind == "O" else by_numpy(array.dtype)
+        self.dtypes[made.name] = known_numpy(array.dtype)
         return made
 
     def fresh(self, hint: str) -> Name:
