@@ -199,7 +199,7 @@ def _silent(
 
 
 def _full_name(frame: Frame) -> tuple[str, str]:
-    """(class, method); of a free function ("", qualified name)."""
-    if frame.owner is None:
+    """(class, method); of a free function, which may be given a module, too, ("", qualified name)."""
+    if frame.owner is None or frame.owner.type.methods.get(frame.function.name) is not frame.function:
         return "", frame.function.qualified_name
     return frame.owner.type.name, frame.function.name

@@ -21,12 +21,15 @@ from bridge.exporters.onnx.values import Abstract, Cell, Choice, Run, RunList, V
 from bridge.exporters.onnx.view_writes import through_positions, writer_of, written
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
+from bridge.ir.passes.aliases import MAY_BE_ARGUMENT
 from bridge.ir.registry import Operator
 
-__all__ = ["choice", "lower_mutable", "note_view", "present"]
+__all__ = ["choice", "lower_mutable", "may_share", "note_view", "present"]
 
 #: Operators that may or may not give a view: strides decide, which a program for free sizes does not know.
-_MAYBE = {"aten::reshape", "aten::contiguous", "aten::flatten", "aten::reshape_as", "aten::ravel"}
+_MAYBE = {
+    "aten::reshape", "aten::contiguous", "aten::flatten", "aten::reshape_as", "aten::ravel", "aten::sum_to_size",
+}  # fmt: skip
 #: Views in which elements may have the same place, or another type.
 _OVERLAPS = {"aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold", "aten::view"}
 #: Operators that give the tensor itself where it has the element type already, and a new one otherwise.
@@ -34,6 +37,22 @@ CONVERSIONS = {
     "aten::to", "aten::type_as", "aten::float", "aten::double", "aten::int", "aten::long", "aten::half", "aten::bool", "aten::cpu",
     "aten::positive",
 }  # fmt: skip
+_DROPOUTS = {"aten::dropout", "aten::feature_dropout", "aten::alpha_dropout", "aten::feature_alpha_dropout"}
+#: Operators that get a list of tensors and may give one of them, or a view, though their schemas do not say so.
+_OF_SEVERAL = {
+    "aten::einsum", "aten::broadcast_tensors", "aten::meshgrid", "aten::cartesian_prod", "aten::atleast_1d", "aten::atleast_2d",
+    "aten::atleast_3d",
+}  # fmt: skip
+#: Operators that give a tensor another shape in place.
+_RESHAPING = {
+    "aten::t_", "aten::transpose_", "aten::swapaxes_", "aten::swapdims_", "aten::squeeze_", "aten::unsqueeze_", "aten::resize_",
+    "aten::resize_as_", "aten::as_strided_",
+}  # fmt: skip
+
+
+def may_share(o: Operator) -> bool:
+    """Whether results of an operator may share memory with its arguments."""
+    return any(a.alias for a in o.schema.arguments) or o.schema.name in MAY_BE_ARGUMENT or o.schema.name in _OF_SEVERAL
 
 
 def present(m: Machine, v: Run) -> Run:
@@ -82,9 +101,13 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     """Remember that results share memory (or may) with the operator's first argument."""
     base = m.env[node.inputs[0]] if node.inputs else None
     if not isinstance(base, Run):
+        if o.schema.name in _OF_SEVERAL:
+            _note_any(m, node, o, result)
         return
     if o.schema.name in CONVERSIONS and _is_new(o, values, base, result):
         return
+    if o.schema.name in _DROPOUTS and result is not base:
+        return  # in training it drops out
     name = node.inputs[0].debug_name_base or node.inputs[0].debug_name
     single = isinstance(result, Run) and o.schema.name not in _MAYBE
 
@@ -107,6 +130,7 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     def pieces_of(v: Abstract) -> Any:
         return m.heap.get(v) if isinstance(v, Cell) else v
 
+    base.viewed = True
     pieces = pieces_of(result)
     if isinstance(pieces, tuple):
         _note_pieces(m, o.schema.name, base, pieces, lambda now: pieces_of(again_of(now)))
@@ -120,6 +144,26 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     for r in _runs(m, result):
         if r is not base and r.view is None:
             r.view = View(base, o.schema.name, reapply, write, _written(m, base), _row(o, base, values))
+
+
+def _note_any(m: Machine, node: Node, o: Operator, result: Abstract) -> None:
+    """Remember that results may be views of tensors in a list, so that nothing is written to them, and of one of them nothing
+    is read once what it may be a view of was written to."""
+    given = next((v for v in map(m.env.get, node.inputs) if isinstance(v, Cell)), None)
+    bases = list(_runs(m, given)) if given is not None else []
+
+    def reapply(_: Run) -> Run:
+        raise LoweringError(
+            f"a tensor was written to in place after {o.schema.name} made another one of it, which may share its memory; "
+            "write to a .clone() of it",
+            node.range,
+        )
+
+    runs = list(_runs(m, result))
+    for k, r in enumerate(runs):
+        base = bases[k] if len(bases) == len(runs) else bases[0] if len(bases) == 1 else None
+        if base is not None and r is not base and r.view is None:
+            r.view = View(base, o.schema.name, reapply, None, _written(m, base))
 
 
 def _note_pieces(m: Machine, name: str, base: Run, pieces: tuple[Any, ...], again: Callable[[Run], Any]) -> None:
@@ -168,6 +212,12 @@ def lower_mutable(m: Machine, node: Node, o: Operator, values: Sequence[Any]) ->
         raise LoweringError(f"{node.kind} writes to a value that the exported program cannot follow", node.range)
     to = node.inputs[written[0]]
     name = to.debug_name_base or to.debug_name
+    if o.schema.name in _RESHAPING and (target.view is not None or target.viewed):
+        raise LoweringError(
+            f"'{name}' gets another shape in place ({node.kind}) and shares its memory with another tensor; make it a tensor "
+            "of its own with .clone() first",
+            node.range,
+        )
     made = lower_call(m, node, o, values)
     if not isinstance(made, Run):
         raise LoweringError(f"{node.kind} has more than one result", node.range)

@@ -82,9 +82,9 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
 
         return lower_mutable(m, node, o, values)
     result = lower_call(m, node, o, values)
-    if any(a.alias for a in o.schema.arguments):
-        from bridge.exporters.onnx.mutation import note_view
+    from bridge.exporters.onnx.mutation import may_share, note_view
 
+    if may_share(o):
         note_view(m, node, o, values, result)
     elif isinstance(result, Run) and any(result is v for v in values):
         result = result.another()  # a tensor of its own, which may be written to

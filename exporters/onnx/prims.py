@@ -172,7 +172,7 @@ def set_attr(m: Machine, node: Node) -> Abstract:
             return []  # `self.n += 1` assigns the tensor that it wrote to
     raise LoweringError(
         f"attribute '{node['name']}' is assigned while the program runs; an ONNX model keeps tensors and numbers only",
-        node.range,
+        node.range or node.inputs[1].node.range,
     )
 
 

@@ -22,6 +22,7 @@ from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, ScriptObject
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
+from bridge.ir.passes.aliases import MAY_BE_ARGUMENT
 from bridge.ir.passes.constants import NOT_CONSTANT, constant_value
 from bridge.ir.passes.inline import inlined_graph
 
@@ -420,7 +421,9 @@ def _makes_list(n: Node) -> bool:
 
 
 def _viewed(n: Node) -> Value | None:
-    """The argument that a node's result shares memory with, by its schema."""
+    """The argument that a node's result shares memory with, by its schema, or because it may be the result."""
+    if n.kind in MAY_BE_ARGUMENT and isinstance(n.inputs[0].type, T.TensorType):
+        return n.inputs[0]
     schema = schema_of(n) if n.kind.startswith(("aten::", "prim::")) else None
     if schema is None or not schema.returns or not isinstance(schema.returns[0].type, T.TensorType):
         return None

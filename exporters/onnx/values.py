@@ -103,7 +103,8 @@ class Run:
     equals. ``constant`` is the value where it is a constant that no node makes yet. ``name`` is given when the model is
     written: ``hint`` is what it is called if that is free. ``fixed`` names are inputs and initializers.
     ``same_as`` is the value that this one is another view of (a number seen as a tensor): they share the ONNX value.
-    ``joined``: it comes out of a branch, a loop or a list, so that it may be the same tensor as another value.
+    ``joined``: it comes out of a branch, a loop or a list, so that it may be the same tensor as another value. ``viewed``: others
+    are views of it.
     ``blank`` values are constants at which nobody looks. Of the root of an int (``ints``): ``sum_of`` is another int and a constant
     whose sum it is, ``least`` the least value it may have (of what a loop stacked: the least length), ``below`` a free size (or None) and a constant whose sum it is less than,
     ``count_of`` what it is where that is not negative. ``parts`` are the real and the imaginary part that it was joined of. ``padding`` says which
@@ -112,7 +113,7 @@ class Run:
 
     __slots__ = (
         "below", "blank", "born", "constant", "count_of", "dims", "dtype", "fixed", "hint", "joined", "least", "name", "named", "number",
-        "padding", "parts", "same_as", "sum_of", "symbol", "view",
+        "padding", "parts", "same_as", "sum_of", "symbol", "view", "viewed",
     )  # fmt: skip
 
     def __init__(
@@ -132,6 +133,7 @@ class Run:
         self.same_as: Run | None = None
         self.constant: np.ndarray[Any, Any] | None = None
         self.view: View | Choice | None = None
+        self.viewed = False
         self.born = next(_born)
         self.blank = False
         self.padding: Run | None = None

@@ -70,7 +70,9 @@ def read_claims(model: ModelProto) -> Claims | None:
     silent = {}
     for name, c in found["classes"].items():
         for method, lines in c.get("methods", {}).items():
-            silent[name, method] = ClaimedGraph((), lines).frames[0]
+            frames = ClaimedGraph((), lines).frames
+            silent[name, method] = frames[0]
+            silent.update((("", f.name), f) for f in frames.values() if "." in f.name)  # functions that it calls
     for name, lines in found.get("functions", {}).items():
         silent["", name] = ClaimedGraph((), lines).frames[0]
     return Claims(found, graphs, silent)

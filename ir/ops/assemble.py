@@ -394,6 +394,8 @@ def matrix_power(t: Any, x: Any, n: int) -> Any:
     if n == 0:
         size = t.size(x, t.rank(x) - 1)
         return t.expand(t.eye(size, dtype=t.dtype(x).code), t.shape(x))
+    if n == 1:
+        return t.clone(x)
     found, power = None, x
     while n:
         if n & 1:

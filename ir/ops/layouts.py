@@ -29,6 +29,8 @@ def pixel_shuffle(t: Any, x: Any, r: int) -> Any:
         raise BridgeError(
             f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {t.rank(x)} dimension(s)"
         )
+    if r == 1:
+        return t.clone(x)
     *lead, c, h, w = t.shape(x)
     if isinstance(c, int) and c % (r * r):
         raise BridgeError(
@@ -51,6 +53,8 @@ def pixel_unshuffle(t: Any, x: Any, r: int) -> Any:
         raise BridgeError(
             f"pixel_unshuffle expects input to have at least 3 dimensions, but got input with {t.rank(x)} dimension(s)"
         )
+    if r == 1:
+        return t.clone(x)
     *lead, c, h, w = t.shape(x)
     n = len(lead)
     split = t.reshape(x, [*lead, c, h // r, r, w // r, r])
@@ -66,6 +70,8 @@ for _name in ("channel_shuffle", "native_channel_shuffle"):
         grad_name="ChannelShuffleBackward0" if _name == "channel_shuffle" else "NativeChannelShuffleBackward0",
     )
     def channel_shuffle(t: Any, x: Any, groups: int) -> Any:
+        if groups == 1:
+            return t.clone(x)
         batch, c, *rest = t.shape(x)
         apart = t.reshape(x, [batch, groups, c // groups, *rest])
         return t.reshape(t.transpose(apart, 1, 2), [batch, c, *rest])

@@ -18,7 +18,7 @@ from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.constants import constant_value, must_be_none
 from bridge.ir.schema import Argument, Schema
 
-__all__ = ["AliasAnalysis", "is_mutable_type"]
+__all__ = ["MAY_BE_ARGUMENT", "AliasAnalysis", "is_mutable_type"]
 
 _PURE_LIST_USERS = frozenset(
     {"aten::cat", "aten::broadcast_tensors", "aten::stack", "aten::vstack", "aten::hstack", "aten::dstack"}
@@ -79,16 +79,26 @@ class _Element:
 _Locations = frozenset[_Element]
 
 
+#: Operators that may give the tensor that they got, or a view of it, though their schemas do not say so.
+MAY_BE_ARGUMENT = frozenset(
+    """
+    aten::type_as aten::atleast_1d aten::atleast_2d aten::atleast_3d aten::sum_to_size aten::data aten::dropout
+    aten::feature_dropout aten::alpha_dropout aten::feature_alpha_dropout
+    """.split()
+)
+
+
 class AliasAnalysis:
     """The analysis of one graph.
 
     With ``attributes_apart``, what is read from a module is taken for memory of its own, not for any memory from outside: for
-    who knows which attributes of a module share memory. With ``empty_loops``, what a loop gives may be what it was given, as
-    there may be no iteration: torch's analysis forgets that, and the other passes decide as torch's do.
+    who knows which attributes of a module share memory. With ``careful``, what a loop gives may be what it was given, as
+    there may be no iteration, and what some operators give may be their argument: torch's analysis forgets both, and the
+    other passes decide as torch's do.
     """
 
-    def __init__(self, graph: Graph, attributes_apart: bool = False, empty_loops: bool = False) -> None:
-        self._graph, self._apart, self._empty_loops = graph, attributes_apart, empty_loops
+    def __init__(self, graph: Graph, attributes_apart: bool = False, careful: bool = False) -> None:
+        self._graph, self._apart, self._careful = graph, attributes_apart, careful
         self._elements: dict[Value, _Element] = {}
         self._all: list[_Element] = []
         self._wildcards: dict[T.Type, _Element] = {}
@@ -315,6 +325,8 @@ class AliasAnalysis:
             self._result(n, schema, a, v, bound)
         for v in n.outputs[len(schema.returns) :]:
             self._set_wildcard(v)
+        if self._careful and n.kind in MAY_BE_ARGUMENT:
+            self._point(n.output, n.inputs[0])
 
     def _argument(self, n: Node, a: Argument, v: Value, bound: dict[str, Value]) -> None:
         if a.alias is None or not self._mutable(v.type):
@@ -375,7 +387,7 @@ class AliasAnalysis:
         self._block(body)
         for outer, inner in zip(n.outputs, body.outputs[1:], strict=True):
             self._point(outer, inner)
-        if self._empty_loops and not _runs(n):
+        if self._careful and not _runs(n):
             for outer, before in zip(n.outputs, n.inputs[2:], strict=True):
                 self._point(outer, before)
 

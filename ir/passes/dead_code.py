@@ -33,7 +33,7 @@ class _Eliminator:
         writes = any(_may_write(n) for n in graph.all_nodes())
         self.use_aliases = aliases
         # Without a write anywhere nobody asks about memory.
-        self.aliases = AliasAnalysis(graph, empty_loops=True) if aliases and writes else None
+        self.aliases = AliasAnalysis(graph, careful=True) if aliases and writes else None
 
     def run(self) -> None:
         self.drop_fork_inputs(self.graph.block)

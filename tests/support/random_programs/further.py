@@ -175,7 +175,7 @@ class Further(Statements):
         if kind < 0.3:
             self.emit(f"{name} = [{bare(e.text)} for {i} in {source} for {j} in range({self.r.randint(1, 2)})]")
         elif kind < 0.7:
-            self.emit(f"{name} = [{bare(e.text)} for {i} in {source} if {bare(test)}]")
+            self.emit(f"{name} = [{bare(e.text)} for {i} in {source} if {test}]")
         else:
             self.emit(f"{name} = [{bare(e.text)} for {i} in {source}]")
         self.declare(name, ListOf(INT))
