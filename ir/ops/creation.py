@@ -243,8 +243,10 @@ def _lower_arange(e: Emitter, call: LoweredCall) -> Any:
         out = e.op("Add", e.op("Mul", places, e.cast(by, INT64)), e.cast(first, INT64))
     from_zero = not is_lowered(start) and start == 0 and not is_lowered(step) and step > 0
     if not (from_zero and _least(end) >= 0):  # torch raises for an end that is never reached
-        way = e.op("Mul", e.op("Sub", last, first, dims=()), e.op("Sign", by, dims=()), dims=())
-        out = holds(e, out, e.op("GreaterOrEqual", way, e.scalar(0, compute), dtype=by_name("bool"), dims=()))
+        if is_lowered(step):
+            first, last = e.scalar(0, compute), e.op("Mul", e.op("Sub", last, first), e.op("Sign", by), dims=())
+        order = "LessOrEqual" if not is_lowered(step) and step < 0 else "GreaterOrEqual"
+        out = holds(e, out, e.op(order, last, first, dtype=by_name("bool"), dims=()))
     return e.cast(out, dtype)
 
 
