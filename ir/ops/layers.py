@@ -553,6 +553,14 @@ def _pad(ops: Any, self: Any, pad_: Sequence[int], mode: str = "constant", value
     if mode == "constant":
         return ops("aten::constant_pad_nd", self, pad_, 0 if value is None else value)
     n = len(pad_) // 2
+    if len(self.shape) not in (n + 1, n + 2) or n > 3 or len(pad_) % 2:
+        raise NotImplementedError(
+            f"Padding size {len(pad_)} is not supported for {len(self.shape)}D input tensor.\n"
+            "Supported combinations for non-constant padding:\n"
+            "  - 2D or 3D input: padding size = 2 (pads last dimension)\n"
+            "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
+            "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
+        )
     name = {"reflect": "reflection_pad", "replicate": "replication_pad"}.get(mode)
     if name is None:
         return ops("aten::_pad_circular", self, pad_)

@@ -11,7 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import DType
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import from_front, holds, none_true, sized_along
+from bridge.ir.ops._checks import as_large_as, from_front, holds, none_true, sized_along
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, INT64, is_lowered, typed, where
 from bridge.ir.ops._samples import S, f4, f8, of, positive
@@ -268,7 +268,12 @@ def _bce_logits(x: Array, t: Array, weight: Any, pos_weight: Any, reduction: int
     softplus = np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)
     scale = one if pos_weight is None else one + (pos_weight - one) * t
     out = (one - t) * x + scale * softplus
-    return _reduced(out if weight is None else out * weight, reduction)
+    weighed = out if weight is None else out * weight
+    if weighed.shape != out.shape:
+        raise BridgeError(
+            f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(weighed.shape)}"
+        )
+    return _reduced(weighed, reduction)
 
 
 def _lower_bce_logits(e: Emitter, call: LoweredCall) -> Any:
@@ -281,7 +286,7 @@ def _lower_bce_logits(e: Emitter, call: LoweredCall) -> Any:
             e, t, "Mul", _do(e, t, "Add", one, _do(e, t, "Mul", _do(e, t, "Sub", call["pos_weight"], one), y)), soft
         )
     out = _do(e, t, "Add", _do(e, t, "Mul", _do(e, t, "Sub", one, y), x), soft)
-    out = out if call["weight"] is None else _do(e, t, "Mul", out, call["weight"])
+    out = out if call["weight"] is None else as_large_as(e, _do(e, t, "Mul", out, call["weight"]), x)
     return reduced_node(e, out, call["reduction"], t)
 
 

@@ -115,6 +115,11 @@ def triplet_margin_loss(
 def multi_margin_loss(t: Any, x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: int) -> Any:
     single = t.rank(x) <= 1
     rows = t.reshape(x, [1, -1]) if single else x
+    if t.rank(target) > 1:
+        raise BridgeError(
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"Expected target size [{t.size(rows, 0)}], but got {t.shape(target)}. Input has shape {t.shape(x)}."
+        )
     flat = t.reshape(target, [-1])
     flat = t.shaped(
         flat,

@@ -137,6 +137,8 @@ def _quantile(t: Any, x: Any, q: Any, dim: Any, keepdim: bool, way: str, skip: b
         )
     if t.dtype(x).kind != "f":
         raise BridgeError("quantile() input tensor must be either float or double dtype")
+    if hasattr(q, "shape") and not isinstance(q, float) and len(q.shape) > 1:
+        raise BridgeError("quantile() q must be a scalar or 1D tensor")
     rank = t.rank(x)
     at = 0 if dim is None else dim_of(dim, rank)
     flat = t.reshape(x, [-1]) if dim is None or rank == 0 else t.transpose(x, at, rank - 1)
