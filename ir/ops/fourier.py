@@ -433,7 +433,9 @@ def _transform_grad(kind: str, many: bool) -> Any:
 
 # -- declarations ------------------------------------------------------------------------------------------------------
 
-for _kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
+#: What the tape calls transforms: from complex or real numbers, to them.
+_NODES = {"fft": "C2C", "ifft": "C2C", "rfft": "R2C", "ihfft": "R2C", "irfft": "C2R", "hfft": "C2R"}
+for _kind, _node in _NODES.items():
     _more = "Tensor self, SymInt[1]? s=None, int[1]"
     for _suffix, _arguments in (
         ("", "Tensor self, SymInt? n=None, int dim=-1"),
@@ -447,5 +449,6 @@ for _kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
             types=_transformed_types(_kind),
             onnx=_lower_transform(_kind, bool(_suffix)),
             grad=_transform_grad(_kind, bool(_suffix)),
+            grad_name=f"Fft{_node}Backward0",
             samples=of(*_samples) if _kind in ("irfft", "hfft") else None,
         )

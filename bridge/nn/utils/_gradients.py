@@ -7,7 +7,6 @@ from typing import Any
 
 import bridge
 from bridge.autograd.grad_mode import no_grad
-from bridge.functional import norm
 from bridge.tensor import Tensor
 
 __all__ = [
@@ -24,8 +23,8 @@ def get_total_norm(
 ) -> Tensor:
     """The norm of all tensors as if they were one vector. Raises RuntimeError, if asked to, where it is not finite."""
     with no_grad():
-        norms = [norm(t, float(norm_type)) for t in _listed(tensors)]
-        total = norm(bridge.stack(norms), float(norm_type)) if norms else bridge.zeros(())
+        norms = [bridge.norm(t, float(norm_type)) for t in _listed(tensors)]
+        total = bridge.norm(bridge.stack(norms), float(norm_type)) if norms else bridge.zeros(())
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
             f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot be clipped. "
