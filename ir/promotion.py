@@ -122,10 +122,10 @@ def result_dtype(operands: Iterable[Operand]) -> DType | None:
 
 
 def number_dtype(value: Any) -> DType:
-    """The element type of a Python number as a tensor: bool, int64 (also for a size by its name), the default type, or complex."""
+    """The element type of a Python number as a tensor: bool, int64, the default type, or complex."""
     if isinstance(value, bool | np.bool_):
         return _BOOL
-    if isinstance(value, int | np.integer | str):
+    if isinstance(value, int | np.integer):
         return _INT64
     if isinstance(value, complex) and not isinstance(value, float):
         return complex_of(default_dtype())

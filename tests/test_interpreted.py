@@ -67,6 +67,11 @@ PROGRAMS = {
         ["torch.arange(4)", "torch.zeros(0, dtype=torch.long)"],
         [("", "")],
     ),
+    "a string or a number": Program(
+        "def f(x: Tensor):\n    y: Union[str, int] = 'foo'\n    if x.sum() > 0:\n        y = 3\n    return y",
+        ["torch.ones(2)", "torch.zeros(2)"],
+        [("a string or something else", "if x.sum() > 0:")],
+    ),
     "prints": Program(
         "def f(x: Tensor):\n    for i in range(x.size(0)):\n        if x[i] > 1:\n            print('large', i)\n    return x + 1",
         ["torch.arange(3)", "torch.zeros(2)"],

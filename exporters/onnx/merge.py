@@ -66,6 +66,8 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
         tb = ta
     if ta is None or tb is None:
         raise LoweringError(_why_not(a, b))
+    if (ta[2] is T.STR) != (tb[2] is T.STR):  # a string is a number that stands for it
+        raise LoweringError("the value is a string or something else, depending on data")
     if ta[0] is not tb[0]:
         raise LoweringError(
             f"the value is a tensor of {ta[0].name} or of {tb[0].name}, depending on data; ONNX needs one element type"

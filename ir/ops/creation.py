@@ -94,7 +94,7 @@ def _full_dtype(value: Any, code: int | None) -> np.dtype[Any]:
 def _full_types(call: Call) -> Results:
     value, t = call.known("fill_value"), call.types.get("fill_value")
     kinds = {INT: by_name("int64"), BOOL: by_name("bool"), FLOAT: default_dtype()}
-    default = number_dtype(value) if value is not UNKNOWN else kinds.get(t)  # type: ignore[call-overload]
+    default = _infer_one(value) if value is not UNKNOWN else kinds.get(t)  # type: ignore[call-overload]
     return result(dtype_argument(call, default), dims_from_list(call.known("size")))
 
 
@@ -397,6 +397,8 @@ def _infer(data: Any) -> DType:
 def _infer_one(value: Any) -> DType:
     if isinstance(value, np.ndarray):
         return by_numpy(value.dtype)
+    if isinstance(value, str):  # the name of a size
+        return INT64
     return _infer(value) if isinstance(value, list | tuple) else number_dtype(value)
 
 
