@@ -9,6 +9,13 @@ import pytest
 GOLDENS = Path(__file__).parent / "goldens"
 
 
+def pytest_configure() -> None:
+    import onnxruntime
+    from support.second_opinion import Session
+
+    onnxruntime.InferenceSession = Session
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the project's own golden texts")
     parser.addoption("--all-cases", action="store_true", help="all cases of the conformance suites, not a sample")

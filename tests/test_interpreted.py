@@ -25,7 +25,8 @@ from typing import Dict, List, Optional, Tuple
 
 
 class Program(NamedTuple):
-    """``said`` is what the warning must have, each with the text of the line it must point to."""
+    """``said`` is what the warning must have, each with the text of the line it must point to; empty for what runs on
+    onnxruntime, or as a Python function, by now."""
 
     source: str
     calls: list[str]
@@ -37,7 +38,7 @@ PROGRAMS = {
         "def f(text: str):\n    counts: Dict[str, int] = {}\n    for word in text.split(' '):\n"
         "        counts[word] = counts.get(word, 0) + 1\n    return counts, len(counts)",
         ["'a b a'", "''", "'x'"],
-        [("str", "text.split(' ')")],
+        [],
     ),
     "tokenizer": Program(
         "def f(text: str, table: Dict[str, int]):\n    ids: List[int] = []\n    for c in text.lower():\n"
@@ -51,7 +52,7 @@ PROGRAMS = {
         "        k = int(keys[i])\n        if k not in cache:\n            cache[k] = rows[k] * 2\n"
         "    out: List[Tensor] = []\n    for k in cache:\n        out.append(cache[k])\n    return torch.stack(out)",
         ["torch.tensor([1, 0, 1]), torch.ones(2, 3)", "torch.tensor([2]), torch.arange(6.0).reshape(3, 2)"],
-        [("dict", "cache[k] = rows[k] * 2")],
+        [],
     ),
     "messages": Program(
         "def f(x: Tensor, name: str):\n    found: List[str] = []\n    for i in range(x.size(0)):\n"
@@ -117,6 +118,9 @@ def test_one_warning_names_what_and_where(name: str, tmp_path: Path, capsys: pyt
         assert results(name, tmp_path, "bridge", scripted=True) == expected
     assert capsys.readouterr().out == printed
     said = [str(w.message) for w in found if issubclass(w.category, InterpreterWarning)]
+    if not PROGRAMS[name].said:
+        assert said == []
+        return
     assert len(said) == 1, said
     assert "runs in the interpreter, not on onnxruntime" in said[0]
     lines = (PRELUDE + PROGRAMS[name].source).splitlines()

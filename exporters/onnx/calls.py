@@ -121,6 +121,7 @@ def inlined(m: Machine, node: Node, function: Function, owner: ObjectRef | None,
     """The callee's nodes here; its values are called by their path. Arguments by identity: the callee may write to them."""
     path = owner.path if owner is not None else f"{m.frame.path}/{function.name}".strip("/")
     frame = m.program.frame(Frame(function, owner.object if owner is not None else None, path, m.frame, node))
+    m.frame.called[node] = frame
     graph = function.graph
     actual = [owner, *args] if owner is not None else args
     with m.frame_of(frame):
@@ -207,6 +208,7 @@ def _as_function(m: Machine, node: Node, function: Function, owner: ObjectRef | 
         program.frame(made.frame)
     if made is None:
         return inlined(m, node, function, owner, args)
+    m.frame.called[node] = made.frame
     return _emit_call(m, node, made, owner, args)
 
 

@@ -138,8 +138,13 @@ class ProgramLowering:
             del self.frames[frame]
 
     def frame(self, frame: Frame) -> Frame:
-        """Note that a function is lowered, or used as lowered before."""
-        self.frames.setdefault(frame)
+        """Note that a function is lowered, or used as lowered before, with all that it called then."""
+        found = [frame]
+        while found:
+            f = found.pop()
+            if f not in self.frames:
+                self.frames[f] = None
+                found += f.called.values()
         return frame
 
     def note_read(self, owner: ScriptObject, name: str, path: str, place: SourceRange | None) -> None:

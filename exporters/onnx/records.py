@@ -19,10 +19,11 @@ class Frame:
 
     ``path`` is the module path; ``parent`` and ``call`` the frame and the node that called it when it is written inline, None
     for the entry and for what becomes a model-local function. ``owner`` is the object whose method it is. ``decisions`` says
-    which block of a statement was taken where that is known now (a loop that never runs: -1); ``env`` what each value was.
+    which block of a statement was taken where that is known now (a loop that never runs: -1); ``env`` what each value was;
+    ``called`` the frames of its calls.
     """
 
-    __slots__ = ("call", "decisions", "env", "function", "owner", "parent", "path")
+    __slots__ = ("call", "called", "decisions", "env", "function", "owner", "parent", "path")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Frame:
         self.function, self.owner, self.path, self.parent, self.call = function, owner, path, parent, call
         self.decisions: dict[Node, int] = {}
         self.env: dict[Value, Any] = {}
+        self.called: dict[Node, Frame] = {}
 
     def __repr__(self) -> str:
         return f"<Frame {self.path}.{self.function.name}>"

@@ -67,14 +67,14 @@ def read_claims(model: ModelProto) -> Claims | None:
     graphs: dict[GraphKey, ClaimedGraph] = {None: ClaimedGraph(model.graph.node, metadata_of(model.graph))}
     for f in model.functions:
         graphs[f.domain, f.name, f.overload] = ClaimedGraph(f.node, metadata_of(f))
-    silent = {}
-    for name, c in found["classes"].items():
-        for method, lines in c.get("methods", {}).items():
-            frames = ClaimedGraph((), lines).frames
-            silent[name, method] = frames[0]
-            silent.update((("", f.name), f) for f in frames.values() if "." in f.name)  # functions that it calls
-    for name, lines in found.get("functions", {}).items():
-        silent["", name] = ClaimedGraph((), lines).frames[0]
+    silent: dict[tuple[str, str], FrameClaim] = {}
+    methods = {(name, m): lines for name, c in found["classes"].items() for m, lines in c.get("methods", {}).items()}
+    for key, lines in [*methods.items(), *((("", name), lines) for name, lines in found.get("functions", {}).items())]:
+        frames = ClaimedGraph((), lines).frames
+        silent[key] = frames[0]
+        silent.update(
+            (("", f.name), f) for f in frames.values() if f is not frames[0] and "." in f.name
+        )  # what it calls
     return Claims(found, graphs, silent)
 
 

@@ -223,7 +223,8 @@ in_place(
         onnx=_identity,
         grad=_conjugate_grad,
         samples=_ANY,
-    )
+    ),
+    grad_name="ConjPhysicalBackward1",
 )
 declare("aten::is_conj(Tensor self) -> bool", lambda x: False, onnx=lambda e, call: False)
 declare("aten::is_neg(Tensor self) -> bool", lambda x: False, onnx=lambda e, call: False)

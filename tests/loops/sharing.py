@@ -43,7 +43,7 @@ def same_row(n: int) -> List[int]:
     return grid[n - 1]
 
 
-cases(same_row, lambda: [(2,), (3,)], refused="taken out of a list")
+cases(same_row, lambda: [(2,), (3,)], refused="may have another name")
 
 
 def changed_after(n: int) -> int:
