@@ -402,3 +402,17 @@ def test_a_type_that_only_onnx_has_is_refused_by_its_name(tmp_path: Path) -> Non
     assert bridge.onnx.export(module).model_proto == model
     with pytest.raises(BridgeError, match="a tensor of type float6_e2m3fn has no form"):
         bridge.onnx.write_python(module, tmp_path / "m.py")
+
+
+def test_a_long_list_of_modules_is_not_read_whole_for_each_element(tmp_path: Path) -> None:
+    """Each ``layers[3]`` of a program reads all elements, as in TorchScript: a long list would take the square of its length."""
+    nodes, weights = [], []
+    for i in range(40):
+        weights.append(numpy_helper.from_array(np.full((2, 2), i, np.float32), f"layers.{i}.weight"))
+        nodes.append(helper.make_node("MatMul", [f"x{i}", weights[-1].name], [f"x{i + 1}"], name=f"/layers.{i}/MatMul"))
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [2, 2]) for n in ("x0", "x40"))
+    graph = helper.make_graph(nodes, "chain", [x], [y], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    printed = Printed(model, tmp_path)
+    assert "self.layers[" not in printed.text
+    assert [n.op_type for n in printed.exported().graph.node] == ["MatMul"] * 40

@@ -68,6 +68,8 @@ _NUMBERED: dict[str, Callable[[int], str]] = {
     "layout": ("torch.strided", "torch.sparse_coo").__getitem__,
 }
 _PREFIX = {"aten::neg": "-", "aten::__not__": "not "}
+#: The longest module list whose elements are read as `layers[3]`: compiling that reads all of them, as in TorchScript.
+_INDEXED = 32
 
 
 class FilePrinter(SourcePrinter):
@@ -358,7 +360,7 @@ def _to(p: FilePrinter, out: TaggedText, n: Node) -> None:
 
 def _attribute(p: FilePrinter, out: TaggedText, n: Node) -> None:
     owner = n.inputs[0].type
-    if isinstance(owner, ClassType) and is_module_list(owner):
+    if isinstance(owner, ClassType) and is_module_list(owner) and len(owner.attributes) <= _INDEXED:
         out.join(p.use(n.inputs[0])).raw("[").add(str(int(n["name"]))).raw("]")
     else:
         write_expression(p, out, n)
