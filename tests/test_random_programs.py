@@ -39,11 +39,22 @@ def test_program_that_failed_once(name: str) -> None:
     assert (result.failure, result.invalid) == (None, None)
 
 
+#: What torch.jit computes otherwise than torch without it, where bridge agrees with the latter.
+TORCH_JIT_DIFFERS = {
+    "a write to what a loop without an iteration was given",
+    "operators that give back the tensor they got",
+}
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("name", FOUND)
 def test_program_that_failed_once_as_in_torch(name: str) -> None:
     result = check(FOUND[name], _torch())
-    assert (result.failure, result.invalid) == (None, None)
+    assert result.failure is None
+    if name in TORCH_JIT_DIFFERS:
+        assert (result.invalid or "").startswith("torch.jit differs from Python")
+    else:
+        assert result.invalid is None
 
 
 @pytest.mark.parametrize("part", range(10))

@@ -120,6 +120,7 @@ class Recorder:
             if result is None and name.endswith("_") and not name.startswith("__"):
                 raise UnsupportedError(f"tracing cannot record {name}: it writes to tensors and gives none")
             return result
+        full = "aten::detach" if full == "aten::detach_" else full  # what torch's own trace says of it
         given = {k: v for k, v in kwargs.items() if k not in ("requires_grad", "out")}
         ours, named = self._shadows.ours(list(args)), self._shadows.ours(given)
         if ours and isinstance(ours[0], int | float | complex) and full in _TAKE_NUMBERS:

@@ -328,13 +328,6 @@ def _lower_linspace(e: Emitter, call: LoweredCall) -> Any:
     return e.cast(e.op("Where", front, low, high, dtype=compute, dims=(None,)), dtype)
 
 
-declare(
-    f"aten::linspace(Scalar start, Scalar end, int steps, *, {_OPTIONS}) -> Tensor",
-    linspace_kernel,
-    types=_linspace_types,
-    onnx=_lower_linspace,
-    samples=of((0, 1, 5), (-2.0, 3.0, 4), (1, 2, 1), S(0, 10, 5, dtype=4)),
-)
 for _first, _last in (("Tensor", "Tensor"), ("Tensor", "Scalar"), ("Scalar", "Tensor")):
     declare(
         f"aten::linspace.{_first}_{_last}({_first} start, {_last} end, int steps, *, {_OPTIONS}) -> Tensor",
@@ -342,6 +335,13 @@ for _first, _last in (("Tensor", "Tensor"), ("Tensor", "Scalar"), ("Scalar", "Te
         types=_linspace_types,
         onnx=_lower_linspace,
     )
+declare(
+    f"aten::linspace(Scalar start, Scalar end, int steps, *, {_OPTIONS}) -> Tensor",
+    linspace_kernel,
+    types=_linspace_types,
+    onnx=_lower_linspace,
+    samples=of((0, 1, 5), (-2.0, 3.0, 4), (1, 2, 1), S(0, 10, 5, dtype=4)),
+)
 
 
 def _eye(n: int, m: int, dtype: Any) -> Array:

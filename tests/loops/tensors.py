@@ -434,7 +434,7 @@ def repeated(x: Tensor, counts: Tensor) -> Tensor:
 cases(repeated, lambda: [(ramp(2, 3), torch.tensor(c)) for c in ([2, 0, 1], [2], [0], [1, 0], [1, 1, 1])])
 
 
-def sizes(x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def sizes_as_values(x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Tensors of numbers that the sizes are, or that follow from them."""
     h, w = x.shape[0], x.shape[1]
     return (
@@ -446,7 +446,7 @@ def sizes(x: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     )
 
 
-cases(sizes, lambda: [(ramp(3, 4),), (ramp(1, 2),), (ramp(0, 5),)])
+cases(sizes_as_values, lambda: [(ramp(3, 4),), (ramp(1, 2),), (ramp(0, 5),)])
 
 
 def graduated(x: Tensor, a: Tensor, n: int) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -467,8 +467,8 @@ cases(
 )
 
 
-def windows(x: Tensor, size: int, step: int) -> Tuple[Tensor, Tensor]:
+def unfolded(x: Tensor, size: int, step: int) -> Tuple[Tensor, Tensor]:
     return x.unfold(1, size, step), x.unfold(0, x.size(0), 1)
 
 
-cases(windows, lambda: [(ramp(2, 7), 3, 2), (ramp(1, 4), 4, 1), (ramp(3, 5), 1, 3), (ramp(2, 3), 4, 1)])
+cases(unfolded, lambda: [(ramp(2, 7), 3, 2), (ramp(1, 4), 4, 1), (ramp(3, 5), 1, 3), (ramp(2, 3), 4, 1)])

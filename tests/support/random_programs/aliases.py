@@ -17,7 +17,7 @@ VIEWS = (
     "{0}.to(torch.float32)", "{0}[..., :]", "{0}[None]", "{0}[0][1:]", "torch.split({0}, [1, 1], 0)[1]", "{0}.view_as({0})",
     "{0}.swapaxes(0, 1)", "{0}", "{0}.t()[0]", "{0}[:, :2].t()", "{0}[1:].view(-1)", "{0}.expand(2, 2)", "{0}.T",
     "{0}.unfold(0, 2, 1)", "{0}.unsqueeze(0).squeeze(0)", "{0}[-1]", "{0}.movedim(0, 1)", "{0}[:1].expand(2, 2)",
-    "{0}.clone()", "{0}.t().contiguous()", "{0}.index_select(0, torch.tensor([1, 0]))", "{0} + 0", "{0}.float()", "{0}.type_as({0})",
+    "{0}.clone()", "{0}.t().contiguous()", "{0}.index_select(0, torch.tensor([1, 0]))", "({0} + 0)", "{0}.float()", "{0}.type_as({0})",
     "torch.atleast_2d({0})", "{0}.view(2, 2).t()", "{0}.unflatten(0, (2, 1))", "{0}.flip(0)", "torch.real({0})",
     "torch.nn.functional.dropout({0}, 0.5, False)", "torch.broadcast_tensors({0}, {0})[0]", "{0}.sum_to_size(2, 2)",
     "torch.einsum('ij->ji', {0})", "{0}.ravel()", "torch.nn.functional.alpha_dropout({0}, 0.5, False)", "{0}.hsplit(2)[0]",
