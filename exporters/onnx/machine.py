@@ -20,6 +20,7 @@ from bridge.exporters.onnx.values import INT64, Abstract, Cell, Growing, Maybe, 
 from bridge.ir import types as T
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.graph import Block, Node, Value
+from bridge.ir.source import SourceRange
 
 if TYPE_CHECKING:
     from bridge.exporters.onnx.program import ProgramLowering
@@ -59,6 +60,18 @@ def _other_handler(node: Node) -> Handler:
     from bridge.exporters.onnx.onnx_ops import lower_onnx_op
 
     return lower_onnx_op
+
+
+def _place_near(node: Node) -> SourceRange | None:
+    """A place for a statement that the compiler made up (an exit that depends on data): the first in its blocks, or of what it
+    reads, else the first of its function."""
+    for block in node.blocks:
+        for n in block.nodes:
+            found = n.range or _place_near(n)
+            if found is not None:
+                return found
+    read = (v.node.range for v in node.inputs if v.node.range is not None)
+    return next(read, None) or next((n.range for n in node.graph.all_nodes() if n.range is not None), None)
 
 
 class Machine:
@@ -230,7 +243,7 @@ class Machine:
         if not isinstance(error, BridgeError) and self.program.debug:
             raise error
         message = error.message if isinstance(error, BridgeError) else f"{error}"
-        place = getattr(error, "range", None) or node.range
+        place = getattr(error, "range", None) or node.range or _place_near(node)
         self.program.obstacle(Entry(node.kind, message, place))
 
     # -- nested graphs -------------------------------------------------------------------------------------------------

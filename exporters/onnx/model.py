@@ -18,7 +18,7 @@ from bridge.exporters.onnx.records import Body, Frame, FunctionRecord
 from bridge.exporters.onnx.report import Entry, ExportError
 from bridge.exporters.onnx.values import Run
 from bridge.exporters.onnx.write import Writer, add_metadata, records_in_order, tensor_proto, value_info
-from bridge.ir.classes import ScriptObject
+from bridge.ir.classes import Function, FunctionType, ScriptObject
 from bridge.ir.dtypes import by_numpy, physical
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Graph
@@ -192,10 +192,28 @@ def _silent(
     for frame in program.frames:
         if frame.parent is not None or frame in written or _full_name(frame) in names:
             continue
-        body = Body()
-        owner, name = _full_name(frame)
-        found.setdefault(owner, {}).setdefault(name, Claims(program, frame, body, ()).tails[body])
+        _add_silent(found, program, frame)
+    told = {frame.function.qualified_name for frame in program.frames}
+    waiting = [f for frame in program.frames for f in _called(frame.function)]
+    while waiting:  # functions that are called only where nothing was lowered
+        f = waiting.pop()
+        if f.qualified_name not in told:
+            told.add(f.qualified_name)
+            _add_silent(found, program, Frame(f, None, ""))
+            waiting += _called(f)
     return found
+
+
+def _add_silent(found: dict[str, dict[str, list[str]]], program: ProgramLowering, frame: Frame) -> None:
+    body = Body()
+    owner, name = _full_name(frame)
+    found.setdefault(owner, {}).setdefault(name, Claims(program, frame, body, ()).tails[body])
+
+
+def _called(f: Function) -> list[Function]:
+    """The free functions that the text of a function has calls of."""
+    types = [n.output.type for n in f.graph.all_nodes() if n.kind == "prim::Constant"]
+    return [t.function for t in types if isinstance(t, FunctionType)]
 
 
 def _full_name(frame: Frame) -> tuple[str, str]:

@@ -237,6 +237,9 @@ class _Check:
 
     def _onnxruntime(self, made: Any) -> None:
         import onnxruntime
+        from onnxruntime.capi.onnxruntime_inference_collection import (
+            InferenceSession,
+        )  # the interpreter has a way of its own
 
         self.way = "onnxruntime"
 
@@ -245,9 +248,7 @@ class _Check:
         options.intra_op_num_threads = 1
         model = made.model_proto
         try:
-            session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            session = InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise Failure(f"onnxruntime does not load the model: {error}") from error
         names = [o.name for o in session.get_outputs()]
