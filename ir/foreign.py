@@ -130,6 +130,17 @@ class Interface:
     opset: int
     options: dict[str, Any]
 
+    @classmethod
+    def of_graph(cls, graph: Any, opset: int, options: dict[str, Any]) -> Interface:
+        """That of a GraphProto; inputs that are initializers too are the program's own."""
+        held = {t.name for t in graph.initializer}
+        return cls(
+            tuple(i.SerializeToString() for i in graph.input if i.name not in held),
+            tuple(o.SerializeToString() for o in graph.output),
+            opset,
+            options,
+        )
+
 
 @dataclass(slots=True)
 class ModelInfo:

@@ -35,9 +35,8 @@ def same(a, b):
     return a.shape == b.shape and np.allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", ["functions", "inline"])
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p[0].__name__)
-def test_a_second_call_sees_the_state(program, form):
+def exported(program, form):
+    """A program in eager mode, scripted, read back from the model of its first call, and the session that runs that."""
     cls, calls = program
     eager = cls()
     scripted = torch.jit.script(copy.deepcopy(eager))
@@ -45,7 +44,14 @@ def test_a_second_call_sees_the_state(program, form):
     onnx.checker.check_model(made.model_proto, full_check=True)
     back = bridge.onnx.load(made.model_proto)
     assert back.code == made.specialised.code
-    session = onnxruntime.InferenceSession(made.model_proto.SerializeToString())
+    return eager, scripted, back, onnxruntime.InferenceSession(made.model_proto.SerializeToString())
+
+
+@pytest.mark.parametrize("form", ["functions", "inline"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p[0].__name__)
+def test_a_second_call_sees_the_state(program, form):
+    _, calls = program
+    eager, scripted, back, session = exported(program, form)
     outputs = [o.name for o in session.get_outputs()]
     states = {i.name: f"{i.name}_updated" for i in session.get_overridable_initializers()}
     assert set(states.values()) == {o for o in outputs if o.endswith("_updated")}
@@ -129,14 +135,8 @@ ASSIGNED = [
 @pytest.mark.filterwarnings("ignore::bridge.runtime.InterpreterWarning")
 def test_a_second_call_sees_what_was_assigned(program, form):
     """Attributes that are replaced, tensors and numbers: the model hands their new values on."""
-    cls, calls = program
-    eager = cls()
-    scripted = torch.jit.script(copy.deepcopy(eager))
-    made = bridge.onnx.export(scripted, calls[0], modules=form)
-    onnx.checker.check_model(made.model_proto, full_check=True)
-    back = bridge.onnx.load(made.model_proto)
-    assert back.code == made.specialised.code
-    session = onnxruntime.InferenceSession(made.model_proto.SerializeToString())
+    _, calls = program
+    eager, scripted, back, session = exported(program, form)
     outputs = [o.name for o in session.get_outputs()]
     names = [i.name for i in session.get_overridable_initializers()]
     assert {f"{n}_updated" for n in names} == {o for o in outputs if o.endswith("_updated")}

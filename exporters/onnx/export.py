@@ -135,7 +135,8 @@ def export_program(
         known = [_input_run(_read(o)) for o in kept.outputs] if kept is not None else ()
         model = build_model(program, main, inputs, owner, output_names, producer_version, weights, arrays, known)
         if function is not program_of[1]:
-            function.interface = _interface(program, inputs, model)
+            options = options_of(program, [describe_argument(inputs, a) for a in inputs.arguments])
+            function.interface = Interface.of_graph(model.graph, program.opset, options)
         if weights:
             put_aside(model)
         return Exported(model, owner, function, report, inputs, main, program, arrays)
@@ -209,16 +210,6 @@ def _as_before(program: ProgramLowering, kept: Interface) -> None:
 def _kept_inputs(owner: ScriptObject | None, function: Function, kept: Interface) -> Inputs:
     known = {i.name: _input_run(i) for i in map(_read, kept.inputs)}
     return inputs_from_description(function.graph, owner, kept.options["arguments"], known, list(known))
-
-
-def _interface(program: ProgramLowering, inputs: Inputs, model: ModelProto) -> Interface:
-    held = {i.name for i in model.graph.initializer}  # inputs that are initializers too are the program's own
-    return Interface(
-        tuple(i.SerializeToString() for i in model.graph.input if i.name not in held),
-        tuple(o.SerializeToString() for o in model.graph.output),
-        program.opset,
-        options_of(program, [describe_argument(inputs, a) for a in inputs.arguments]),
-    )
 
 
 def _read(data: bytes) -> ValueInfoProto:

@@ -397,9 +397,19 @@ def element_dtype_of(t: Type | None) -> DType | None:
     return INT64 if t is T.STR else number_dtype_of(t)
 
 
+#: The strings that numbers stand for.
+_coded: dict[int, str] = {}
+
+
 def code_of(text: str) -> int:
-    """The number that stands for a string where data says which one it is. They are compared only: no two are likely to share it."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    """The number that stands for a string where data says which one it is; they are compared only.
+
+    Raises LoweringError for a string whose number stands for another one already.
+    """
+    code = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    if _coded.setdefault(code, text) != text:
+        raise LoweringError(f"the strings {text!r} and {_coded[code]!r} cannot be told apart in a model")
+    return code
 
 
 def merge_dims(a: tuple[Dim, ...] | None, b: tuple[Dim, ...] | None) -> tuple[Dim, ...] | None:

@@ -132,13 +132,7 @@ class _Builder:
 
     def _interface(self) -> Interface:
         options = {name: v for name, v in self.table.items() if name not in ("classes", "objects", "functions")}
-        held = self.tensors  # inputs that are initializers too are the program's own
-        return Interface(
-            tuple(i.SerializeToString() for i in self.model.graph.input if i.name not in held),
-            tuple(o.SerializeToString() for o in self.model.graph.output),
-            opsets_of(self.model).get("", 0),
-            options,
-        )
+        return Interface.of_graph(self.model.graph, opsets_of(self.model).get("", 0), options)
 
     def _name_tuples(self) -> None:
         """The NamedTuples that the program mentions; those in others have shorter texts."""
