@@ -516,6 +516,8 @@ def _lower_pad(e: Emitter, call: LoweredCall) -> Any:
     vector = e.ints([a for a, _ in rows] + [b for _, b in rows])
     if mode == "circular" and e.opset < 19:
         e.unsupported(f"circular padding needs opset 19; this is {e.opset}")
+    if mode == "constant" and known:  # what is cut off must be there
+        x = at_least(e, x, [max(-a, 0) + max(-b, 0) for a, b in rows])
     value = call["value"] if "value" in call.schema.index else None
     return _pad_node(e, x, vector, mode, value)
 
