@@ -8,7 +8,7 @@ Control flow, containers, attributes, calls and exceptions are done here.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,9 @@ class Program:
             found = self._registers[v] = len(self.template)
             self.template.append(None)
         return found
+
+    def registers(self, values: Iterable[Value]) -> tuple[int, ...]:
+        return tuple(self.register(v) for v in values)
 
     def constant(self, v: Value, value: Any) -> None:
         """Put a constant into its register."""

@@ -12,11 +12,20 @@ import numpy as np
 
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, FunctionType, ScriptObject
-from bridge.ir.dtypes import by_numpy
 from bridge.ir.empty_lists import empty_list_code
 from bridge.ir.errors import Error, IRError, UnsupportedError
 from bridge.ir.graph import Block, Node
 from bridge.ir.interpreter import Frame, Program, Step, run_function
+from bridge.ir.interpreter_containers import (
+    dict_step,
+    index_step,
+    list_step,
+    to_list_step,
+    tuple_index_step,
+    tuple_slice_step,
+    tuple_step,
+    unpack_step,
+)
 from bridge.ir.node_schema import operator_of, schema_of, takes
 from bridge.ir.passes.constants import must_be_none, operand_value
 from bridge.ir.registry import Operator, find
@@ -46,10 +55,6 @@ def block_steps(p: Program, block: Block) -> list[Step]:
         maker = _MAKERS.get(n.kind)
         steps.append(p.note(maker(p, n) if maker is not None else _operator(p, n), n))
     return steps
-
-
-def _registers(p: Program, values: Any) -> tuple[int, ...]:
-    return tuple(p.register(v) for v in values)
 
 
 def _constant(p: Program, n: Node) -> None:
@@ -96,7 +101,7 @@ def _operator(p: Program, n: Node) -> Step:
         or any(a.writes and isinstance(a.type, T.ListType) for a in o.schema.arguments)
     ):
         return _call_of(p, n, execute)
-    ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
+    ins, outs = p.registers(n.inputs), p.registers(n.outputs)
     if o.schema.name in ("aten::tensor", "aten::as_tensor") and isinstance(n.inputs[0].type, T.ListType):
         declared, out = n.inputs[0].type, outs[0]
 
@@ -139,7 +144,7 @@ def _sort_objects(p: Program, n: Node, classes: Sequence[ClassType]) -> Step:
                 f"To sort a list of {name} it must define a __lt__ method with two inputs of type {name} that returns a bool",
                 n.range,
             )
-    ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
+    ins, outs = p.registers(n.inputs), p.registers(n.outputs)
 
     def run(f: Frame) -> None:
         def order(a: Any, b: Any) -> int:
@@ -175,7 +180,7 @@ def _writing_out(p: Program, n: Node) -> Step | None:
     o = next((found for s in schemas_of(n.kind) if takes(s, types) and (found := find(s.full_name))), None)
     if o is None:
         return None
-    ins, out = _registers(p, n.inputs), p.register(n.output)
+    ins, out = p.registers(n.inputs), p.register(n.output)
 
     def run(f: Frame) -> None:
         *args, target = (f[i] for i in ins)
@@ -192,7 +197,7 @@ def _writing_out(p: Program, n: Node) -> Step | None:
 
 
 def _call_of(p: Program, n: Node, function: Callable[..., Any]) -> Step:
-    ins, outs = _registers(p, n.inputs), _registers(p, n.outputs)
+    ins, outs = p.registers(n.inputs), p.registers(n.outputs)
     if len(outs) == 1:
         return _one_result(function, ins, outs[0])
 
@@ -244,11 +249,11 @@ def _missing(n: Node) -> Step:
 
 def _if(p: Program, n: Node) -> Step:
     condition = p.register(n.input)
-    outs = _registers(p, n.outputs)
+    outs = p.registers(n.outputs)
     branches = []
     for b in n.blocks:
         steps = block_steps(p, b)
-        branches.append((steps, list(zip(outs, _registers(p, b.outputs), strict=True))))
+        branches.append((steps, list(zip(outs, p.registers(b.outputs), strict=True))))
     then, otherwise = branches
 
     def run(f: Frame) -> None:
@@ -263,11 +268,11 @@ def _if(p: Program, n: Node) -> Step:
 
 def _loop(p: Program, n: Node) -> Step:
     (body,) = n.blocks
-    trips, condition, *firsts = _registers(p, n.inputs)
-    counter, *carried = _registers(p, body.inputs)
+    trips, condition, *firsts = p.registers(n.inputs)
+    counter, *carried = p.registers(body.inputs)
     steps = block_steps(p, body)
-    goes_on, *results = _registers(p, body.outputs)
-    outs = _registers(p, n.outputs)
+    goes_on, *results = p.registers(body.outputs)
+    outs = p.registers(n.outputs)
 
     def run(f: Frame) -> None:
         limit, more = f[trips], f[condition]
@@ -290,98 +295,6 @@ def _loop(p: Program, n: Node) -> Step:
 # -- containers --------------------------------------------------------------------------------------------------------
 
 
-def _tuple(p: Program, n: Node) -> Step:
-    ins, out = _registers(p, n.inputs), p.register(n.output)
-
-    def run(f: Frame) -> None:
-        f[out] = tuple([f[i] for i in ins])
-
-    return run
-
-
-def _list(p: Program, n: Node) -> Step:
-    ins, out = _registers(p, n.inputs), p.register(n.output)
-
-    def run(f: Frame) -> None:
-        f[out] = [f[i] for i in ins]
-
-    return run
-
-
-def _dict(p: Program, n: Node) -> Step:
-    keys, values, out = _registers(p, n.inputs[::2]), _registers(p, n.inputs[1::2]), p.register(n.output)
-
-    def run(f: Frame) -> None:
-        f[out] = {f[k]: f[v] for k, v in zip(keys, values, strict=True)}
-
-    return run
-
-
-def _unpack(p: Program, n: Node) -> Step:
-    source, outs = p.register(n.input), _registers(p, n.outputs)
-
-    def run(f: Frame) -> None:
-        values = f[source]
-        if len(values) != len(outs):
-            raise RuntimeError(f"Expected {len(outs)} elements in a list but found {len(values)}")
-        for out, v in zip(outs, values, strict=True):
-            f[out] = v
-
-    return run
-
-
-def _tuple_index(p: Program, n: Node) -> Step:
-    source, index = _registers(p, n.inputs)
-    out = p.register(n.output)
-
-    def run(f: Frame) -> None:
-        values, i = f[source], f[index]
-        if not -len(values) <= i < len(values):
-            raise IndexError("Tuple index out of range")
-        f[out] = values[i]
-
-    return run
-
-
-def _tuple_slice(p: Program, n: Node) -> Step:
-    source, out = p.register(n.input), p.register(n.output)
-    part = slice(n["beg"], n["end"])
-
-    def run(f: Frame) -> None:
-        f[out] = tuple(f[source][part])
-
-    return run
-
-
-#: The element type that a list of numbers asks for, and the kind of which any will do.
-_ELEMENTS: dict[T.Type, tuple[str, str]] = {
-    T.INT: ("Long", ""), T.BOOL: ("Bool", ""), T.FLOAT: ("Double", "f"), T.COMPLEX: ("ComplexDouble", "c"),
-}  # fmt: skip
-
-
-def _to_list(p: Program, n: Node) -> Step:
-    source, out = p.register(n.inputs[0]), p.register(n.output)
-    dim, wanted = 0, n.output.type
-    while isinstance(wanted, T.ListType):
-        dim, wanted = dim + 1, wanted.element
-    label, kind = _ELEMENTS[wanted]
-
-    def run(f: Frame) -> None:
-        v = f[source]
-        array = np.asarray(v)
-        given = by_numpy(array.dtype)
-        if given.label != label and given.kind != kind:
-            raise RuntimeError(
-                "Output annotation element type and runtime tensor element type must match for tolist(): "
-                f"{label} vs {given.label}"
-            )
-        if array.ndim != dim:
-            raise RuntimeError("Output annotation list dimension and runtime tensor dimension must match for tolist()")
-        f[out] = v.tolist() if hasattr(v, "tolist") else array.tolist()
-
-    return run
-
-
 # -- objects -----------------------------------------------------------------------------------------------------------
 
 
@@ -399,7 +312,7 @@ def _get_attribute(p: Program, n: Node) -> Step:
 
 
 def _set_attribute(p: Program, n: Node) -> Step:
-    owner, value = _registers(p, n.inputs)
+    owner, value = p.registers(n.inputs)
     name = n["name"]
 
     def run(f: Frame) -> None:
@@ -419,7 +332,7 @@ def _create_object(p: Program, n: Node) -> Step:
 
 
 def _call_method(p: Program, n: Node) -> Step:
-    ins, out, name = _registers(p, n.inputs), p.register(n.output), n["name"]
+    ins, out, name = p.registers(n.inputs), p.register(n.output), n["name"]
 
     def run(f: Frame) -> None:
         args = [f[i] for i in ins]
@@ -431,26 +344,8 @@ def _call_method(p: Program, n: Node) -> Step:
     return run
 
 
-def _container_index(p: Program, n: Node) -> Step:
-    """A module of a ModuleList by number, of a ModuleDict by name."""
-    container, index = _registers(p, n.inputs)
-    out = p.register(n.output)
-
-    def run(f: Frame) -> None:
-        modules, i = dict(f[container].submodules()), f[index]
-        if isinstance(i, int):
-            if not -len(modules) <= i < len(modules):
-                raise IndexError(f"Index {i} out of range of length {len(modules)}")
-            i = list(modules)[i]
-        if i not in modules:
-            raise KeyError(i)
-        f[out] = modules[i]
-
-    return run
-
-
 def _call_function(p: Program, n: Node) -> Step:
-    called, *ins = _registers(p, n.inputs)
+    called, *ins = p.registers(n.inputs)
     out = p.register(n.output)
 
     def run(f: Frame) -> None:
@@ -510,7 +405,7 @@ class Future:
 
 def _fork(p: Program, n: Node) -> Step:
     inner = Program(n["Subgraph"])
-    ins, out = _registers(p, n.inputs), p.register(n.output)
+    ins, out = p.registers(n.inputs), p.register(n.output)
 
     def run(f: Frame) -> None:
         args = [f[i] for i in ins]
@@ -529,7 +424,7 @@ def _wait(p: Program, n: Node) -> Step:
 
 
 def _raise(p: Program, n: Node) -> Step:
-    ins = _registers(p, n.inputs)
+    ins = p.registers(n.inputs)
 
     def run(f: Frame) -> None:
         message, name = f[ins[0]], f[ins[1]] if len(ins) > 1 else None
@@ -581,7 +476,7 @@ def _both(kind: type[Exception], base: type[Exception]) -> type[Exception]:
 
 
 def _print(p: Program, n: Node) -> Step:
-    ins = _registers(p, n.inputs)
+    ins = p.registers(n.inputs)
 
     def run(f: Frame) -> None:
         sys.stdout.write(" ".join(value_text(f[i]) for i in ins) + "\n")
@@ -608,7 +503,7 @@ def _same(p: Program, n: Node) -> Step:
 
 
 def _nothing(p: Program, n: Node) -> Step:
-    _registers(p, n.outputs)
+    p.registers(n.outputs)
     return lambda f: None
 
 
@@ -627,19 +522,19 @@ def _member(name: str, *default: Any) -> Callable[[Program, Node], Step]:
 _MAKERS: dict[str, Callable[[Program, Node], Step]] = {
     "prim::If": _if,
     "prim::Loop": _loop,
-    "prim::TupleConstruct": _tuple,
-    "prim::TupleUnpack": _unpack,
-    "prim::TupleIndex": _tuple_index,
-    "prim::TupleSlice": _tuple_slice,
-    "prim::ListConstruct": _list,
-    "prim::ListUnpack": _unpack,
-    "prim::DictConstruct": _dict,
-    "prim::tolist": _to_list,
+    "prim::TupleConstruct": tuple_step,
+    "prim::TupleUnpack": unpack_step,
+    "prim::TupleIndex": tuple_index_step,
+    "prim::TupleSlice": tuple_slice_step,
+    "prim::ListConstruct": list_step,
+    "prim::ListUnpack": unpack_step,
+    "prim::DictConstruct": dict_step,
+    "prim::tolist": to_list_step,
     "prim::GetAttr": _get_attribute,
     "prim::SetAttr": _set_attribute,
     "prim::CreateObject": _create_object,
     "prim::CallMethod": _call_method,
-    "prim::ModuleContainerIndex": _container_index,
+    "prim::ModuleContainerIndex": index_step,
     "prim::CallFunction": _call_function,
     "prim::PythonOp": _python_call,
     "prim::Enter": _enter,

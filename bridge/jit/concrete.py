@@ -356,6 +356,6 @@ def _builtin_name(value: Any) -> str | None:
     """The operator that a library function stands for (the compiler's table), or None."""
     if not callable(value) or isinstance(value, type):
         return None
-    from bridge.jit.resolve import builtin_name
+    from bridge.jit.operator_names import builtin_name
 
     return builtin_name(value)

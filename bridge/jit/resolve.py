@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import cmath
-import contextlib
 import dataclasses
 import enum
 import functools
@@ -13,9 +11,8 @@ import inspect
 import math
 import types
 import typing
-import warnings
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bridge import futures
@@ -42,13 +39,11 @@ from bridge.importers.script.sugared import ClassValue, SugaredTuple
 from bridge.importers.script.templates import BoundTemplate
 from bridge.ir import types as T
 from bridge.ir.classes import Capture, ClassType
-from bridge.ir.schema import Argument, Schema
 from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
 from bridge.ir.value_text import short_text
 from bridge.jit import decorators, script_classes
 from bridge.jit.annotations import (
-    annotation_to_type,
     fresh_enum_type,
     named_tuple_classes,
     named_tuple_type,
@@ -57,87 +52,17 @@ from bridge.jit.annotations import (
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.live_functions import live_function, template_of
 from bridge.jit.names import public_module, python_cu
-from bridge.jit.values import CastError, into, out_of
-from bridge.pytorch.names import boolean_dispatch, legacy_constructor, operator_name, special_form, written_for_torch
+from bridge.pytorch.names import boolean_dispatch, legacy_constructor, special_form
 from bridge.pytorch.programs import is_program, taken_over
 from bridge.pytorch.tensors import is_torch_tensor, plain
 
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
     from bridge.importers.script.matching import Named
+from bridge.jit.callbacks import Callback, closure_names, is_module, python_schema
+from bridge.jit.operator_names import OPERATOR_MODULES, PYTHON_IN_TORCH, builtin_name
 
-__all__ = ["ClosureResolver", "NamesResolver", "builtin_name", "closure_names", "python_to_sugared"]
-
-_MATH = {
-    name: f"aten::{name}"
-    for name in (
-        "ceil copysign erf erfc exp expm1 fabs floor gamma lgamma log log10 log1p pow sqrt isnan asinh atanh cosh sinh tanh "
-        "acos asin atan atan2 cos sin tan acosh fmod modf factorial frexp isinf degrees radians ldexp gcd isfinite"
-    ).split()
-} | {"remainder": "aten::mathremainder"}
-#: Functions of torch that are Python there, although there are operators of the same name.
-_PYTHON_IN_TORCH = frozenset("stft istft lu cdist norm unique unique_consecutive tensordot".split())
-_OPERATOR_MODULES = {"bridge": "", "bridge.linalg": "linalg_", "bridge.special": "special_", "bridge.fft": "fft_"}
-
-
-def _builtin_table() -> dict[int, str]:
-    table = {id(getattr(math, n)): operator for n, operator in _MATH.items()}
-    complex_names = "acos acosh asin asinh atan atanh cos cosh exp log log10 sin sinh sqrt tan tanh".split()
-    table.update({id(getattr(cmath, n)): f"aten::{n}" for n in complex_names} | {id(cmath.phase): "aten::angle"})
-    table[id(OrderedDict)] = table[id(dict)] = "aten::dict"
-    table[id(warnings.warn)] = "aten::warn"
-    table[id(decorators.is_scripting)] = "aten::is_scripting"
-    table[id(futures.wait)] = "aten::wait"
-    return table
-
-
-#: Python functions of the library that are operators in programs.
-_OPERATORS_IN_NN = frozenset(
-    "_list_with_default _no_grad_embedding_renorm_ _no_grad_fill_ _no_grad_normal_ _no_grad_uniform_ _no_grad_zero_ _pair "
-    "_quadruple _single _triple".split()
-)
-_table: dict[int, str] | None = None
-
-
-def builtin_name(value: Any) -> str | None:
-    """The operator that a library function stands for (``"aten::add"`` for ``bridge.add``), or None."""
-    global _table
-    if _table is None:
-        _table = _builtin_table()
-    found = _table.get(id(value))
-    if found is not None:
-        return found
-    operator = getattr(value, "__operator__", None)
-    if isinstance(operator, str):
-        return operator
-    theirs = operator_name(value)
-    if theirs is not None and not (inspect.isclass(value) and not schemas_of(theirs)):
-        return theirs
-    module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
-    if not isinstance(module, str) or not isinstance(name, str) or not module.startswith("bridge"):
-        return None
-    if module.startswith("bridge.nn.") and name in _OPERATORS_IN_NN:
-        return f"aten::{name}" if name != "_list_with_default" else "aten::list_with_default"
-    import bridge
-
-    if bridge.__dict__.get(name) is value and name not in _PYTHON_IN_TORCH and schemas_of(f"aten::{name}"):
-        return f"aten::{name}"
-    return None
-
-
-def closure_names(fn: Any) -> dict[str, Any]:
-    """Names that a function can see: its globals and what it closes over."""
-    from bridge.jit.sources import undecorated
-
-    fn = undecorated(fn)
-    fn = getattr(fn, "__func__", fn)
-    names = dict(fn.__globals__)
-    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=False):
-        try:
-            names[name] = cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
-    return names
+__all__ = ["ClosureResolver", "NamesResolver", "python_to_sugared"]
 
 
 _MISSING = object()
@@ -271,11 +196,11 @@ class PythonModuleValue(SugaredValue):
         return f"python module '{self.module.__name__}'"
 
     def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:
-        prefix = _OPERATOR_MODULES.get(self.module.__name__)
+        prefix = OPERATOR_MODULES.get(self.module.__name__)
         member = getattr(self.module, name, _MISSING)
         if prefix is not None and schemas_of(f"aten::{prefix}{name}"):
             callable_member = callable(member) and not isinstance(member, types.ModuleType)
-            special = name in _PYTHON_IN_TORCH and inspect.isfunction(member) and builtin_name(member) is None
+            special = name in PYTHON_IN_TORCH and inspect.isfunction(member) and builtin_name(member) is None
             if member is _MISSING or (callable_member and not special and not inspect.isclass(member)):
                 found = BuiltinFunction(f"aten::{prefix}{name}")
                 return OrBuiltin(found, norm_function) if found.name == "aten::norm" else found
@@ -325,11 +250,11 @@ class PythonValue(SugaredValue):
                 "not a class that can be compiled",
                 range,
             )
-        if not inspect.isroutine(self.value) and not _is_module(self.value):
+        if not inspect.isroutine(self.value) and not is_module(self.value):
             raise CompileError(f"cannot call a {self.kind}: it is not a function that can be compiled", range)
         if self.this is not None:
             args = [matching.Named(self.this, "self"), *args]
-        schema = _python_schema(self.value, len(args), binders, range, self.this)
+        schema = python_schema(self.value, len(args), binders, range, self.this)
         match = matching.match_schema(schema, range, m.graph, args, keywords)
         if decorators.should_drop(self.value):
             text = matching.insert_constant(
@@ -337,7 +262,7 @@ class PythonValue(SugaredValue):
             )
             matching.insert(m.graph, "prim::RaiseException", [text], range=range)
             return SimpleValue(m.graph.insert(m.uninitialized(match.returns[0])).output)
-        held = _Held(self.value, [v.type for v in match.inputs], match.returns[0])
+        held = Callback(self.value, [v.type for v in match.inputs], match.returns[0])
         n = m.node(
             "prim::PythonOp",
             match.inputs,
@@ -348,86 +273,6 @@ class PythonValue(SugaredValue):
         )
         n.output.type = match.returns[0]
         return SimpleValue(n.output)
-
-
-def _is_module(value: Any) -> bool:
-    from bridge.nn import Module
-
-    return isinstance(value, Module)
-
-
-class _Held:
-    """A Python function inside a node."""
-
-    __slots__ = ("arguments", "function", "result")
-
-    def __init__(self, function: Callable[..., Any], arguments: Sequence[T.Type], result: T.Type) -> None:
-        self.function, self.arguments, self.result = function, arguments, result
-
-    def __call__(self, *args: Any) -> Any:
-        if written_for_torch(self.function):
-            from bridge.pytorch.calls import call_back
-
-            result = call_back(self.function, args, self.arguments)
-        else:
-            result = self.function(*(out_of(a, t) for a, t in zip(args, self.arguments, strict=True)))
-        try:
-            return into(result, self.result)
-        except (CastError, TypeError, ValueError) as e:
-            raise RuntimeError(
-                f"expected value of type {self.result.annotation()} for return value but instead got value of type "
-                f"{type(result).__name__}.\nValue: {result!r}\nCast error details: {e}"
-            ) from None
-
-    def __repr__(self) -> str:
-        return f"<python {self.function.__name__}>"
-
-
-def _python_schema(fn: Any, count: int, binders: int, range: SourceRange, this: Any) -> Schema:
-    """The signature of a Python function: as annotated, or all tensors."""
-    from bridge.importers.script.type_comments import type_comment
-    from bridge.jit.sources import source_lines
-
-    if _is_module(fn):
-        fn = fn.forward
-    parameters = list(inspect.signature(fn).parameters.values())
-    names = closure_names(fn)
-    annotated = [p.annotation for p in parameters] + [inspect.signature(fn).return_annotation]
-    arguments: list[Argument] = []
-    is_vararg = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if this is not None:
-        if not parameters:
-            raise CompileError("Non-static method does not have a self argument", range)
-        arguments.append(Argument(parameters[0].name, this.type))
-        parameters = parameters[1:]
-    if all(a is inspect.Parameter.empty for a in annotated):
-        comment = None
-        with contextlib.suppress(OSError):
-            comment = type_comment(source_lines(fn)[0])
-        if comment is not None:
-            return _schema_of_comment(fn, comment, arguments, parameters, names)
-        arguments += [Argument(p.name, T.TENSOR) for p in parameters]
-        result: T.Type = T.TENSOR if binders == 1 else T.NONE if binders == 0 else T.TupleType(*[T.TENSOR] * binders)
-    else:
-        arguments += [Argument(p.name, annotation_to_type(p.annotation, names)) for p in parameters]
-        result = annotation_to_type(inspect.signature(fn).return_annotation, names)
-    return Schema(getattr(fn, "__name__", "forward"), "", arguments, [Argument("0", result)], is_vararg)
-
-
-def _schema_of_comment(
-    fn: Any, comment: str, arguments: list[Argument], parameters: Sequence[inspect.Parameter], names: dict[str, Any]
-) -> Schema:
-    given, _, result = comment[comment.index("# type:") + len("# type:") :].partition("->")
-    inner = annotation_to_type(f"Tuple[{given.strip()[1:-1] or '()'}]", names)
-    assert isinstance(inner, T.TupleType)
-    both = zip(parameters, inner.elements, strict=True)
-    return Schema(
-        fn.__name__,
-        "",
-        [*arguments, *(Argument(p.name, t) for p, t in both)],
-        [Argument("0", annotation_to_type(result.strip(), names))],
-    )
 
 
 class PythonClassValue(ClassValue):
@@ -620,7 +465,7 @@ def python_to_sugared(obj: Any, m: EmitterCore, range: SourceRange, is_constant:
     namespace = _operator_namespace(obj)
     if namespace is not None:
         return namespace
-    if _is_module(obj) and (hasattr(obj, "_c") or "_actual_script_module" in obj.__dict__):
+    if is_module(obj) and (hasattr(obj, "_c") or "_actual_script_module" in obj.__dict__):
         raise CompileError("Cannot call a ScriptModule that is not a submodule of the caller", range)
     operator = builtin_name(obj)
     if operator is not None:

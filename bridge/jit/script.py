@@ -44,7 +44,8 @@ from bridge.jit.functions import ScriptFunction
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import python_cu, qualified_name
 from bridge.jit.objects import shared
-from bridge.jit.resolve import ClosureResolver, builtin_name
+from bridge.jit.operator_names import builtin_name
+from bridge.jit.resolve import ClosureResolver
 from bridge.jit.sources import default_values, definition_of
 from bridge.pytorch.names import compiled_overloads
 

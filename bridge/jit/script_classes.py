@@ -78,7 +78,8 @@ class ClassResolver:
     def __init__(
         self, cls: type, type: ClassType, fns: Sequence[Any], fn: Any = None, own: Mapping[str, Type] | None = None
     ) -> None:
-        from bridge.jit.resolve import NamesResolver, closure_names
+        from bridge.jit.callbacks import closure_names
+        from bridge.jit.resolve import NamesResolver
 
         names: dict[str, Any] = dict(around.get(cls, {}))
         for f in fns:
@@ -225,7 +226,7 @@ _LEFT_OUT = frozenset({"__hash__", "__setattr__", "__delattr__"})
 
 def declare_interface(cls: type) -> InterfaceType:
     """Register a class as an interface: its methods' signatures. Raises CompileError for bodies other than ``pass``."""
-    from bridge.jit.resolve import closure_names
+    from bridge.jit.callbacks import closure_names
 
     is_module = is_module_class(cls)
     direct = cls.__bases__ == (cls.__mro__[1],) and cls.__mro__[1].__name__ in ("Module", "object")

@@ -15,22 +15,20 @@ from bridge.importers.script.sugared import (
     ClassValue,
     ConstantTable,
     ConstantValue,
-    EnumClass,
     EnvironmentResolver,
-    ExceptionValue,
     FunctionValue,
     LegacyTensorConstructor,
     MethodValue,
     NamedTupleConstructor,
     OpsValue,
     Resolver,
-    SliceClass,
     SpecialForm,
     SugaredTuple,
     SugaredValue,
     register_namespace,
     source_environment,
 )
+from bridge.importers.script.sugared_classes import EnumClass, ExceptionValue, SliceClass
 from bridge.importers.script.values import SimpleValue
 
 __all__ = [

@@ -16,14 +16,8 @@ from bridge.importers.script.errors import CompileError
 from bridge.importers.script.library import FilterValue, library_call
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
-from bridge.importers.script.sugared import (
-    BuiltinFunction,
-    ExceptionMessage,
-    ExceptionValue,
-    MethodValue,
-    SugaredTuple,
-    SugaredValue,
-)
+from bridge.importers.script.sugared import BuiltinFunction, MethodValue, SugaredTuple, SugaredValue
+from bridge.importers.script.sugared_classes import ExceptionMessage, ExceptionValue
 from bridge.importers.script.unrolling import always_exits, has_exit, without_exits
 from bridge.importers.script.values import IterableTree, SimpleValue
 from bridge.ir import types as T

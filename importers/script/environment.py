@@ -17,13 +17,13 @@ from bridge.importers.script.sugared import (
     BuiltinFunction,
     CastValue,
     ClassValue,
-    ExceptionValue,
     MagicMethod,
     NamedTupleConstructor,
     PrintValue,
     SpecialForm,
     SugaredValue,
 )
+from bridge.importers.script.sugared_classes import ExceptionValue
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType

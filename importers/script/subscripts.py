@@ -10,7 +10,8 @@ from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.errors import CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.modules import ModuleValue
-from bridge.importers.script.sugared import SliceValue, SugaredTuple, SugaredValue
+from bridge.importers.script.sugared import SugaredTuple, SugaredValue
+from bridge.importers.script.sugared_classes import SliceValue
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
 from bridge.ir.graph import Value
