@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bridge.ir.errors import UnsupportedError
 from bridge.ir.files import replacing
+from bridge.ir.memory import collector_paused
 from bridge.onnx.program import OnnxProgram
 from bridge.onnx.written import written_model
 from bridge.version import __version__
@@ -114,7 +115,8 @@ def _exported(
     examples, left_out = _examples(owner, function, args)
     written = None
     if input_names is None and output_names is None and dynamic_shapes is None:
-        written = written_model(owner, function, examples, opset_version)
+        with collector_paused():
+            written = written_model(owner, function, examples, opset_version)
     if written is not None:
         given = model if _is_script(model) else _wrapped(owner, function)
         return OnnxProgram(written.proto, given, _report_of(written.proto, bool(report)), written.arrays)

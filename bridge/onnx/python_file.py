@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bridge.ir.files import replacing
+from bridge.ir.memory import collector_paused
 from bridge.version import __version__
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def write_python(module: ScriptModule | ScriptFunction, path: str | os.PathLike[
     return [path, beside]
 
 
+@collector_paused()
 def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: str) -> tuple[str, dict[str, Any]]:
     """The text of the Python file and what is stored beside it: weights by ``state_dict`` name, attributes of nodes."""
     from bridge.exporters.python.literals import LONGEST
@@ -58,14 +60,14 @@ def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: 
     forward = root.type.find_method("forward")
     if forward is not None and forward.graph.foreign is not None:
         from bridge.exporters.onnx.foreign import write_foreign
-        from bridge.exporters.onnx.one_node import one_node
+        from bridge.exporters.onnx.one_node import OneNodes
         from bridge.importers.onnx.readable import has_bodies, inferred_types, readable
 
         info = forward.graph.foreign.model
         types: dict[str, Any] = {}
         if info is not None and has_bodies(forward.graph):
             types = inferred_types(write_foreign(root, forward.graph, info, {}))
-        root, stored = readable(root, LONGEST, types, one_node)
+        root, stored = readable(root, LONGEST, types, OneNodes())
     title = f"{module.original_name}, as Python"
     text, arrays, constants = module_file(
         root, stem=stem, weights=weights, title=title, version=__version__, stored=bool(stored)

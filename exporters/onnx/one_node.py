@@ -19,7 +19,7 @@ from bridge.ir.errors import BridgeError
 from bridge.ir.ops._onnx import lower_functional
 from bridge.ir.registry import Operator
 
-__all__ = ["ELEMENT_TYPES", "OneNode", "one_node"]
+__all__ = ["ELEMENT_TYPES", "OneNode", "OneNodes", "one_node"]
 
 
 def _schema(op_type: str, domain: str, version: int) -> Any:
@@ -67,6 +67,33 @@ def one_node(operator: Operator, arguments: Sequence[Any], opset: int) -> OneNod
     except (BridgeError, AttributeError, LookupError, TypeError, ValueError):
         return None  # it needs to know more of its arguments
     return _the_node(e, made if isinstance(made, tuple) else (made,), results, runs)
+
+
+class OneNodes:
+    """:func:`one_node` that remembers what it found, for models that call the same operators again and again.
+
+    Made for one model: what an operator is hangs on settings, too (the default element type).
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, OneNode | None] = {}
+
+    def __call__(self, operator: Operator, arguments: Sequence[Any], opset: int) -> OneNode | None:
+        key = (operator.schema.full_name, opset, _key(arguments))
+        if key not in self._known:
+            self._known[key] = one_node(operator, arguments, opset)
+        return self._known[key]
+
+
+def _key(v: Any) -> Any:
+    """An argument, by value and by type: ``1``, ``1.0`` and ``True`` are equal in Python, and so are ``0.0`` and ``-0.0``."""
+    if isinstance(v, list):
+        return tuple(map(_key, v))
+    if isinstance(v, tuple):
+        return v[0], v[1].name
+    if isinstance(v, np.ndarray):
+        return str(v.dtype), v.shape, repr(v.tolist()) if v.dtype.kind == "O" else v.tobytes()
+    return type(v), repr(v)
 
 
 def _the_node(e: OnnxEmitter, made: Sequence[Any], results: Sequence[T.Type], runs: dict[Run, int]) -> OneNode | None:

@@ -17,7 +17,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper
 
 from bridge.exporters.onnx.foreign import onnx_attribute, onnx_tensor, split_kind, type_proto
-from bridge.exporters.onnx.one_node import ELEMENT_TYPES, one_node
+from bridge.exporters.onnx.one_node import ELEMENT_TYPES, OneNodes
 from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
 from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
 from bridge.ir import types as T
@@ -58,6 +58,9 @@ class Writer:
         self.scope = Scope(self.model.graph)
         self.values: dict[Value, Any] = {}
         self.taken: set[str] = set()
+        #: By the first part of a name, the number from which names may be free.
+        self.numbers: dict[str, int] = {}
+        self.one_node = OneNodes()
         self.initializers: dict[str, Name] = {}
         self.opsets: dict[str, int] = {}
         self.calling: list[Function] = []
@@ -181,10 +184,11 @@ class Writer:
 
     def fresh(self, hint: str) -> Name:
         """A new value of this graph."""
-        name, number = hint, 1
+        name, number = hint, self.numbers.get(hint, 1)
         while name in self.taken:
             name, number = f"{hint}_{number}", number + 1
         self.taken.add(name)
+        self.numbers[hint] = number
         self.scope.own.add(name)
         return Name(name)
 
@@ -255,7 +259,7 @@ class Writer:
         names: list[str] = []
         operator = operator_of(node)
         arguments = [self._argument(self.get(v), names, node) for v in node.inputs]
-        one = one_node(operator, arguments, self.opsets.get("", 0)) if operator is not None else None
+        one = self.one_node(operator, arguments, self.opsets.get("", 0)) if operator is not None else None
         if one is None:
             raise NotVerbatim(f"{node.kind} is not one ONNX node", node.range)
         inputs = ["" if i is None else names[i] if isinstance(i, int) else self.constant(i).name for i in one.inputs]

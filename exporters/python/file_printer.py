@@ -17,7 +17,7 @@ import numpy as np
 
 from bridge.exporters.python.expressions import write_expression
 from bridge.exporters.python.literals import tensor_literal
-from bridge.exporters.python.shared_classes import is_module_list
+from bridge.exporters.python.shared_classes import is_indexed
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
 from bridge.exporters.python.words import expression_in_words, primary, statement_in_words
@@ -68,8 +68,6 @@ _NUMBERED: dict[str, Callable[[int], str]] = {
     "layout": ("torch.strided", "torch.sparse_coo").__getitem__,
 }
 _PREFIX = {"aten::neg": "-", "aten::__not__": "not "}
-#: The longest module list whose elements are read as `layers[3]`: compiling that reads all of them, as in TorchScript.
-_INDEXED = 32
 
 
 class FilePrinter(SourcePrinter):
@@ -360,7 +358,7 @@ def _to(p: FilePrinter, out: TaggedText, n: Node) -> None:
 
 def _attribute(p: FilePrinter, out: TaggedText, n: Node) -> None:
     owner = n.inputs[0].type
-    if isinstance(owner, ClassType) and is_module_list(owner) and len(owner.attributes) <= _INDEXED:
+    if isinstance(owner, ClassType) and is_indexed(owner):
         out.join(p.use(n.inputs[0])).raw("[").add(str(int(n["name"]))).raw("]")
     else:
         write_expression(p, out, n)

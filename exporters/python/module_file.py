@@ -15,6 +15,7 @@ import numpy as np
 
 from bridge.exporters.python.file_printer import FilePrinter, text_literal
 from bridge.exporters.python.literals import tensor_literal
+from bridge.exporters.python.method_keys import method_key
 from bridge.exporters.python.shared_classes import Draft, classes_of, is_module_list, list_call, marked
 from bridge.exporters.python.tagged import annotation
 from bridge.ir import dtypes
@@ -88,6 +89,8 @@ class _File:
         #: How each module is made, by the identity of the object; numbers are marked.
         self.made: dict[int, str] = {}
         self.tuples: dict[str, str] = {}
+        #: The texts of methods by what they hang on.
+        self.texts: dict[Any, str] = {}
 
     def name(self, qualified: str) -> str:
         """A new Python name after the last part of a qualified name."""
@@ -151,8 +154,14 @@ class _File:
     def method(self, function: Function, first: bool = True) -> str:
         """The ``def`` of a method (or, without ``first``, of a function) after everything that it mentions."""
         self.opsets.update(function.graph.opsets)
+        key = method_key(function) if first else None
+        if key is not None and key in self.texts:
+            return self.texts[key]
         printer = FilePrinter(self.type_name, self.function, self.constants)
-        return printer.print_method(function, is_method=first).rstrip("\n")
+        text = printer.print_method(function, is_method=first).rstrip("\n")
+        if key is not None:
+            self.texts[key] = text
+        return text
 
     def function(self, function: Function) -> str:
         """The name of a function that is called; its definition is added."""

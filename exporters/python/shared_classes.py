@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from bridge.ir.classes import ClassType
 
-__all__ = ["Draft", "classes_of", "is_module_list", "list_call", "marked"]
+__all__ = ["Draft", "classes_of", "is_indexed", "is_module_list", "list_call", "marked"]
 
 _NUMBER = re.compile("\0(-?\\d+)\0")
 #: More arguments than these are no help to a reader: then each is a class of its own.
 _MOST = 4
 _WIDEST = 100
+#: The longest module list whose elements are read as `layers[3]`: compiling that reads all of them, as in TorchScript.
+_INDEXED = 32
 
 
 def marked(number: int) -> str:
@@ -47,6 +49,11 @@ def is_module_list(t: ClassType) -> bool:
     inside = all(isinstance(a.type, ClassType) and a.type.is_module for a in t.attributes.values())
     plain = inside and not t.methods and not t.constants and len(names) > 0
     return plain and sorted(names) == sorted(map(str, range(len(names))))
+
+
+def is_indexed(t: ClassType) -> bool:
+    """Whether what is in a module is read as ``layers[3]``."""
+    return len(t.attributes) <= _INDEXED and is_module_list(t)
 
 
 def list_call(calls: Sequence[str]) -> str:

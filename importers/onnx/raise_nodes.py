@@ -34,7 +34,6 @@ class NodeRaiser:
 
     def __init__(self, root: ScriptObject, lower: Lowering) -> None:
         self.root, self.lower = root, lower
-        self.known: dict[Any, Any] = {}
         self.objects: dict[Value, Any] = {}
         self.dtypes: dict[Value, DType | None] = {}
         self.shapes: dict[Value, tuple[int, ...]] = {}
@@ -112,10 +111,7 @@ class NodeRaiser:
             lowered = [self._argument(node, a) for a in arguments]
         except LookupError:
             return False
-        key = (reading.operator, self.opset, repr(lowered))
-        if key not in self.known:
-            self.known[key] = self.lower(operator, lowered, self.opset)
-        one = self.known[key]
+        one = self.lower(operator, lowered, self.opset)
         return (
             one is not None
             and one.op_type == op_type

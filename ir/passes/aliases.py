@@ -104,6 +104,7 @@ class AliasAnalysis:
         self._wildcards: dict[T.Type, _Element] = {}
         self._wild_values: dict[Value, None] = {}
         self._parts: dict[T.Type, tuple[T.Type, ...]] = {}
+        self._class_contents: dict[T.Type, dict[_Element, None]] = {}
         self._writes: dict[Node, list[Value]] = {}
         self._contained_writes: dict[Node, list[Value]] = {}
         self._writes_everywhere: set[Node] = set()
@@ -237,10 +238,24 @@ class AliasAnalysis:
                 if w is not None and w is not e:
                     e.points_to[w] = None
             return
+        if isinstance(parts[0], ClassType):  # modules of hundreds of others are read again and again
+            e.contained = self._contents_of(parts[0])
+            return
         for inside in _contained(parts[0]):
             w = self._wildcard(inside)
             if w is not None:
                 e.contained[w] = None
+
+    def _contents_of(self, t: ClassType) -> dict[_Element, None]:
+        """What the attributes of an object may be: one dict for all of the class, that nobody adds to."""
+        found = self._class_contents.get(t)
+        if found is None:
+            found = self._class_contents[t] = {}
+            for a in t.attributes.values():
+                w = self._wildcard(a.type)
+                if w is not None:
+                    found[w] = None
+        return found
 
     def _wildcard(self, t: T.Type) -> _Element | None:
         parts = self._mutable(t)
