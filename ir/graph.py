@@ -90,15 +90,24 @@ class Graph(GraphNames):
 
     def all_nodes(self) -> Iterator[Node]:
         """Every node in text order, those in blocks of nodes included (a node comes before what is in its blocks)."""
-        stack = [self.block._walk()]
-        while stack:
-            for n in stack[-1]:
-                yield n
-                if n.blocks:
-                    stack.extend(b._walk() for b in reversed(n.blocks))
-                    break
-            else:
-                stack.pop()
+        block, n = self.block, self.block.param_node.next
+        around: list[tuple[Block, Node, Node | None]] = []
+        while True:
+            while n is None or n is block.return_node:
+                if not around:
+                    return
+                block, owner, following = around.pop()
+                n = owner.next if owner.block is block else following
+            following = n.next
+            yield n
+            if not n.blocks:
+                n = n.next if n.block is block else following
+                continue
+            around.append((block, n, following))
+            for b in reversed(n.blocks[1:]):
+                around.append((b, b.param_node, None))
+            block = n.blocks[0]
+            n = block.param_node.next
 
     def value(self, name: str) -> Value | None:
         """The value of that debug name (named values only)."""

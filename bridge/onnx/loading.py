@@ -52,11 +52,17 @@ class Unread:
 
 def unread(module: Any) -> onnx.ModelProto | None:
     """The model of a loaded module that nobody has looked into since: the module is still what it was. None for any other."""
+    make = unbuilt(module)
+    return make.model if make is not None else None
+
+
+def unbuilt(module: Any) -> Unread | None:
+    """What makes the module that a loaded one will be when somebody looks into it; None for one that is made, and for any other."""
     from bridge.ir.classes import PendingObject
 
     held = getattr(module, "__dict__", {}).get("_c")
     make = held.make if isinstance(held, PendingObject) else None
-    return make.model if isinstance(make, Unread) else None
+    return make if isinstance(make, Unread) else None
 
 
 def _program(model: onnx.ModelProto, origin: Source, given: bool) -> Any:

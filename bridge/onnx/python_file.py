@@ -43,6 +43,7 @@ def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: 
     from bridge.exporters.python.literals import LONGEST
     from bridge.exporters.python.module_file import module_file
     from bridge.jit import ScriptFunction
+    from bridge.onnx.loading import unbuilt
     from bridge.ops.stored import stored_name
 
     if isinstance(module, ScriptFunction):
@@ -55,7 +56,8 @@ def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: 
             stored=False,
         )
         return text, {**arrays, **constants}
-    root = module._c
+    fresh = unbuilt(module)
+    root = module._c if fresh is None else fresh()
     stored: dict[str, Any] = {}
     forward = root.type.find_method("forward")
     if forward is not None and forward.graph.foreign is not None:
@@ -67,8 +69,8 @@ def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: 
         types: dict[str, Any] = {}
         if info is not None and has_bodies(forward.graph):
             types = inferred_types(write_foreign(root, forward.graph, info, {}))
-        root, stored = readable(root, LONGEST, types, OneNodes())
-    title = f"{module.original_name}, as Python"
+        root, stored = readable(root, LONGEST, types, OneNodes(), consumed=fresh is not None)
+    title = f"{root.type.name.rpartition('.')[2]}, as Python"
     text, arrays, constants = module_file(
         root, stem=stem, weights=weights, title=title, version=__version__, stored=bool(stored)
     )

@@ -65,16 +65,25 @@ def argument_name(name: str) -> str:
 def short_name(v: Value, numbered: bool = True) -> str:
     """The last part of a value's path: ``/encoder/layers.0/Conv_output_0`` → ``conv``; without the number that it may end in."""
     short = _short(v.export_name or v.debug_name_base, v.node.kind)
-    return short if numbered else re.sub(r"_?\d+$", "", short) or short
+    return short if numbered else _NUMBERED.sub("", short) or short
+
+
+_SEPARATOR = re.compile(r"/|__|::")
+_OUTPUT = re.compile(r"_(output|outputs)_0$|:0$")
+_LETTER = re.compile(r"[A-Za-z]")
+_OTHER = re.compile(r"[^0-9A-Za-z]+")
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LAST_NUMBER = re.compile(r"_(\d+)$")
+_NUMBERED = re.compile(r"_?\d+$")
 
 
 def _short(name: str, kind: str) -> str:
-    part = re.split(r"/|__|::", name)[-1]
-    part = re.sub(r"_(output|outputs)_0$|:0$", "", part).rpartition(".")[2]
-    if not re.search(r"[A-Za-z]", part) or "::" in name:
+    part = _SEPARATOR.split(name)[-1]
+    part = _OUTPUT.sub("", part).rpartition(".")[2]
+    if not _LETTER.search(part) or "::" in name:
         part = kind.rpartition("::")[2]
-    part = re.sub(r"[^0-9A-Za-z]+", "_", part).strip("_")
-    part = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", part).lower()
+    part = _OTHER.sub("_", part).strip("_")
+    part = _WORD.sub("_", part).lower()
     if len(part) > _LONG_NAME:
         part = re.sub(r"^[^_]*_", "", part[-_LONG_NAME:])
-    return re.sub(r"_(\d+)$", r"\1", part) if not part[:1].isdigit() else f"v{part}"
+    return _LAST_NUMBER.sub(r"\1", part) if not part[:1].isdigit() else f"v{part}"

@@ -16,6 +16,7 @@ from bridge.ir.classes import ScriptObject
 from bridge.ir.dtypes import DType, by_name, known_numpy
 from bridge.ir.element_types import ElementTypes
 from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.inspection import kind_of
 from bridge.ir.readings import Given, Input, Reading, readings
 from bridge.ir.registry import Operator, find
 from bridge.ir.types import NONE, TENSOR, ListType, OptionalType, TensorType, Type
@@ -130,25 +131,20 @@ class NodeRaiser:
             raise LookupError
         return a.index, dtype
 
-    def _replace(self, node: Node, reading: Reading, arguments: Sequence[Any]) -> None:
+    @staticmethod
+    def _replace(node: Node, reading: Reading, arguments: Sequence[Any]) -> None:
         graph, operator = node.graph, _operator(reading)
         with graph.inserting(node), graph.at_range(node.range):
             inputs = [
                 _value(graph, node, v, a.type)
                 for v, a in zip(operator.complete(list(arguments)), operator.schema.arguments, strict=True)
             ]
-            kind, _, overload = reading.operator.partition(".")
-            new = graph.insert(graph.create(kind, inputs, len(node.outputs)))
-        new.overload, new.export_name, new.foreign = overload, node.export_name, node.foreign
-        for old, v in zip(node.outputs, new.outputs, strict=True):
-            v.type, v.export_name = old.type, old.export_name
-            name = old.debug_name if old.has_debug_name else ""
-            old.replace_all_uses_with(v)
-            old.set_debug_name("")
-            if name:
-                v.set_debug_name(name)
-            self.dtypes[v] = self.dtypes.get(old)
-        node.destroy()
+        kind, _, node.overload = reading.operator.partition(".")
+        node.kind = kind_of(kind)
+        node.attributes.clear()
+        node.remove_all_inputs()
+        for v in inputs:
+            node.add_input(v)
 
 
 def _operator(reading: Reading) -> Operator:

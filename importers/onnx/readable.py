@@ -42,17 +42,22 @@ _VALUES = {
 
 
 def readable(
-    root: ScriptObject, longest: int, types: Mapping[str, Type] | None = None, lower: Lowering | None = None
+    root: ScriptObject,
+    longest: int,
+    types: Mapping[str, Type] | None = None,
+    lower: Lowering | None = None,
+    consumed: bool = False,
 ) -> tuple[ScriptObject, dict[str, Any]]:
     """The module to print in place of an imported one, and the values of the attributes that are stored beside the text.
 
     Constants and attributes of more than ``longest`` elements are not for a text. ``types`` are inferred types of values by
-    their ONNX names; ``lower`` lowers an operator, which is how nodes are read as operators of torch. Raises OnnxImportError for what has no form in Python, with the node's name.
+    their ONNX names; ``lower`` lowers an operator, which is how nodes are read as operators of torch. ``consumed``: nobody else has
+    the module, and its graph may be worked on. Raises OnnxImportError for what has no form in Python, with the node's name.
     """
     original = root.type.methods["forward"].graph
     assert original.foreign is not None
     builder = ModuleBuilder.around(root)
-    graph = original.copy()
+    graph = original if consumed else original.copy()
     graph.inputs[0].type = builder.root.type
     _usual_domain(graph)
     if types:
