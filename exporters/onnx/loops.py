@@ -11,13 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from bridge.exporters.onnx.columns import element_of, to_form
 from bridge.exporters.onnx.ints import loop_index
 from bridge.exporters.onnx.loop_forms import Attempt, Forms, Grows, Kept, NewCell, Same, written_cells
 from bridge.exporters.onnx.machine import Machine, Skip, handles
-from bridge.exporters.onnx.merge import as_maybe, finish_outputs
+from bridge.exporters.onnx.merge import as_maybe, finish_outputs, first_blank
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.raising import no_error
 from bridge.exporters.onnx.records import Body, Record
@@ -277,7 +275,7 @@ class LoopLowering:
     def _start(self, p: Run, v: Abstract) -> Run:
         e = self.m.emitter
         if isinstance(v, Unset):
-            return e.materialise(e.constant(np.zeros((0,) * len(p.dims or ()), p.dtype.numpy), p.dtype))
+            return first_blank(self.m, p)
         return e.materialise(v if isinstance(v, Run) else e.constant(v, p.dtype))
 
 

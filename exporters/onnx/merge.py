@@ -32,7 +32,9 @@ from bridge.ir import types as T
 from bridge.ir.errors import LoweringError
 from bridge.ir.types import Dim
 
-__all__ = ["as_maybe", "finish_outputs", "loose_dims", "may_be_keyed", "merge_content", "merge_pair", "same_keys"]
+__all__ = [
+    "as_maybe", "finish_outputs", "first_blank", "loose_dims", "may_be_keyed", "merge_content", "merge_pair", "same_keys",
+]  # fmt: skip
 
 #: Called with the two sides of a value that must become one ONNX value; gives the value after the merge.
 Pair = Callable[[Abstract, Abstract, Run], Run]
@@ -257,6 +259,16 @@ def finish_outputs(m: Machine, body: Body, values: list[Abstract], types: list[R
 
 #: Elements of a blank of the sizes that are declared: onnxruntime holds a branch to them.
 _LARGEST_BLANK = 1024
+
+
+def first_blank(m: Machine, t: Run) -> Run:
+    """What a loop begins with where nothing was set: of the sizes that are declared, which onnxruntime holds a loop to."""
+    sizes = [d if isinstance(d, int) else 0 for d in t.dims or ()]
+    if math.prod(sizes) <= _LARGEST_BLANK:
+        return m.emitter.materialise(m.emitter.constant(np.zeros(sizes, t.dtype.numpy), t.dtype))
+    value, shape = np.zeros(1, t.dtype.numpy), np.array(sizes, np.int64)
+    made: Run = m.emitter.op("ConstantOfShape", shape, value=value, dims=tuple(sizes), dtype=t.dtype)
+    return made
 
 
 def _as_value(m: Machine, v: Abstract, t: Run) -> Run:

@@ -20,7 +20,7 @@ from bridge.exporters.python.literals import tensor_literal
 from bridge.exporters.python.shared_classes import is_indexed
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
-from bridge.exporters.python.words import expression_in_words, primary, statement_in_words
+from bridge.exporters.python.words import expression_in_words, extends_list, primary, statement_in_words
 from bridge.ir import dtypes
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, FunctionType
@@ -143,10 +143,17 @@ class FilePrinter(SourcePrinter):
     def is_long(self, text: TaggedText) -> bool:
         return text.size + self.level * 4 >= _LONG_LINE
 
+    def stands_alone(self, n: Node) -> bool:
+        return extends_list(n)
+
     def define(self, n: Node, expression: TaggedText | str) -> None:
         statement = statement_in_words(self, n)
         if statement is not None:
             self.indent().join(statement).raw("\n")
+        elif extends_list(n):
+            self.name_values(n.outputs)
+            for sign, given in zip(("=", "+="), n.inputs, strict=True):
+                self.indent().join(self.use(n.output)).raw(f" {sign} ").join(self.use(given)).raw("\n")
         elif n.kind == "prim::ListConstruct" and not n.inputs:
             self.name_values(n.outputs)
             self.indent().join(self.use(n.output)).raw(f": {self.annotation(n.output.type)} = []\n")

@@ -223,6 +223,10 @@ class SourcePrinter:
     def is_long(self, text: TaggedText) -> bool:
         return text.size + self.level * 2 >= _LONG_LINE
 
+    def stands_alone(self, n: Node) -> bool:
+        """Whether a node is a statement even where its result is used once."""
+        return False
+
     def define(self, n: Node, expression: TaggedText | str) -> None:
         """Append ``outputs = expression``."""
         self.name_values(n.outputs)

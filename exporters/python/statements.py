@@ -47,7 +47,7 @@ def _assignment(p: SourcePrinter, n: Node) -> None:
         p.define(n, expression)
         return
     p.assign(n.output, expression)
-    if p.is_long(expression):
+    if p.is_long(expression) or p.stands_alone(n):
         p.split(n.output)
 
 

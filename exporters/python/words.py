@@ -15,7 +15,7 @@ from bridge.ir.graph import Node, Value
 if TYPE_CHECKING:
     from bridge.exporters.python.file_printer import FilePrinter
 
-__all__ = ["expression_in_words", "primary", "statement_in_words"]
+__all__ = ["expression_in_words", "extends_list", "primary", "statement_in_words"]
 
 #: Functions of Python, by operator; those of ``math`` are for numbers.
 _FUNCTIONS = {
@@ -127,6 +127,11 @@ _SPECIAL: dict[str, Callable[[FilePrinter, TaggedText, Node], None]] = {
 }
 
 
+def extends_list(n: Node) -> bool:
+    """Whether a node is ``a += b`` of lists, which no expression of Python says."""
+    return n.kind == "aten::add_" and isinstance(n.inputs[0].type, T.ListType)
+
+
 def statement_in_words(p: FilePrinter, n: Node) -> TaggedText | None:
     """A node whose result nobody uses, as a statement; None where it is an assignment as any other."""
     if any(v.uses for v in n.outputs) or not n.inputs:
@@ -139,7 +144,7 @@ def statement_in_words(p: FilePrinter, n: Node) -> TaggedText | None:
         return out.join(primary(p, n.inputs[0])).raw("[").join(p.use(n.inputs[1])).raw("] = ").join(p.use(n.inputs[2]))
     if n.kind == "aten::Delete" and container:
         return out.raw("del ").join(primary(p, n.inputs[0])).raw("[").join(p.use(n.inputs[1])).raw("]")
-    if n.kind == "aten::add_" and container:
+    if extends_list(n):
         return out.join(primary(p, n.inputs[0])).raw(".extend(").join(p.use(n.inputs[1])).raw(")")
     if container and n.kind.partition("::")[2] in _METHODS:
         return out if expression_in_words(p, out, n) else None

@@ -259,7 +259,24 @@ class LiteralMixin(EmitterCore):
             matching.builtin_call(self.graph, e.range, "aten::append", [Named(value, "", e.range)], (), this)
 
         self._comprehension(e.clauses, e.range, body)
+        if not seen and hint is None and any(c.condition is not None for c in e.clauses):
+            result.type = self._type_if_not_empty(e) or result.type
         return result
+
+    def _type_if_not_empty(self, e: X.ListComp) -> T.Type | None:
+        """The type of a comprehension whose condition is false for certain: of what would be in it; None if that means nothing."""
+        found: list[T.Type] = []
+        scratch, frame = self.node("prim::ComprehensionScope", (), 0, e.range), self._frame
+        try:
+            with self.graph.inserting(scratch.add_block()):
+                clauses = [X.Clause(c.range, c.target, c.iter) for c in e.clauses]
+                self._comprehension(clauses, e.range, lambda: found.append(T.ListType(self.expr(e.element).type)))
+        except CompileError:
+            found.clear()
+        finally:
+            self._frame = frame
+            scratch.destroy()
+        return found[0] if found else None
 
     def dict_comprehension(self, e: X.DictComp, hint: T.Type | None) -> Value:
         result = self.make_dict(T.DictType(T.STR, T.TENSOR))
