@@ -167,6 +167,36 @@ def test_results_are_themselves():
     assert a is b
 
 
+def _ints(counts: list[int], x: torch.Tensor, y: torch.Tensor):
+    return x, y + len(counts)
+
+
+def _rows(counts: list[list[int]], x: torch.Tensor, y: torch.Tensor):
+    return x, y + len(counts)
+
+
+def _mixed(counts: list[int] | None, pairs: list[tuple[int, torch.Tensor]], x: torch.Tensor, y: torch.Tensor):
+    return x, y + len(pairs)
+
+
+@pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
+@pytest.mark.parametrize(
+    ("program", "lists"),
+    [
+        (_ints, [([],), ([1, 2],), ([],)]),
+        (_rows, [([],), ([[]],), ([[1], []],)]),
+        (_mixed, [(None, []), ([], []), ([4], [(1, torch.ones(1))]), (None, [(2, torch.zeros(1))])]),
+    ],
+)
+def test_arguments_that_are_given_back_are_found_behind_lists(program, lists):
+    s = torch.jit.script(program)
+    x, y = torch.tensor([1.0]), torch.tensor([20.0])
+    for given in lists:
+        first, second = s(*given, x, y)
+        assert first is x
+        assert second.item() == 20 + len(given[-1])
+
+
 def test_what_onnx_cannot_express_runs_in_the_interpreter_and_says_so():
     s = torch.jit.script(M.Says())
     with pytest.warns(runtime.InterpreterWarning, match=r"onnx_modules\.py:\d+"):

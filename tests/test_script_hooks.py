@@ -4,10 +4,11 @@ import copy
 import io
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bridge as torch
-from bridge import nn
+from bridge import nn, runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
 
@@ -38,9 +39,51 @@ def test_hooks_of_the_outermost_module_run() -> None:
     torch.jit.save(scripted, buffer)
     buffer.seek(0)
     assert torch.jit.load(buffer)(x).item() == copy.deepcopy(scripted)(x).item() == 13.0**4
-    with pytest.raises(RuntimeError, match="hooks of the outermost module, Plus"):
-        torch.onnx.export(scripted, (x,))
-    assert torch.onnx.export(scripted.forward, (x,)) is not None
+    for exported, expected in ((scripted, 13.0**4), (scripted.forward, 4.0)):
+        session = runtime.open_session(torch.onnx.export(exported, (x,)).model_proto.SerializeToString())
+        assert session.run(None, {"x": x.numpy()})[0].item() == expected
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([2.0, 3.0]))
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor | None = None, k: int = 2) -> torch.Tensor:
+        return (x if y is None else x + y) * k
+
+
+Given = tuple[torch.Tensor, torch.Tensor | None, int]
+
+
+def one_more(self: Any, input: Given) -> Given:
+    return (input[0] * self.scale, input[1], input[2] + 1)
+
+
+def by_sign(self: Any, input: Given, output: torch.Tensor) -> torch.Tensor:
+    if output.sum() > 0:
+        return output * output
+    return output - self.scale
+
+
+def test_hooks_see_the_module_and_all_arguments() -> None:
+    m = Scaled()
+    m.register_forward_pre_hook(one_more)
+    m.register_forward_hook(by_sign)
+    scripted = torch.jit.script(m)
+    program = torch.onnx.export(scripted, (torch.ones(2), torch.ones(2), 1))
+    session = runtime.open_session(program.model_proto.SerializeToString())
+    for x in (torch.tensor([1.0, -2.0]), torch.tensor([4.0, 5.0])):
+        y = x + 10
+        for sign in (1, -1):
+            given = (sign * x, sign * y, 3)
+            expected = m(*given).detach().numpy()
+            with torch.no_grad():
+                assert scripted(*given).numpy().tolist() == expected.tolist()
+            feed = {"x": given[0].numpy(), "y": given[1].numpy(), "k": np.array(3)}
+            assert session.run(None, feed)[0].tolist() == expected.tolist()
+    hook = next(iter(scripted._forward_pre_hooks.values()))
+    assert hook(scripted, (x, y, 3))[1] is y
 
 
 def _wrong_inner(self: Any, input: tuple[int]) -> None: ...

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from bridge.importers.script import CompileError, ModuleSelf, compile_function, signature_of
+from bridge.importers.script import (
+    CompileError,
+    ModuleSelf,
+    class_module,
+    compile_function,
+    parse_source,
+    signature_of,
+    tree,
+)
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function
 from bridge.ir.schema import Schema
 from bridge.jit.functions import ScriptFunction
-from bridge.jit.resolve import ClosureResolver
+from bridge.jit.resolve import ClosureResolver, NamesResolver
 from bridge.jit.sources import default_values, definition_of
 
 if TYPE_CHECKING:
     from bridge.jit.concrete import ConcreteType
 
-__all__ = ["attach_hooks", "check_names", "define_hooks"]
+__all__ = ["attach_hooks", "call_with_hooks", "check_names", "define_hooks"]
 
 
 def check_names(module: Any) -> None:
@@ -73,6 +81,19 @@ def attach_hooks(module: Any, t: ClassType) -> None:
         module._forward_pre_hooks[i] = ScriptFunction(f)
     for i, f in enumerate(t.hooks):
         module._forward_hooks[i] = ScriptFunction(f)
+
+
+def call_with_hooks(t: ClassType) -> Function:
+    """What calling a module of this class does, its hooks included: ``forward``'s arguments go through ``self(…)``."""
+    arguments = _forward(t).arguments[1:]
+    types = {f"_{i}": a.type for i, a in enumerate(arguments)}
+    declared = ", ".join(["self", *(f"{a.name}: _{i}" for i, a in enumerate(arguments))])
+    text = f"def forward({declared}):\n    return self({', '.join(a.name for a in arguments)})\n"
+    (d,) = parse_source(text, f"<call of {_short(t)}>")
+    assert isinstance(d, tree.Def)
+    this = ModuleSelf(class_module(t))
+    defaults = {a.name: a.default for a in arguments if a.has_default}
+    return compile_function(d, NamesResolver({}, types), f"{t.name}.__call__", self=this, defaults=defaults)
 
 
 # -- signatures --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from bridge.ir.graph import Graph
 from bridge.jit.concrete import ConcreteType, from_class_type
 from bridge.jit.decorators import is_ignored
 from bridge.jit.functions import ConstMap, OverloadedMethod, ScriptFunction, ScriptMethod
-from bridge.jit.hooks import attach_hooks, check_names
+from bridge.jit.hooks import attach_hooks, call_with_hooks, check_names
 from bridge.jit.names import python_cu
 from bridge.jit.values import CastError, into, out_of
 from bridge.nn import Module
@@ -297,10 +297,25 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward``."""
         d = self.__dict__
-        if d["_forward_hooks"] or d["_forward_pre_hooks"]:
-            return super().__call__(*args, **kwargs)
+        if d["_forward_hooks"] or d["_forward_pre_hooks"] or d["_backward_hooks"] or d["_backward_pre_hooks"]:
+            whole = None if kwargs else self._with_hooks(len(args))
+            return super().__call__(*args, **kwargs) if whole is None else whole(*args)
         forward = d.get("forward")
         return (self.forward if forward is None else forward)(*args, **kwargs)
+
+    def _with_hooks(self, count: int) -> ScriptMethod | None:
+        """``forward`` between its compiled hooks as one program, for so many arguments; None where Python has a part in it."""
+        d = self.__dict__
+        t = d["_c"].type
+        hooks = [*d["_forward_pre_hooks"].values(), *d["_forward_hooks"].values()]
+        if [getattr(h, "_function", None) for h in hooks] != [*t.pre_hooks, *t.hooks] or not hooks:
+            return None
+        if d["_backward_hooks"] or d["_backward_pre_hooks"]:
+            return None
+        made = d.get("_whole")
+        if made is None:
+            made = d["_whole"] = ScriptMethod(d["_c"], call_with_hooks(t))
+        return made if count == len(made._function.schema.arguments) - 1 else None
 
     def extra_repr(self) -> str:
         return f"original_name={self.original_name}"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.ir.errors import UnsupportedError
 from bridge.ir.files import replacing
 from bridge.ir.memory import collector_paused
 from bridge.onnx.program import OnnxProgram
@@ -129,7 +128,8 @@ def _exported(
         dynamic_shapes=dynamic_shapes,
         opset=opset_version,
         modules=modules,
-        provenance=provenance,
+        provenance=provenance
+        and (owner is None or owner.type.find_method(function.name) is function),  # not: between hooks
         raises=raises,
         left_out=left_out,
         producer_version=__version__,
@@ -189,10 +189,9 @@ def entry_of(model: Any) -> tuple[ScriptObject | None, Function]:
         return model.owner, model._function
     method = model._method("forward")
     if method.owner.type.hooks or method.owner.type.pre_hooks:
-        raise UnsupportedError(
-            f"the hooks of the outermost module, {model.original_name}, do not go into the model: export a module whose forward "
-            "calls it, or its method 'forward'"
-        )
+        from bridge.jit.hooks import call_with_hooks
+
+        return method.owner, call_with_hooks(method.owner.type)
     return method.owner, method._function
 
 

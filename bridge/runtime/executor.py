@@ -248,7 +248,7 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
         return _interpret(function, owner, args)
     if plan.distinct and _repeats(tensors_of(list(args))):
         return _interpret(function, owner, args)
-    feed = plan.feed(args)
+    feed, given = plan.feed(args)
     try:
         outs = plan.run(plan.outputs, feed, None)
     except Exception as error:  # noqa: BLE001 (onnxruntime's errors have no common base but this)
@@ -259,7 +259,7 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
         tensor = held[name]
         np.copyto(tensor._array, outs[index])
         tensor._share_counter()[0] += 1
-    result = plan.build(outs, list(args) if plan.simple else _leaves(args))
+    result = plan.build(outs, given)
     if state.enabled:
         for t in args if plan.simple else tensors_of(args):
             if t._requires_grad:
@@ -320,21 +320,6 @@ def _must_interpret(plan: Plan, args: Sequence[Any]) -> bool:
     if state.enabled and (any(t._requires_grad for t in (*given, *plan.parameters)) or _live_grad(plan)):
         return True
     return any(np.may_share_memory(t._array, held[name]._array) for held, name, _ in plan.states for t in given)
-
-
-def _leaves(args: Any) -> list[Any]:
-    """Run-time arguments in the order of the model's inputs, as they are."""
-    found: list[Any] = []
-    for a in args:
-        if isinstance(a, tuple):
-            found += _leaves(a)
-        elif isinstance(a, dict):
-            found += _leaves(a.values())
-        elif isinstance(a, list) and not (a and isinstance(a[0], Tensor | bool | int | float)):
-            found += _leaves(a)
-        elif a is not None and not isinstance(a, str):
-            found.append(a)
-    return found
 
 
 def _any_grad(tensors: Sequence[Tensor]) -> bool:

@@ -29,11 +29,11 @@ class ModelPlan(Plan):
 
     names: set[str]
 
-    def feed(self, arguments: Sequence[Any]) -> dict[str, Any]:
+    def feed(self, arguments: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
         feed = {n: _value(a) for n, a in zip(self.inputs, arguments, strict=True) if n in self.names}
         for name, held, attribute in self.live:
             feed[name] = held[attribute]._array
-        return feed
+        return feed, arguments
 
 
 def model_plan(

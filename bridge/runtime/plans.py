@@ -12,49 +12,61 @@ from bridge.ir.dtypes import physical
 from bridge.ir.types import ANY, BOOL, FLOAT, INT, DictType, ListType, OptionalType, TensorType, TupleType, Type
 from bridge.tensor import Tensor
 
-__all__ = ["Plan", "build_plan", "flatten", "tensors_of"]
+__all__ = ["Leaves", "Plan", "build_plan", "tensors_of"]
 
 _wrap = Tensor._wrap
 
 
-def flatten(values: Sequence[Any], types: Sequence[Type], leaves: list[Any]) -> None:
-    """The run-time leaves of arguments in the order of the model's inputs, as arrays; ``types`` are the declared ones."""
-    for i, v in enumerate(values):
-        _leaf(v, types[i] if i < len(types) else ANY, leaves)
+class Leaves:
+    """The run-time leaves of arguments in the order of the model's inputs: ``arrays``, and ``given`` as they came."""
 
+    __slots__ = ("arrays", "given")
 
-def _leaf(v: Any, t: Type, leaves: list[Any]) -> None:
-    t = t.element if isinstance(t, OptionalType) else t
-    if isinstance(v, Tensor):
-        leaves.append(v._array)
-    elif isinstance(v, bool):
-        leaves.append(np.array(v, np.bool_))
-    elif isinstance(v, int):
-        leaves.append(np.array(v, np.int64))
-    elif isinstance(v, float):
-        leaves.append(np.array(v, np.float64))
-    elif isinstance(v, tuple):
-        flatten(v, t.contained(), leaves)
-    elif isinstance(v, dict):
-        flatten(list(v.values()), [t.value if isinstance(t, DictType) else ANY] * len(v), leaves)
-    elif isinstance(v, list):
-        _list_leaf(v, t.element if isinstance(t, ListType) else ANY, leaves)
-    elif isinstance(v, np.ndarray):
-        leaves.append(v)
+    def __init__(self, values: Sequence[Any], types: Sequence[Type]) -> None:
+        """``types`` are the declared ones."""
+        self.arrays: list[Any] = []
+        self.given: list[Any] = []
+        self.add(values, types)
+
+    def add(self, values: Sequence[Any], types: Sequence[Type]) -> None:
+        for i, v in enumerate(values):
+            self._leaf(v, types[i] if i < len(types) else ANY)
+
+    def _leaf(self, v: Any, t: Type) -> None:
+        t = t.element if isinstance(t, OptionalType) else t
+        if isinstance(v, Tensor):
+            self._take(v._array, v)
+        elif isinstance(v, bool):
+            self._take(np.array(v, np.bool_), v)
+        elif isinstance(v, int):
+            self._take(np.array(v, np.int64), v)
+        elif isinstance(v, float):
+            self._take(np.array(v, np.float64), v)
+        elif isinstance(v, tuple):
+            self.add(v, t.contained())
+        elif isinstance(v, dict):
+            self.add(list(v.values()), [t.value if isinstance(t, DictType) else ANY] * len(v))
+        elif isinstance(v, list):
+            self._list(v, t.element if isinstance(t, ListType) else ANY)
+        elif isinstance(v, np.ndarray):
+            self._take(v, v)
+
+    def _take(self, array: Any, given: Any) -> None:
+        self.arrays.append(array)
+        self.given.append(given)
+
+    def _list(self, v: list[Any], element: Type) -> None:
+        if isinstance(element, OptionalType):
+            element = element.element
+        if element in _NUMBERS:
+            self._take(np.array(v, _NUMBERS[element]), v)
+        elif v and isinstance(v[0], Tensor):
+            self._take([x._array for x in v], v)
+        else:
+            self.add(v, [element] * len(v))
 
 
 _NUMBERS: dict[Type, Any] = {BOOL: np.bool_, INT: np.int64, FLOAT: np.float64}
-
-
-def _list_leaf(v: list[Any], element: Type, leaves: list[Any]) -> None:
-    if isinstance(element, OptionalType):
-        element = element.element
-    if element in _NUMBERS:
-        leaves.append(np.array(v, _NUMBERS[element]))
-    elif v and isinstance(v[0], Tensor):
-        leaves.append([x._array for x in v])
-    else:
-        flatten(v, [element] * len(v), leaves)
 
 
 def tensors_of(values: Any) -> list[Tensor]:
@@ -133,17 +145,17 @@ class Plan:
                 return True
         return any(held[name] is not value and _differ(held[name], value) for held, name, value in self.reads)
 
-    def feed(self, arguments: Sequence[Any]) -> dict[str, Any]:
-        """Arrays by input name."""
+    def feed(self, arguments: Sequence[Any]) -> tuple[dict[str, Any], Sequence[Any]]:
+        """Arrays by input name, and what these are in the arguments, in the order of the inputs."""
+        given = arguments
         if self.simple:
             feed = dict(zip(self.inputs, [a._array for a in arguments], strict=True))
         else:
-            leaves: list[Any] = []
-            flatten(arguments, self.types, leaves)
-            feed = dict(zip(self.inputs, leaves, strict=True))
+            leaves = Leaves(arguments, self.types)
+            feed, given = dict(zip(self.inputs, leaves.arrays, strict=True)), leaves.given
         for name, held, attribute in self.live:
             feed[name] = physical(held[attribute]._array)
-        return feed
+        return feed, given
 
 
 def build_plan(owner: ScriptObject | None, function: Function, arguments: Sequence[Any], live: bool) -> Plan:

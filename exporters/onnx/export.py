@@ -119,7 +119,7 @@ def export_program(
             except ExportError as e:
                 shared = shared_writes(function, owner, types, hosted) if writes else []
                 raise ExportError([*shared, *e.obstacles]) from None
-            found = specialised(owner, function, program.frames, report) if provenance or writes else None
+            found = specialised(owner, function, program.frames, report) if not hosted or writes else None
             # Last, when the branches are gone that are not taken for these arguments: what is left is often small.
             if writes and (found is None or not provenance):
                 there = found or (owner, function)

@@ -37,7 +37,10 @@ def specialised(
         return None, Function(function.qualified_name, graph, function.schema)
     copy = _Copier(choices).object(owner)
     method = copy.type.find_method(function.name)
-    assert method is not None
+    if method is None:  # the call of a module with hooks, which is no method of its class
+        graph = _pruned(function.graph, choices.get((id(owner), function), {}))
+        _retype(graph, copy.type)
+        method = Function(f"{copy.type.name}.{function.name}", graph, _schema(function.schema, copy.type))
     return copy, method
 
 

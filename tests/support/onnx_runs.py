@@ -13,7 +13,7 @@ import bridge
 from bridge.jit.running import interpret
 from bridge.jit.values import match_arguments
 from bridge.onnx.exporting import entry_of
-from bridge.runtime.plans import flatten
+from bridge.runtime.plans import Leaves
 from bridge.tensor import Tensor
 
 VARIANTS = Path(__file__).resolve().parent.parent / "variants"
@@ -102,8 +102,7 @@ class variants:
         rows = []
         for given in (arguments, example):
             own = match_arguments(function.schema, variants.copied(given), {}, owner)[owner is not None :]
-            leaves = []
-            flatten(own, [v.type for v in function.graph.inputs][owner is not None :], leaves)
+            leaves = Leaves(own, [v.type for v in function.graph.inputs][owner is not None :]).arrays
             kinds = [getattr(a, "dtype", "list") for a in leaves], [getattr(a, "ndim", 0) for a in leaves]
             rows.append((leaves, kinds, [v for v in own if v is None or isinstance(v, str)]))
         if rows[0][1:] != rows[1][1:]:
