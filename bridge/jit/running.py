@@ -12,9 +12,13 @@ from bridge.ir.tracebacks import left, told
 from bridge.jit.values import match_arguments, out_of
 from bridge.pytorch.tensors import holds_torch
 
-__all__ = ["call", "interpret", "interpret_raw", "interpreted", "set_executor"]
+__all__ = ["MISS", "call", "interpret", "interpret_raw", "interpreted", "set_executor"]
 
 Executor = Callable[[Function, "ScriptObject | None", Sequence[Any], Mapping[str, Any]], Any]
+
+
+#: What a program that runs as a Python function gives for arguments that it was not made for.
+MISS: Any = type("Miss", (), {"__repr__": lambda self: "MISS"})()
 
 
 def _load_executor(
@@ -41,6 +45,11 @@ def call(function: Function, owner: ScriptObject | None, args: Sequence[Any], kw
 
     Raises RuntimeError, with torch's text, for arguments that the schema does not take.
     """
+    entry = function.runtime if owner is None else owner.runtime.get(function)
+    if entry is not None and entry.quick is not None and not kwargs:
+        found = entry.quick(args)
+        if found is not MISS:
+            return found
     if holds_torch((args, kwargs) if kwargs else args):
         from bridge.pytorch.calls import call as call_with_torch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,8 +14,10 @@ from bridge.autograd.grad_mode import state
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.passes.inline import inlined_graph
+from bridge.jit.running import MISS
 from bridge.runtime.host import host_program
-from bridge.runtime.host_tensors import TensorProgram, may_be_hosted, tensor_program
+from bridge.runtime.host_entry import Overflow
+from bridge.runtime.host_tensors import may_be_hosted, tensor_program
 from bridge.runtime.plans import Plan, build_plan, tensors_of
 from bridge.runtime.sessions import CPU, ProviderError, chosen
 from bridge.runtime.signature import signature_of
@@ -31,7 +33,7 @@ class InterpreterWarning(UserWarning):
 class _Entry:
     """The plans of one function (of one object) by signature; False where the interpreter must run it."""
 
-    __slots__ = ("arity", "host", "hosts", "lengths", "live", "plans", "signature", "state", "warned")
+    __slots__ = ("arity", "host", "hosts", "lengths", "live", "plans", "quick", "signature", "state", "warned")
 
     def __init__(self, function: Function, owner: ScriptObject | None) -> None:
         self.plans: dict[Any, Plan | bool] = {}
@@ -39,9 +41,12 @@ class _Entry:
         self.lengths = self.live = self.warned = False
         self.state: list[Any] = []
         self.signature = signature_of(function) if function.interface is not None else None
-        self.host = host_program(function) if owner is None and self.signature is None else None
-        hosted = self.signature is None and may_be_hosted(function)
-        self.hosts: dict[Any, TensorProgram | None] | None = {} if hosted else None
+        failed = partial(_failed, self, function, owner)
+        self.host = host_program(function, failed) if owner is None and self.signature is None else None
+        #: The program as a Python function, of the arguments as a tuple, when the last call was one of it.
+        self.quick = self.host
+        hosted = self.host is None and self.signature is None and may_be_hosted(function)
+        self.hosts: dict[Any, Callable[[tuple[Any, ...]], Any] | None] | None = {} if hosted else None
 
 
 def call_method(owner: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -66,17 +71,14 @@ def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any],
         entry = owner.runtime.get(function)
         if entry is None:
             entry = owner.runtime[function] = _Entry(function, owner)
-    if entry.host is not None and not kwargs and len(args) == entry.arity:
-        given = entry.host.arguments(args)
-        if given is not None:
-            try:
-                return entry.host.call(*given)
-            except Exception:  # noqa: BLE001, S110 (the interpreter says what is wrong)
-                pass
+    if entry.quick is not None and not kwargs:
+        found = entry.quick(tuple(args))
+        if found is not MISS:
+            return found
     key = chosen(), *map(_kind, args)
     if entry.hosts is not None and not kwargs and len(args) == entry.arity:
-        found = _hosted(entry.hosts, key, function, owner, args)
-        if found is not None:
+        found = _hosted(entry, entry.hosts, key, function, owner, args)
+        if found is not MISS:
             return found
     plan = entry.plans.get(key) if not kwargs and len(args) == entry.arity else None
     if type(plan) is Plan and (plan.simple or plan.direct):
@@ -87,23 +89,37 @@ def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any],
 
 
 def _hosted(
-    hosts: dict[Any, TensorProgram | None],
+    entry: _Entry,
+    hosts: dict[Any, Callable[[tuple[Any, ...]], Any] | None],
     key: Any,
     function: Function,
     owner: ScriptObject | None,
     args: Sequence[Any],
 ) -> Any:
-    """What a program that looks at single elements gives; None when it does not run in Python."""
+    """What a program that looks at single elements gives; MISS when it does not run in Python."""
     program = hosts.get(key)
     if program is None and key not in hosts:
-        program = hosts[key] = tensor_program(function, owner, args) if key[0] == (CPU,) else None
-    given = program.arguments(args) if program is not None else None
-    if program is None or given is None:
-        return None
-    try:
-        return program.call(*given)
-    except Exception:  # noqa: BLE001 (the interpreter says what is wrong)
-        return _interpret(function, owner, args)
+        failed = partial(_failed, entry, function, owner)
+        program = hosts[key] = tensor_program(function, owner, args, failed) if key[0] == (CPU,) else None
+    if program is None:
+        return MISS
+    found = program(tuple(args))
+    if found is not MISS:
+        entry.quick = program
+    return found
+
+
+def _failed(
+    entry: _Entry, function: Function, owner: ScriptObject | None, error: Exception, args: tuple[Any, ...]
+) -> Any:
+    """What a program gives that has failed in Python: the interpreter says what is wrong."""
+    from bridge.jit.running import interpret
+    from bridge.jit.values import match_arguments
+
+    if isinstance(error, Overflow):  # as it does again, likely
+        entry.host = entry.quick = entry.hosts = None
+        return execute(function, owner, args, {})
+    return interpret(function, match_arguments(function.schema, args, {}, owner))
 
 
 def _kind(v: Any) -> Any:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from bridge.autograd.grad_mode import state
 from bridge.exporters.onnx.known_types import KnownTypes
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
@@ -23,11 +22,12 @@ from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import operator_of
 from bridge.ir.passes.constants import NOT_CONSTANT, constant_value
 from bridge.ir.passes.inline import inlined_graph
-from bridge.runtime.host import NUMBERS, NotHosted, Writer
+from bridge.runtime.host import Failed, NotHosted, Writer
+from bridge.runtime.host_entry import NUMBERS, Parameter, compiled, taken
 from bridge.runtime.host_memory import Memory
 from bridge.tensor import Tensor
 
-__all__ = ["TensorProgram", "may_be_hosted", "tensor_program"]
+__all__ = ["may_be_hosted", "tensor_program"]
 
 _DTYPES = {"bool", "uint8", "int32", "int64", "float32", "float64"}
 #: Operators that cost little beside a call of onnxruntime, but in a loop more than its node.
@@ -103,91 +103,60 @@ class _Kinds:
             self.others = True
 
 
-class TensorProgram:
-    """A program as a Python function, for arguments of certain element types and ranks.
-
-    ``held`` are the attributes that it reads: the object, the name, and what must be true of a value as it was when this was made.
-    """
-
-    __slots__ = ("call", "held", "kinds")
-
-    def __init__(
-        self, call: Callable[..., Any], kinds: Sequence[Any], held: Sequence[tuple[ScriptObject, str, Any]]
-    ) -> None:
-        self.call, self.kinds, self.held = call, kinds, held
-
-    def arguments(self, given: Sequence[Any]) -> list[Any] | None:
-        """The arguments as the function takes them (lists are copied), and the attributes; None when it is not for them."""
-        found: list[Any] = []
-        recording = state.enabled
-        for v, kind in zip(given, self.kinds, strict=True):
-            if kind is None:
-                if type(v) is not Tensor or (recording and v.requires_grad):
-                    return None
-                found.append(v._array)
-            elif isinstance(kind, tuple):
-                if type(v) is not list or not all(type(x) is kind[0] for x in v):
-                    return None
-                found.append(v.copy())
-            else:
-                found.append(v)
-        for owner, name, known in self.held:
-            v = owner.attributes[name]
-            if isinstance(known, tuple):
-                if (
-                    not isinstance(v, Tensor)
-                    or (v._array.dtype, v._array.ndim) != known
-                    or (recording and v.requires_grad)
-                ):
-                    return None
-                found.append(v._array)
-            elif isinstance(known, ScriptObject):
-                if v is not known:
-                    return None
-            elif type(v) is not known:
-                return None
-            else:
-                found.append(v)
-        return found
-
-
-def tensor_program(function: Function, owner: ScriptObject | None, given: Sequence[Any]) -> TensorProgram | None:
-    """The Python function of a program for arguments like ``given``; None where there is none, or onnxruntime is quicker."""
+def tensor_program(
+    function: Function, owner: ScriptObject | None, given: Sequence[Any], failed: Failed
+) -> Callable[[tuple[Any, ...]], Any] | None:
+    """The Python function of a program, of a tuple of arguments like ``given`` (:func:`compiled`); None where there is none, or
+    onnxruntime is quicker. ``failed(error, args)`` gives the result where it raises."""
     graph = inlined_graph(function)
     own = graph.inputs[1:] if owner is not None else graph.inputs
-    kinds = [_kind_of(v) for v in given]
-    if any(k is _OTHER for k in kinds) or len(graph.outputs) != 1:
+    if any(_kind_of(v) is _OTHER for v in given) or len(graph.outputs) != 1:
         return None
     types = _types(graph, own, given, owner)
     writer = _TensorWriter(types, Memory(graph))
+    writer.names["failed"] = failed
     if owner is not None:
         writer.objects[graph.inputs[0]] = owner
     try:
-        return _written(writer, graph, own, kinds, function.qualified_name)
+        return _written(writer, graph, own, given, function.qualified_name)
     except (NotHosted, SyntaxError, RecursionError):
         return None
 
 
 def _written(
-    writer: _TensorWriter, graph: Graph, own: Sequence[Value], kinds: Sequence[Any], name: str
-) -> TensorProgram:
-    names = [writer.name(v) for v in own]
-    scalars = [n for n, k, v in zip(names, kinds, own, strict=True) if k is None and writer.rank(v) == 0]
-    for n in scalars:
-        writer.line(2, f"{n} = {n}[()]")
-    writer.block(graph.block, 2)
-    writer.line(2, f"return {writer.result(graph.outputs[0])}")
+    writer: _TensorWriter, graph: Graph, own: Sequence[Value], given: Sequence[Any], name: str
+) -> Callable[[tuple[Any, ...]], Any]:
+    parameters = [_parameter(writer, v, a) for v, a in zip(own, given, strict=True)]
+    writer.block(graph.block, 3)
+    writer.line(3, f"return {writer.result(graph.outputs[0])}")
     if writer.once > _MOST:
         raise NotHosted
-    head = f"def program({', '.join([*names, *writer.given])}):"
-    source = "\n".join([head, " with quiet(all='ignore'):" if writer.computes else " if True:", *writer.lines])
+    lines = ["  with quiet(all='ignore'):" if writer.computes else "  if True:", *writer.lines]
     writer.names.update(quiet=np.errstate, wrap=Tensor._wrap, array=np.array, zeros=np.zeros, unknown=_unknown)
-    exec(compile(source, f"<{name}>", "exec"), writer.names)  # noqa: S102 (written here, from a graph)
-    return TensorProgram(writer.names["program"], kinds, writer.held)
+    return compiled(name, parameters, lines, writer.names, writer.held)
 
 
 def _unknown() -> None:
     raise NotHosted
+
+
+def _parameter(writer: _TensorWriter, v: Value, given: Any) -> Parameter:
+    name = writer.name(v)
+    if isinstance(given, Tensor):
+        return _tensor(writer, name, given, name)
+    t = {bool: T.BOOL, int: T.INT, float: T.FLOAT}.get(type(given[0] if type(given) is list else given), T.NONE)
+    return taken(name, T.ListType(t) if type(given) is list else t, writer.names)
+
+
+def _tensor(writer: _TensorWriter, name: str, like: Tensor, where: str) -> Parameter:
+    """A parameter that is a tensor of an element type and rank, and as an array to the program; a single number as that."""
+    a = like._array
+    writer.names[f"dtype_{name}"] = a.dtype
+    refused = (
+        f"type({where}) is not Tensor or {where}._array.dtype is not dtype_{name} or {where}._array.ndim != {a.ndim}"
+    )
+    refused += f" or (state.enabled and {where}.requires_grad)"
+    return Parameter(name, refused, [f"{name} = {where}._array" + ("" if a.ndim else "[()]")])
 
 
 _OTHER = object()
@@ -263,8 +232,7 @@ class _TensorWriter(Writer):
         super().__init__()
         self.types, self.memory = types, memory
         self.objects: dict[Value, ScriptObject] = {}
-        self.given: list[str] = []
-        self.held: list[tuple[ScriptObject, str, Any]] = []
+        self.held: list[Parameter] = []
         self.parts: dict[
             Value, tuple[str, list[str]]
         ] = {}  # elements that are read where they are used: the tensor, the indices
@@ -315,18 +283,20 @@ class _TensorWriter(Writer):
         value = owner.attributes.get(n["name"]) if owner is not None else None
         if owner is None or value is None:
             raise NotHosted
+        where = f"attributes_{len(self.held)}[{n['name']!r}]"
+        self.names[f"attributes_{len(self.held)}"] = owner.attributes
         if isinstance(value, ScriptObject):
             self.objects[n.output] = value
-            self.held.append((owner, n["name"], value))
-            return
-        if isinstance(value, Tensor) and value._array.dtype.name in _DTYPES and value._array.ndim:
-            known: Any = (value._array.dtype, value._array.ndim)
+            same = f"object_{len(self.held)}"
+            self.names[same] = value
+            self.held.append(Parameter("", f"{where} is not {same}"))
+        elif isinstance(value, Tensor) and value._array.dtype.name in _DTYPES and value._array.ndim:
+            self.held.append(_tensor(self, self.name(n.output), value, where))
         elif type(value) in (bool, int, float) and n.output.type in NUMBERS:
-            known = type(value)
+            name = self.name(n.output)
+            self.held.append(Parameter(name, f"type({where}) is not {type(value).__name__}", [f"{name} = {where}"]))
         else:
             raise NotHosted
-        self.held.append((owner, n["name"], known))
-        self.given.append(self.name(n.output))
 
     def tensors(self, n: Node, depth: int) -> None:
         kind = n.kind
