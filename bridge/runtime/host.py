@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bridge.ir import types as T
@@ -19,6 +19,7 @@ from bridge.ir.node_schema import operator_of
 from bridge.ir.passes.inline import inlined_graph
 from bridge.ir.registry import Operator
 from bridge.runtime.host_entry import NUMBERS, compiled, is_plain, taken
+from bridge.runtime.host_memory import last_read
 from bridge.runtime.host_ranges import FULL, RING, Ranges
 
 __all__ = ["Failed", "NotHosted", "Writer", "host_program"]
@@ -88,6 +89,9 @@ class Writer:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {}
         self.values: dict[Value, str] = {}
+        self.before: dict[
+            Value, Value
+        ] = {}  # whose names those of a loop's next iteration have, where they are read no more
         self.tests = 0
 
     def line(self, depth: int, text: str) -> None:
@@ -256,6 +260,7 @@ class Writer:
         condition, lines = self.name(n.inputs[0]), self.lines
         sides = []
         for b in n.blocks:
+            self.share(b, [(v, o, self.before.get(o)) for v, o in zip(b.outputs, n.outputs, strict=True) if o.uses])
             self.lines = []
             self.block(b, depth + 1)
             sides.append((self.lines, [self.name(v) for v in b.outputs]))
@@ -302,6 +307,7 @@ class Writer:
             if counts:
                 self.line(depth + 1, f"{index} += 1")
         start = len(self.lines)
+        self.share(body, [(v, p, p) for v, p in zip(body.outputs[1:], body.inputs[1:], strict=True)])
         self.block(body, depth + 1)
         values = [self.name(v) for v in body.outputs[1:]]
         if _is_true(again):
@@ -314,6 +320,24 @@ class Writer:
             self.line(depth + 1, "pass")
         for o, c in zip(n.outputs, carried, strict=True):  # which nothing else is assigned to until the loop runs again
             self.values[o] = c
+
+    def share(self, block: Block, pairs: Sequence[tuple[Value, Value, Value | None]]) -> None:
+        """Name results of a block like what is made of them, so that they are not moved: if what has that name before is not read
+        after they are computed."""
+        order = {n: i for i, n in enumerate(block.nodes)}
+        for v, becomes, before in pairs:
+            n = v.node
+            if (
+                v in self.values
+                or n not in order
+                or n.kind in ("prim::Loop", "prim::Constant")
+                or v.type not in NUMBERS
+            ):
+                continue
+            if before is None or last_read(before, block, order, n) <= order[n]:
+                self.values[v] = self.name(becomes)
+                if before is not None:
+                    self.before[v] = before
 
     def again(self, condition: str, to: list[str], values: list[str], depth: int) -> None:
         """The end of an iteration: what is carried on, if it goes on or not."""

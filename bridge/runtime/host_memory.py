@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bridge.ir import types as T
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "last_read"]
 
 _VIEWS = ("aten::select", "aten::slice")
 _HOLDERS = ("prim::TupleConstruct", "prim::TupleUnpack", "prim::TupleIndex")
@@ -88,6 +90,26 @@ class Memory:
         for v in others:
             _join(self.same, first, v)
             _join(self.memory, first, v)
+
+
+def last_read(v: Value, block: Block, order: Mapping[Node, int], end: Node) -> int:
+    """The place in a block's ``order`` where a number is read last, as far as that can be: what is computed of it alone may be
+    written where that is used, but for what ``end`` computes."""
+    last = -1
+    for use in v.uses:
+        n: Node | None = use.user
+        while n is not None and n not in order and n is not block.return_node:
+            n = n.block.owner if n.block is not None else None
+        if n is None:  # somewhere else
+            continue
+        while n is not end and n in order and _moves(n):
+            n = n.output.uses[0].user
+        last = max(last, order.get(n, len(order)))
+    return last
+
+
+def _moves(n: Node) -> bool:
+    return len(n.outputs) == 1 and len(n.output.uses) == 1 and n.output.uses[0].user.block is n.block
 
 
 def _is_nested(t: T.Type) -> bool:
