@@ -9,7 +9,8 @@ import numpy as np
 
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs
-from bridge.exporters.onnx.objects import is_object
+from bridge.exporters.onnx.objects import called_by, is_object
+from bridge.exporters.onnx.places import has_objects
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin, Record
 from bridge.exporters.onnx.values import (
     Abstract,
@@ -23,7 +24,7 @@ from bridge.exporters.onnx.values import (
     leaves,
     map_content,
 )
-from bridge.ir.classes import ClassType, Function, FunctionType
+from bridge.ir.classes import Function
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
 
@@ -86,13 +87,18 @@ def _call(m: Machine, node: Node, function: Function, owner: ObjectRef | None, a
             program.inline
             or not is_module
             or (owner is not None and id(owner.object) in program.slots.holders)
-            or any(isinstance(x, ObjectRef | Text) or is_object(x) or _is_padded(x) for a in args for x in leaves(a))
+            or any(isinstance(x, ObjectRef | Text) or _has_objects(x) or _is_padded(x) for a in args for x in leaves(a))
             or (m.error in m.heap and m.program.may_not_end(function, _may_not_end))
         ):
             return inlined(m, node, function, owner, args)
         return _as_function(m, node, function, owner, args)
     finally:
         program.running.discard(key)
+
+
+def _has_objects(v: Abstract) -> bool:
+    """Whether a value is an object of the program, or a list that holds some: the callee may change them."""
+    return isinstance(v, Cell) and has_objects(v.type)
 
 
 def _is_padded(v: Abstract) -> bool:
@@ -103,15 +109,11 @@ def _is_padded(v: Abstract) -> bool:
 def _may_not_end(function: Function) -> bool:
     """Whether a function has a ``while``, itself or in what it calls: after an exception it must not be entered."""
     for n in function.graph.all_nodes():
-        called: Function | None = None
         if n.kind == "prim::Loop":
             trip = n.inputs[0].node
             if trip.kind != "prim::Constant" or trip["value"] >= 2**63 - 1:
                 return True
-        elif n.kind == "prim::CallFunction" and isinstance(n.inputs[0].type, FunctionType):
-            called = n.inputs[0].type.function
-        elif n.kind == "prim::CallMethod" and isinstance(n.inputs[0].type, ClassType):
-            called = n.inputs[0].type.find_method(n["name"])
+        called = called_by(n)
         if called is not None and called is not function and _may_not_end(called):
             return True
     return False

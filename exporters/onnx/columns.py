@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.places import PUT, as_row, built, places, split
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import (
     BOOL,
@@ -84,7 +85,7 @@ def samples_of(t: T.Type, content: Any) -> list[Abstract]:
     if isinstance(content, tuple | dict):
         return list(content.items() if isinstance(content, dict) else content)
     if isinstance(content, Columns):
-        parts = [samples_of(x, c) for x, c in zip(t.contained(), content.parts, strict=True)]
+        parts = [samples_of(x, c) for x, c in zip(places(t), content.parts, strict=True)]
         return [tuple(p[0] if p else Unset(T.ANY) for p in parts)]
     if isinstance(content, Stacked):
         dims = content.run.dims
@@ -107,9 +108,10 @@ def form_of(t: T.Type, samples: Sequence[Abstract], uniform: bool = True) -> Any
         if inner is None:
             raise LoweringError("a list of lists of tensors, whose length is not known, cannot be an ONNX value")
         return RunList(inner, (None,))
-    if isinstance(t, T.TupleType):
-        rows = [s for s in samples if isinstance(s, tuple)]
-        return Columns(tuple(form_of(x, [r[i] for r in rows], uniform) for i, x in enumerate(t.elements)))
+    if places(t) or isinstance(t, T.TupleType):
+        rows = [r for r in (as_row(t, s) for s in samples) if r is not None]
+        uniform = uniform and not isinstance(t, T.OptionalType)  # what is not there has no sizes
+        return Columns(tuple(form_of(x, [r[i] for r in rows], uniform) for i, x in enumerate(places(t))))
     if not (isinstance(t, T.TensorType) or t is T.ANY):
         raise LoweringError(f"a list of {t.annotation()}, whose length is not known, cannot be an ONNX value")
     types = [_tensor_type(s) for s in samples if not isinstance(s, Unset)]
@@ -178,7 +180,7 @@ def to_form(m: Machine, t: T.Type, content: Any, form: Any) -> Any:
     if isinstance(content, tuple):
         return _from_items(m, t, content, form) if content else empty(m, form)
     if isinstance(form, Columns):
-        parts = zip(t.contained(), content.parts, form.parts, strict=True)
+        parts = zip(places(t), content.parts, form.parts, strict=True)
         return Columns(tuple(to_form(m, x, c, f) for x, c, f in parts))
     if isinstance(form, RunList) and isinstance(content, Stacked):
         return as_sequence(m, content)
@@ -188,13 +190,14 @@ def to_form(m: Machine, t: T.Type, content: Any, form: Any) -> Any:
 def _from_items(m: Machine, t: T.Type, items: tuple[Abstract, ...], form: Any) -> Any:
     e = m.emitter
     if isinstance(form, Columns):
-        columns = zip(t.contained(), zip(*items, strict=True), form.parts, strict=True)
+        rows = [split(m, t, x) for x in items]
+        columns = zip(places(t), zip(*rows, strict=True), form.parts, strict=True)
         return Columns(tuple(_from_items(m, x, c, f) for x, c, f in columns))
     if isinstance(form, RunList):
         return e.op("SequenceConstruct", *[_element(m, x, form) for x in items], dims=form.dims)
     if isinstance(form, Stacked):
-        rows = [_row(m, _element(m, x, form.run)) for x in items]
-        return Stacked(rows[0] if len(rows) == 1 else e.op("Concat", *rows, axis=0, dims=form.run.dims))
+        stacked = [_row(m, _element(m, x, form.run)) for x in items]
+        return Stacked(stacked[0] if len(stacked) == 1 else e.op("Concat", *stacked, axis=0, dims=form.run.dims))
     return _numbers(m, items, form.dtype)
 
 
@@ -204,7 +207,8 @@ def form_and_value(m: Machine, t: T.Type, items: tuple[Abstract, ...]) -> Any:
 
 
 def _numbers(m: Machine, items: Sequence[Abstract], dtype: DType) -> Run:
-    e, items = m.emitter, [code_of(x) if isinstance(x, str) else x for x in items]
+    known = [0 if isinstance(x, Unset) else code_of(x) if isinstance(x, str) else x for x in items]
+    e, items = m.emitter, known
     if not any(isinstance(x, Run) for x in items):
         return e.constant(np.array(items, dtype.numpy), dtype)
     if dtype is INT64:
@@ -218,11 +222,13 @@ def _element(m: Machine, x: Abstract, form: Run) -> Run:
     """An element as a tensor: a list of numbers is one."""
     if isinstance(x, Cell):
         content = m.read(x)
-        m.frozen.setdefault(x, "it was put into another list, whose length is not known")
+        m.frozen.setdefault(x, PUT)
         made: Run = _numbers(m, content, form.dtype) if isinstance(content, tuple) else content
         if not isinstance(made, Run):
             raise LoweringError("a list of lists of tensors, whose length is not known, cannot be an ONNX value")
         return made
+    if isinstance(x, Unset):  # nobody looks at it
+        return m.emitter.constant(np.zeros((0,) * len(form.dims or ()), form.dtype.numpy), form.dtype)
     x = m.current(x)
     run: Run = x if isinstance(x, Run) else m.emitter.constant(x, form.dtype)
     return run
@@ -286,7 +292,7 @@ def item(m: Machine, t: T.Type, content: Any, i: Abstract) -> Abstract:
     """The element at a position, which onnxruntime checks."""
     e = m.emitter
     if isinstance(content, Columns):
-        return tuple(item(m, x, c, i) for x, c in zip(t.contained(), content.parts, strict=True))
+        return built(m, t, tuple(item(m, x, c, i) for x, c in zip(places(t), content.parts, strict=True)))
     index = e.scalar(i, INT64)
     if isinstance(content, RunList):
         out = e.op("SequenceAt", content, index, dims=content.dims)
@@ -320,7 +326,7 @@ def put(m: Machine, t: T.Type, content: Any, i: Abstract, x: Abstract) -> Any:
     """The list with another element at a position."""
     e = m.emitter
     if isinstance(content, Columns):
-        parts = zip(t.contained(), content.parts, x, strict=True)
+        parts = zip(places(t), content.parts, split(m, t, x), strict=True)
         return Columns(tuple(put(m, y, c, i, v) for y, c, v in parts))
     if isinstance(content, RunList):
         x = _fitting(m, x, content)
@@ -340,7 +346,8 @@ def _fitting(m: Machine, x: Abstract, content: Any) -> Run:
     """An element as the list needs it. Raises LoweringError for a tensor that is of another element type."""
     form = content.run if isinstance(content, Stacked) else content
     if isinstance(content, Run) and not isinstance(content, RunList):
-        made: Run = m.emitter.scalar(m.current(x), form.dtype)
+        x = 0 if isinstance(x, Unset) else m.current(x)
+        made: Run = m.emitter.scalar(x, form.dtype)
         return made
     run = _element(m, x, form)
     if run.dtype is not form.dtype:
@@ -354,7 +361,8 @@ def append(m: Machine, t: T.Type, content: Any, x: Abstract) -> Any:
     """The list with one more element. A stacked list whose elements no longer have one shape becomes a sequence."""
     e = m.emitter
     if isinstance(content, Columns):
-        return Columns(tuple(append(m, y, c, v) for y, c, v in zip(t.contained(), content.parts, x, strict=True)))
+        parts = zip(places(t), content.parts, split(m, t, x), strict=True)
+        return Columns(tuple(append(m, y, c, v) for y, c, v in parts))
     one = _fitting(m, x, content)
     if isinstance(content, Stacked):
         if _stacks(content, one):
@@ -375,7 +383,8 @@ def insert(m: Machine, t: T.Type, content: Any, i: Abstract, x: Abstract) -> Any
     """The list with an element before a position, which Python moves into the list."""
     e = m.emitter
     if isinstance(content, Columns):
-        return Columns(tuple(insert(m, y, c, i, v) for y, c, v in zip(t.contained(), content.parts, x, strict=True)))
+        parts = zip(places(t), content.parts, split(m, t, x), strict=True)
+        return Columns(tuple(insert(m, y, c, i, v) for y, c, v in parts))
     one = _fitting(m, x, content)
     if isinstance(content, Stacked) and not _stacks(content, one):
         content = as_sequence(m, content)
@@ -397,8 +406,8 @@ def erase(m: Machine, t: T.Type, content: Any, i: Abstract) -> tuple[Abstract, A
     """(the element at a position, the list without it); onnxruntime refuses a position that is not there."""
     e = m.emitter
     if isinstance(content, Columns):
-        found = [erase(m, x, c, i) for x, c in zip(t.contained(), content.parts, strict=True)]
-        return tuple(f[0] for f in found), Columns(tuple(f[1] for f in found))
+        found = [erase(m, x, c, i) for x, c in zip(places(t), content.parts, strict=True)]
+        return built(m, t, tuple(f[0] for f in found)), Columns(tuple(f[1] for f in found))
     if isinstance(content, RunList):
         value = item(m, t, content, i)
         return value, e.op("SequenceErase", content, e.scalar(i, INT64), dims=content.dims)
@@ -437,7 +446,7 @@ def _slice(m: Machine, run: Run, start: Abstract, end: Abstract, step: int) -> R
 def cut(m: Machine, t: T.Type, content: Any, start: Abstract, end: Abstract, step: int) -> Any:
     """A slice of the list."""
     if isinstance(content, Columns):
-        parts = zip(t.contained(), content.parts, strict=True)
+        parts = zip(places(t), content.parts, strict=True)
         return Columns(tuple(cut(m, x, c, start, end, step) for x, c in parts))
     if isinstance(content, RunList):
         e = m.emitter
@@ -453,7 +462,7 @@ def join(m: Machine, t: T.Type, a: Any, b: Any) -> Any:
     """Two lists of one form, one behind the other."""
     e = m.emitter
     if isinstance(a, Columns):
-        return Columns(tuple(join(m, x, c, d) for x, c, d in zip(t.contained(), a.parts, b.parts, strict=True)))
+        return Columns(tuple(join(m, x, c, d) for x, c, d in zip(places(t), a.parts, b.parts, strict=True)))
     if isinstance(a, RunList):
         size = e.scalar(length(m, b), INT64)
         every = e.op("Range", np.array(0, np.int64), size, np.array(1, np.int64), dims=(None,), dtype=INT64)

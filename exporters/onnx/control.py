@@ -10,6 +10,7 @@ from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair
 from bridge.exporters.onnx.mutation import choice
 from bridge.exporters.onnx.names import freeze_if_shared
+from bridge.exporters.onnx.objects import is_object
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run, Unset
 from bridge.ir.graph import Block, Node
@@ -114,7 +115,11 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
     def value(a: Abstract, b: Abstract) -> Abstract:
         a, b = _decided(a, there, absent), _decided(b, absent, there)
         if isinstance(a, Cell) and isinstance(b, Cell) and a is not b:
-            joined = merge_content(m, a, then.heap[a], other.heap[b], test, (then.body, other.body), pair)
+            x, y = then.heap[a], other.heap[b]
+            if is_object(a) and is_object(b) and x.keys() == y.keys():
+                joined = {k: value(v, y[k]) for k, v in x.items()}
+            else:
+                joined = merge_content(m, a, x, y, test, (then.body, other.body), pair)
             made = m.new_cell(a.type, joined)
             freeze_if_shared(m, made, [c for c in (a, b) if c in m.heap], node)
             return made

@@ -14,19 +14,20 @@ import numpy as np
 from bridge.exporters.onnx import columns
 from bridge.exporters.onnx.columns import element_of, form_of, samples_of, to_form
 from bridge.exporters.onnx.control import either
-from bridge.exporters.onnx.elements import branched, home_in, home_in_known, note_put
+from bridge.exporters.onnx.elements import branched, home_in, home_in_known, note_put, note_taken
 from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.places import places, split
 from bridge.exporters.onnx.values import (
     BOOL,
     INT64,
     Abstract,
     Cell,
     Columns,
+    Home,
     Run,
     RunList,
     Stacked,
     element_dtype_of,
-    leaves,
 )
 from bridge.ir import types as T
 from bridge.ir.dtypes import by_name
@@ -110,15 +111,14 @@ def _element(m: Machine, cell: Cell, node: Node, found: _Place, key: Any) -> Abs
     frozen = dict(m.frozen)
     value = columns.item(m, t, _columns(m, cell).parts[1], found.at)
     m.frozen = frozen  # reading puts them nowhere
+    home: Home | None = None
     if isinstance(value, Cell) and isinstance(content, dict):
         if all(isinstance(x, Cell) for x in content.values()):
             held = [(x, _equals(m, cell, key, k)) for k, x in content.items()]
-            value.home = home_in_known(m, held)
+            home = home_in_known(m, held)
     elif isinstance(value, Cell):
-        value.home = home_in(m, cell, found.at, node, 1)
-    for x in leaves(value):
-        if isinstance(x, Cell) and x.home is None:
-            m.frozen[x] = "it was taken out of a dict whose keys depend on data"
+        home = home_in(m, cell, found.at, node, 1)
+    note_taken(m, value, home, "it was taken out of a dict whose keys depend on data")
     return value
 
 
@@ -150,7 +150,7 @@ def _with(m: Machine, cell: Cell, key: Any, value: Abstract, replace: bool) -> C
     held = _columns(m, cell, (key, value))
     found = _Place(m, held.parts[0], key)
     t = _pair(cell)[1]
-    if _in_one_piece(held.parts[1], t, value):
+    if _in_one_piece(m, held.parts[1], t, value):
         size = found.grown(m)
         keys = _placed(m, held.parts[0], T.INT, found.key, found, size, False)
         return Columns((keys, _placed(m, held.parts[1], t, value, found, size, replace)))
@@ -171,10 +171,10 @@ def _with(m: Machine, cell: Cell, key: Any, value: Abstract, replace: bool) -> C
     return made
 
 
-def _in_one_piece(form: Any, t: T.Type, value: Abstract) -> bool:
+def _in_one_piece(m: Machine, form: Any, t: T.Type, value: Abstract) -> bool:
     """Whether no part of the values is a sequence."""
     if isinstance(form, Columns):
-        return all(_in_one_piece(f, x, v) for f, x, v in zip(form.parts, t.contained(), value, strict=True))
+        return all(_in_one_piece(m, f, x, v) for f, x, v in zip(form.parts, places(t), split(m, t, value), strict=True))
     return not isinstance(form, RunList)
 
 
@@ -182,7 +182,7 @@ def _placed(m: Machine, form: Any, t: T.Type, value: Abstract, found: _Place, si
     """A list with an element behind it, which is put at the place, too, and cut off if that is another."""
     e = m.emitter
     if isinstance(form, Columns):
-        parts = zip(form.parts, t.contained(), value, strict=True)
+        parts = zip(form.parts, places(t), split(m, t, value), strict=True)
         return Columns(tuple(_placed(m, f, x, v, found, size, replace) for f, x, v in parts))
     longer = columns.append(m, t, form, value)
     if replace:

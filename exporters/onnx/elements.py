@@ -13,11 +13,13 @@ from bridge.exporters.onnx.merge import finish_outputs, merge_content
 from bridge.exporters.onnx.names import reachable
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.same_tensor import repeated
-from bridge.exporters.onnx.values import Abstract, Cell, Columns, Home, Run
+from bridge.exporters.onnx.values import Abstract, Cell, Columns, Home, Maybe, Run
+from bridge.ir import types as T
+from bridge.ir.classes import ClassType
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node, Value
 
-__all__ = ["branched", "home_in", "home_in_known", "note_put"]
+__all__ = ["branched", "home_in", "home_in_known", "note_put", "note_taken"]
 
 #: Why a list that became part of another one is not changed under its old name.
 _TWICE = "it was put into other lists more than once"
@@ -28,6 +30,25 @@ def note_put(m: Machine, node: Node, value: Value) -> None:
     v = m.env[value]
     if isinstance(v, Cell) and (v in m.frozen or repeated(node, node, value) is not None):
         m.frozen[v] = _TWICE
+
+
+def note_taken(m: Machine, found: Abstract, home: Home | None, why: str) -> None:
+    """What an element that was taken out may be: changed, where there is a way back to where it was; objects of which none
+    changes, and what they hold, are values."""
+    if isinstance(found, Maybe):
+        found = found.value
+    if isinstance(found, tuple):
+        for x in found:
+            note_taken(m, x, None, why)
+    elif isinstance(found, Cell):
+        changes = not isinstance(found.type, ClassType) or m.program.changes(found.type)
+        found.home = home if changes else None
+        if found.home is None:
+            m.frozen[found] = why
+        content = m.heap[found]
+        if isinstance(content, dict) and isinstance(found.type, ClassType):
+            for x in content.values():
+                note_taken(m, x, None, why)
 
 
 def branched(m: Machine, cell: Cell, test: Run, then: Callable[[], Any], other: Callable[[], Any]) -> Any:
@@ -85,8 +106,23 @@ def home_in(m: Machine, holder: Cell, at: Any, node: Node, part: int | None = No
 def _refuse_other_names(m: Machine, holder: Cell, node: Node) -> None:
     """A list that is an element may have been put there under a name that is still used, or more than once."""
     inside = set(holder.type.walk())
+    if any(isinstance(t, ClassType) for t in inside):
+        _refuse_other_objects(m, holder, node, inside)
     for cell, why in m.frozen.items():
         if cell.type in inside and (why is _TWICE or reachable(m, cell, node)):
             raise LoweringError(
                 "an element of a list is changed that may have another name, or be in it twice; put copies into the list"
+            )
+
+
+def _refuse_other_objects(m: Machine, holder: Cell, node: Node, inside: set[T.Type]) -> None:
+    """Objects lose their identity in a list: where one of them changes, none is read under another name, or in another list."""
+    classes = {t for t in inside if isinstance(t, ClassType)}
+    for cell in list(m.heap):
+        if not isinstance(cell, Cell) or cell is holder or (cell.home is not None and holder in cell.home.seen):
+            continue
+        if not classes.isdisjoint(cell.type.walk()) and reachable(m, cell, node):
+            raise LoweringError(
+                "an object in a list is changed while another name or list may hold it too; make a new object and put that into "
+                "the list"
             )

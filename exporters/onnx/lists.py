@@ -18,10 +18,11 @@ from bridge.exporters.onnx.dicts import (
     dict_set_item,
     is_dict,
 )
-from bridge.exporters.onnx.elements import home_in, home_in_known, note_put
+from bridge.exporters.onnx.elements import home_in, home_in_known, note_put, note_taken
 from bridge.exporters.onnx.ints import is_int
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.operators import lower_operator
+from bridge.exporters.onnx.places import flat, has_objects
 from bridge.exporters.onnx.values import (
     BOOL,
     INT64,
@@ -36,7 +37,6 @@ from bridge.exporters.onnx.values import (
     Text,
     View,
     element_dtype_of,
-    leaves,
     number_kind,
 )
 from bridge.exporters.onnx.view_writes import through_positions
@@ -91,6 +91,7 @@ def append(m: Machine, node: Node) -> Abstract:
     x = m.get(node.inputs[1])
     content = m.content(cell)
     if isinstance(content, Growing):
+        x = flat(m, element_of(cell), x)
         content.token.samples.append(x)
         m.change(cell, Growing(content.token, (*content.appended, Appended(x))))
     elif isinstance(content, tuple):
@@ -130,12 +131,11 @@ def get_item(m: Machine, node: Node) -> Abstract:
     frozen = dict(m.frozen)
     found = columns.item(m, element_of(cell), _at_run_time(m, cell), i)
     m.frozen = frozen  # reading puts them nowhere
+    home = None
     if isinstance(found, Cell):
-        found.home = home_in_known(m, _tests(m, held, i)) if held else home_in(m, cell, i, node)
+        home = home_in_known(m, _tests(m, held, i)) if held else home_in(m, cell, i, node)
     _note_piece(m, content, found, i)
-    for x in leaves(found):
-        if isinstance(x, Cell) and x.home is None:
-            m.frozen[x] = "it was taken out of a list whose length is not known"
+    note_taken(m, found, home, "it was taken out of a list whose length is not known")
     return found
 
 
@@ -208,15 +208,16 @@ def extend(m: Machine, node: Node) -> Abstract:
     content = m.content(cell)
     more = m.read(other)
     if isinstance(content, Growing):
-        m.change(cell, _grown(content, more))
+        m.change(cell, _grown(m, element_of(cell), content, more))
     else:
         m.change(cell, _joined(m, cell, other))
     return []
 
 
-def _grown(content: Growing, more: Any) -> Growing:
+def _grown(m: Machine, t: T.Type, content: Growing, more: Any) -> Growing:
     """What a loop fills, with a list behind it."""
     if isinstance(more, tuple):
+        more = [flat(m, t, x) for x in more]
         content.token.samples += more
         return Growing(content.token, (*content.appended, *map(Appended, more)))
     if not columns.known_length(more):  # an iteration may append more than another one
@@ -276,6 +277,8 @@ def pop(m: Machine, node: Node) -> Abstract:
         return value
     value, left = columns.erase(m, element_of(cell), _at_run_time(m, cell), i)
     m.change(cell, left)
+    if has_objects(element_of(cell)):
+        note_taken(m, value, None, "it was taken out of a list whose length is not known")
     return value
 
 

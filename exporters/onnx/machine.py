@@ -151,7 +151,7 @@ class Machine:
         """Give a list or dict another content. Raises LoweringError where something else would have to change with it."""
         if cell in self.frozen:
             raise LoweringError(f"this list is changed after {self.frozen[cell]}; change a copy of it instead")
-        self.heap[cell] = content
+        self.heap[cell] = cell.sample = content
         if cell.home is not None:
             home = cell.home
             home.write(content)
@@ -159,7 +159,7 @@ class Machine:
 
     def new_cell(self, type: T.Type, content: Any) -> Cell:
         """A new list or dict with that content."""
-        cell = Cell(type)
+        cell = Cell(type, content)
         self.heap[cell] = content
         return cell
 

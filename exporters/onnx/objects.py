@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bridge.exporters.onnx.machine import Machine, handles
 from bridge.exporters.onnx.values import Abstract, Cell, ObjectRef
-from bridge.ir.classes import ClassType, ScriptObject
+from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
 
@@ -45,6 +45,37 @@ def attribute_of(m: Machine, cell: Cell, name: str, node: Node) -> Abstract:
 def set_attribute(m: Machine, cell: Cell, name: str, value: Abstract) -> None:
     """``object.name = value``"""
     m.change(cell, {**m.read(cell), name: value})
+
+
+_MAKERS = ("__init__", "__post_init__", "__new__")
+
+
+def changed_classes(entry: Function) -> set[ClassType]:
+    """The classes of which a function, or what it calls, changes objects after they were made."""
+    found: set[ClassType] = set()
+    seen, todo = {entry}, [entry]
+    while todo:
+        f = todo.pop()
+        making = f.graph.inputs[0] if f.name in _MAKERS and f.graph.inputs else None
+        for n in f.graph.all_nodes():
+            if n.kind == "prim::SetAttr" and n.inputs[0] is not making and isinstance(n.inputs[0].type, ClassType):
+                found.add(n.inputs[0].type)
+            called = called_by(n)
+            if called is not None and called not in seen:
+                seen.add(called)
+                todo.append(called)
+    return found
+
+
+def called_by(n: Node) -> Function | None:
+    """The function or method that a statement calls."""
+    t = n.inputs[0].type if n.inputs else None
+    if n.kind == "prim::CallFunction" and isinstance(t, FunctionType):
+        return t.function
+    if n.kind in ("prim::CallMethod", "prim::Enter", "prim::Exit") and isinstance(t, ClassType):
+        special = {"prim::Enter": "__enter__", "prim::Exit": "__exit__"}
+        return t.find_method(special[n.kind] if n.kind in special else n["name"])
+    return None
 
 
 @handles("prim::Enter")

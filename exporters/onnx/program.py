@@ -14,7 +14,7 @@ from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.merge import finish_outputs
-from bridge.exporters.onnx.objects import is_object
+from bridge.exporters.onnx.objects import changed_classes, is_object
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin
 from bridge.exporters.onnx.report import Entry, ExportError, Report
 from bridge.exporters.onnx.slots import Slots
@@ -36,7 +36,7 @@ from bridge.exporters.onnx.values import (
     number_kind,
 )
 from bridge.ir import types as T
-from bridge.ir.classes import Function, ScriptObject
+from bridge.ir.classes import ClassType, Function, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.source import SourceRange
 
@@ -110,6 +110,14 @@ class ProgramLowering:
         self.main: Machine | None = None
         self.owner: ScriptObject | None = None
         self.slots = Slots()
+        self._changed: set[ClassType] | None = None
+
+    def changes(self, t: ClassType) -> bool:
+        """Whether a statement of the program gives an attribute of an object of this class another value after it was made."""
+        if self._changed is None:
+            entry = self.main.frame.function if self.main is not None else None
+            self._changed = changed_classes(entry) if entry is not None else set()
+        return t in self._changed
 
     def opset_of(self, domain: str) -> int:
         """The version of a domain that is written."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.exporters.onnx.columns import element_of, form_of, join, samples_of, to_form
 from bridge.exporters.onnx.machine import Machine
+from bridge.exporters.onnx.places import places
 from bridge.exporters.onnx.records import Body
 from bridge.exporters.onnx.values import (
     Abstract,
@@ -135,7 +136,7 @@ class Scan:
 
 
 def _column(t: T.Type, runs: Iterator[Run]) -> Any:
-    if isinstance(t, T.TupleType):
-        return Columns(tuple(_column(x, runs) for x in t.elements))
+    if places(t):
+        return Columns(tuple(_column(x, runs) for x in places(t)))
     run = next(runs)
     return run if t in (T.INT, T.FLOAT, T.BOOL, T.STR) else Stacked(run)

@@ -205,12 +205,13 @@ class Cell:
 
     Content is never changed, only replaced: a Python tuple where the length of a list is known, a dict, a :class:`RunList`,
     a :class:`Run` of rank 1 (a list of numbers whose length is not known), :class:`Stacked`, :class:`Columns` or :class:`Growing`.
+    ``sample`` is a content that it had, which tells types only.
     """
 
-    __slots__ = ("home", "type")
+    __slots__ = ("home", "sample", "type")
 
-    def __init__(self, type: Type) -> None:
-        self.type = type
+    def __init__(self, type: Type, sample: Any = None) -> None:
+        self.type, self.sample = type, sample
         self.home: Home | None = None
 
     def __repr__(self) -> str:
@@ -237,7 +238,7 @@ class Stacked:
 
 
 class Columns:
-    """A list of tuples whose length is not known: for each place of the tuple, the content of a list."""
+    """A list of tuples, objects or optionals whose length is not known: for each of their ``places``, the content of a list."""
 
     __slots__ = ("parts",)
 

@@ -160,3 +160,56 @@ def two_rows(x: Tensor, n: int) -> List[int]:
 
 
 cases(two_rows, lambda: [(torch.tensor([1, 2]), 2), (torch.tensor([1, 2]), 0), (torch.tensor([4]), 1)])
+
+
+class Record:
+    def __init__(self, x: Tensor, n: int):
+        self.x = x
+        self.n = n
+
+
+def in_two_lists(x: Tensor) -> int:
+    """Objects of one list are changed through another list that holds them, too."""
+    a: List[Record] = []
+    for i in range(x.size(0)):
+        a.append(Record(x[i], 0))
+    b: List[Record] = []
+    for i in range(len(a)):
+        if float(a[i].x.sum()) > 0:
+            b.append(a[i])
+    for i in range(len(b)):
+        b[i].n += 5
+    total = 0
+    for i in range(len(a)):
+        total += a[i].n
+    return total
+
+
+cases(in_two_lists, lambda: [(ramp(4, 2),)], refused="another name or list may hold it")
+
+
+def changed_by_its_name(x: Tensor) -> int:
+    """An object is changed after it was put into a list."""
+    a: List[Record] = []
+    for i in range(x.size(0)):
+        r = Record(x[i], 0)
+        a.append(r)
+        r.n += 1
+    return a[0].n
+
+
+cases(changed_by_its_name, lambda: [(ramp(4, 2),)], refused="put into another list")
+
+
+def read_by_its_name(x: Tensor) -> int:
+    """An object is read under another name after the list changed it."""
+    a: List[Record] = []
+    for i in range(x.size(0)):
+        a.append(Record(x[i], 0))
+    first = a[0]
+    for i in range(len(a)):
+        a[i].n += 5
+    return first.n
+
+
+cases(read_by_its_name, lambda: [(ramp(4, 2),)], refused="changed meanwhile")
