@@ -16,6 +16,7 @@ import numpy as np
 
 from bridge.autograd.grad_mode import state
 from bridge.autograd.node import OpNode, named
+from bridge.autograd.operators import on_the_tape
 from bridge.ir.errors import UnsupportedError
 from bridge.ir.promotion import can_cast
 from bridge.ir.registry import Operator, Unsupported, find
@@ -44,11 +45,12 @@ class Plan:
     )  # fmt: skip
 
     def __init__(self, operator: Operator) -> None:
-        schema = operator.schema
-        if operator.kernel is None:
+        schema, taped = operator.schema, on_the_tape(operator)
+        kernel = taped or operator.kernel
+        if kernel is None:
             raise UnsupportedError(f"{schema.full_name} cannot be executed eagerly")
-        self.operator, self.schema, self.kernel = operator, schema, operator.kernel
-        self.composite = operator.composite
+        self.operator, self.schema, self.kernel = operator, schema, kernel
+        self.composite = operator.composite or taped is not None
         self.tensors = [(i, k) for i, a in enumerate(schema.arguments) if (k := _tensor_kind(a.type)) is not None]
         self.written = [i for i, a in enumerate(schema.arguments) if a.writes and isinstance(a.type, TensorType)]
         self.results = [_result_kind(operator, r) for r in schema.returns]

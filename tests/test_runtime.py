@@ -160,6 +160,75 @@ def test_no_gradient_where_none_is_needed():
     assert s(torch.rand(2, 4)).grad_fn is None
 
 
+def split(a, b):
+    return a.relu(), b.relu(), (b > 0).float(), b.argmax().float(), torch.ones_like(b), torch.full([2], b.sum().item())
+
+
+def written(a, b):
+    c = torch.zeros(2)
+    d = c[:1]
+    e = a * 1
+    c[0] = b[0]
+    return c, d + 0, e, (a, (b + a, a + 1))
+
+
+def carried(a, b):
+    c, d = a, a + 1
+    for _ in range(3):
+        d = d + c
+        if bool(c.sum() > 100):
+            c = c + b
+    return c + 1, d, a * 2
+
+
+def listed(a, b):
+    many = [a]
+    many.append(b)
+    return many[0] * 1, torch.stack([a, a]), torch.stack(many)
+
+
+class OneOfTwo(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.taught, self.fixed = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+        self.fixed.requires_grad_(False)
+        self.register_buffer("shift", torch.ones(2))
+
+    def forward(self, a, b):
+        return self.taught(a), self.fixed(a), self.fixed(b), a + self.shift
+
+
+def leaves(value):
+    return [t for v in value for t in leaves(v)] if isinstance(value, tuple) else [value]
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (split, [False, True, False, False, False, False]),
+        (written, [True, True, False, False, True, False]),
+        (carried, [True, True, False]),  # by the other branch, perhaps
+        (listed, [True, False, True]),
+        (OneOfTwo, [True, False, True, False]),
+    ],
+)
+def test_results_that_nothing_with_a_gradient_reaches_have_none(program, expected):
+    f = torch.jit.script(program() if isinstance(program, type) else program)
+    for _ in range(2):
+        found = f(torch.ones(2), torch.ones(2, requires_grad=True))
+        assert [t.requires_grad for t in leaves(found)] == expected
+
+
+def asked(x):
+    return x * 2 if x.requires_grad else x * 3
+
+
+def test_a_program_sees_what_requires_a_gradient():
+    f, x = torch.jit.script(asked), torch.ones(1)
+    with torch.no_grad():
+        assert [f(x).item(), f(x.clone().requires_grad_()).item()] == [3, 2]
+
+
 def test_results_are_themselves():
     cell = torch.jit.script(M.Cell())
     with torch.no_grad():

@@ -139,6 +139,9 @@ def grad(
     return tuple(found)
 
 
+backward.__operator__, grad.__operator__ = "aten::backward", "aten::grad"  # type: ignore[attr-defined]
+
+
 class set_detect_anomaly:
     """Accepted for compatibility; errors of the backward pass name their operator in any case."""
 

@@ -93,7 +93,7 @@ def interpret_raw(function: Function, arguments: list[Any]) -> Any:
 
 @functools.cache
 def _know_the_tape() -> None:
-    """The operators that speak of the gradient tape, which the IR does not know, mean ours from here on."""
+    """The operators that speak of the gradient mode, which the IR does not know, mean ours from here on."""
     from bridge.autograd.grad_mode import state
     from bridge.ir.registry import find
 

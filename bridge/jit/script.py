@@ -82,8 +82,7 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
         return taken_over(obj)
     if hasattr(obj, "__script_if_tracing_wrapper"):
         obj = obj.__original_fn
-    if hasattr(obj, "__prepare_scriptable__"):
-        obj = obj.__prepare_scriptable__()
+    obj = _prepared(obj, {}) if is_module(obj) else _prepared_object(obj)
     if is_module(obj):
         return _script_module(obj)
     if inspect.isclass(obj):
@@ -106,6 +105,26 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     if _is(obj, dict | list):
         return shared(obj)
     raise RuntimeError(f"a '{type(obj).__name__}' cannot be scripted: pass a function, an nn.Module or a class")
+
+
+def _prepared_object(obj: Any) -> Any:
+    """What an object says is to be scripted in its place, or itself."""
+    return obj.__prepare_scriptable__() if hasattr(obj, "__prepare_scriptable__") else obj
+
+
+def _prepared(module: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
+    """A module with what stands for it and for its submodules put in their places; one that is shared stays shared."""
+    from bridge.jit.modules import ScriptModule
+
+    known = seen.get(id(module))
+    if known is None:
+        made = _prepared_object(module)
+        known = seen[id(module)] = module, made
+        inside = made.__dict__.get("_modules") if not _is(made, ScriptModule) else None
+        for name, sub in list(inside.items()) if inside else ():
+            if is_module(sub) and not _is(sub, ScriptModule):
+                inside[name] = _prepared(sub, seen)
+    return known[1]
 
 
 # -- functions ---------------------------------------------------------------------------------------------------------
@@ -137,8 +156,7 @@ def script_function(fn: Any, called_at: SourceRange | None = None) -> Function:
     known = _functions.get(fn)
     if known is not None:
         return known._function
-    if hasattr(fn, "__prepare_scriptable__"):
-        fn = fn.__prepare_scriptable__()
+    fn = _prepared_object(fn)
     name = python_cu.unique_name(qualified_name(fn))
     f = compile_function(definition_of(fn), ClosureResolver(fn), name, defaults=default_values(fn))
     python_cu.add_function(f)

@@ -19,6 +19,7 @@ from bridge.runtime.host import host_program
 from bridge.runtime.host_entry import Overflow
 from bridge.runtime.host_tensors import may_be_hosted, tensor_program
 from bridge.runtime.plans import Plan, build_plan, tensors_of
+from bridge.runtime.reach import asks_for_gradients, makes_leaves, reached_results
 from bridge.runtime.sessions import CPU, ProviderError, chosen
 from bridge.runtime.signature import signature_of
 from bridge.tensor import Tensor
@@ -230,7 +231,9 @@ def _lengths(values: Any) -> list[int]:
 
 def _make_plan(entry: _Entry, function: Function, owner: ScriptObject | None, own: Sequence[Any]) -> Plan | bool:
     try:
-        return build_plan(owner, function, own, entry.live)
+        plan = build_plan(owner, function, own, entry.live)
+        plan.leaves, plan.asks = makes_leaves(function), asks_for_gradients(function)
+        return plan
     except ProviderError:
         raise
     except BridgeError as error:  # ONNX cannot express it, or onnxruntime has no kernel for it
@@ -260,7 +263,7 @@ def _warn(function: Function, owner: ScriptObject | None, error: LoweringError) 
 
 
 def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Sequence[Any]) -> Any:
-    if plan.states and _must_interpret(plan, args):
+    if (plan.states and _must_interpret(plan, args)) or (plan.leaves and state.enabled):
         return _interpret(function, owner, args)
     if plan.distinct and _repeats(tensors_of(list(args))):
         return _interpret(function, owner, args)
@@ -286,6 +289,8 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
         if _switches_gradients(function):
             return _interpret(function, owner, args)  # what has a gradient is known there
         _attach(plan, function, owner, args, result)
+    elif plan.asks and _any_grad(tensors_of(list(args))):
+        return _interpret(function, owner, args)
     return result
 
 
@@ -353,8 +358,14 @@ def _attach(plan: Plan, function: Function, owner: ScriptObject | None, args: Se
     """Give the results a gradient that is worked out when somebody asks, by running the program again eagerly."""
     replay = _Replay(plan, function, owner, args)
     mine = {id(t) for t in (args if plan.simple else tensors_of(list(args)))}  # a result may be an argument
-    for index, t in enumerate(tensors_of(result)):
-        if t._array.dtype.kind in "fcV" and t._lazy_grad is None and id(t) not in mine:
+    results = tensors_of(result)
+    requires = tuple([any(t._requires_grad for t in tensors_of(a)) for a in args])
+    held = tuple([t._requires_grad for t in plan.parameters] + [h[n]._requires_grad for _, h, n in plan.live])
+    reached = plan.reached.get((requires, held, len(results)))
+    if reached is None:
+        reached = plan.reached[requires, held, len(results)] = reached_results(function, owner, requires, result)
+    for index, t in enumerate(results):
+        if t._array.dtype.kind in "fcV" and reached[index] and t._lazy_grad is None and id(t) not in mine:
             t._requires_grad = True
             t._lazy_grad = partial(replay.result, index)
 

@@ -93,11 +93,13 @@ class Plan:
     """A session for one signature.
 
     ``tracked`` are the tensors of the module that the session holds, each with where it is kept and its state: when one
-    changed, the session is stale; so it is when one of the other attributes (``reads``) has another value. ``lengths`` says that it holds for lists of the example's lengths only. ``simple`` is True when all arguments are tensors and all results are new ones.
+    changed, the session is stale; so it is when one of the other attributes (``reads``) has another value. ``lengths`` says that it holds for lists of the example's lengths only. ``simple`` is True when all
+    arguments are tensors and all results are new ones, ``leaves`` when the program makes tensors that require gradients,
+    ``asks`` when it looks at which do.
     """
 
     __slots__ = (
-        "build", "direct", "distinct", "inputs", "lengths", "live", "outputs", "parameters", "raises", "reads", "run", "shapes", "simple", "states", "tracked", "types",
+        "asks", "build", "direct", "distinct", "inputs", "leaves", "lengths", "live", "outputs", "parameters", "raises", "reached", "reads", "run", "shapes", "simple", "states", "tracked", "types",
     )  # fmt: skip
 
     def __init__(
@@ -118,7 +120,8 @@ class Plan:
         self.direct = False  # whether arguments of the kinds of the plan need no conversion
         self.shapes = [(held, n, held[n]._array.shape, held[n]._array.dtype) for _, held, n in live]
         self.reads: list[tuple[dict[str, Any], str, Any]] = []
-        self.raises = self.distinct = False
+        self.raises = self.distinct = self.leaves = self.asks = False
+        self.reached: dict[Any, list[bool]] = {}  # which results may have a gradient, by what requires one
         self.states: list[
             tuple[dict[str, Any], str, int]
         ] = []  # tensors that a run writes to, and the outputs they take

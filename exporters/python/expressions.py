@@ -209,7 +209,6 @@ _WRITERS: dict[str, Callable[[SourcePrinter, TaggedText, Node], None]] = {
     "aten::Int": _function_like("int"),
     "aten::Float": _function_like("float"),
     "aten::Bool": _function_like("bool"),
-    "aten::Complex": _function_like("complex"),
     "aten::str": _function_like("str"),
     "aten::sorted": _function_like("sorted"),
     "prim::Print": _function_like("print"),

@@ -234,18 +234,26 @@ for _word, _r in (
 ):
     _a, _b = types_of(_word)
     declare(f"aten::divmod.{_word}({_a} x, {_b} y) -> {_r}", _divmod, onnx=_lower_divmod, samples=pairs(_a, _b))
+
+
+def _part(x: Any) -> float:
+    """A part of a complex number: a number, or a tensor of one element, whatever its dimensions."""
+    return float(x.item() if isinstance(x, np.ndarray) else x)
+
+
 for _other in ("float", "int", "bool"):
     for _a, _b in (("Tensor", _other), (_other, "Tensor")):
         declare(
             f"aten::Complex.{_a}_{_b}({_a} x, {_b} y) -> complex",
-            lambda x, y: complex(float(x), float(y)),
+            lambda x, y: complex(_part(x), _part(y)),
             onnx=NO_COMPLEX,
         )
 declare(
     "aten::Complex.Tensor_Tensor(Tensor a, Tensor b) -> complex",
-    lambda a, b: complex(float(a), float(b)),
+    lambda a, b: complex(_part(a), _part(b)),
     onnx=NO_COMPLEX,
 )
+declare("aten::Complex.Scalar(Scalar a) -> complex", complex, onnx=NO_COMPLEX)
 for _type in ("int", "float", "complex"):
     declare(f"aten::angle.{_type}({_type} a) -> float", cmath.phase, onnx=NO_COMPLEX)
 for _word in "int_bool bool_int float_bool bool_float float_int int_float int_int bool_bool float_float".split():

@@ -38,6 +38,15 @@ declare(
     samples=of((f4(2),)),
 )
 declare("prim::requires_grad(Tensor a) -> bool", lambda a: False, onnx=_known(False))
+for _schema in (
+    "backward(Tensor self, Tensor? gradient=None, bool? retain_graph=None, bool create_graph=False) -> ()",
+    "backward.TensorList(Tensor[] tensors, Tensor?[]? grad_tensors=None, bool? retain_graph=None, bool create_graph=False)"
+    " -> ()",
+    "grad(Tensor[] outputs, Tensor[] inputs, Tensor?[]? grad_outputs=None, bool? retain_graph=None, "
+    "bool create_graph=False, bool allow_unused=False) -> Tensor?[]",
+):
+    declare(f"aten::{_schema}", None, onnx=unsupported("gradients are not exported"), side_effect=True)
+declare("aten::is_leaf(Tensor self) -> bool", lambda a: True, onnx=unsupported("gradients are not exported"))
 declare("prim::grad(Tensor a) -> Tensor(*)", None, onnx=unsupported("gradients are not exported"))
 declare(
     "prim::itemsize(Tensor a) -> int",

@@ -429,11 +429,17 @@ def _listed(name: str, f: Callable[[Any, Any], bool], first: bool) -> None:
         )
 
 
+def _holds(a: Any) -> bool:
+    if a.size != 1:
+        raise BridgeError(f"Boolean value of Tensor with {'more than one value' if a.size else 'no values'} is ambiguous")
+    return bool(a.item())
+
+
 def _tensor_lists(equal: bool) -> Any:
     def f(a: Any, b: Any) -> bool:
         if len(a) != len(b):
             return not equal
-        return all(np.asarray(x == y).all() for x, y in zip(a, b, strict=True)) == equal
+        return all(_holds(np.asarray(x == y)) for x, y in zip(a, b, strict=True)) == equal
 
     return f
 
