@@ -64,7 +64,7 @@ class Plan:
         self.gradient: Callable[..., Any] | None = None if isinstance(grad, Unsupported) else grad
         self.node_class = named(source.grad_name or _node_name(schema.name), OpNode)
         if self.composite and operator.grad_name is not None:
-            self.kernel = _one_node(operator.kernel, self.node_class)
+            self.kernel = _one_node(kernel, self.node_class)
 
 
 def _one_node(kernel: Callable[..., Any], node_class: Any) -> Callable[..., Any]:

@@ -120,8 +120,8 @@ def _prepared(module: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
     if known is None:
         made = _prepared_object(module)
         known = seen[id(module)] = module, made
-        inside = made.__dict__.get("_modules") if not _is(made, ScriptModule) else None
-        for name, sub in list(inside.items()) if inside else ():
+        inside = (made.__dict__.get("_modules") or {}) if not _is(made, ScriptModule) else {}
+        for name, sub in list(inside.items()):
             if is_module(sub) and not _is(sub, ScriptModule):
                 inside[name] = _prepared(sub, seen)
     return known[1]

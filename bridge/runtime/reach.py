@@ -12,7 +12,7 @@ from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Graph, Node, Value
 from bridge.ir.passes.inline import inlined_graph
-from bridge.ir.registry import find
+from bridge.ir.node_schema import operator_of
 from bridge.runtime.plans import tensors_of
 
 __all__ = ["asks_for_gradients", "makes_leaves", "reached_results"]
@@ -101,11 +101,11 @@ class _Reach:
             return
         parts = _parts(n.inputs[0]) if n.kind in ("prim::TupleUnpack", "prim::TupleIndex") else None
         if parts is not None:
-            for o, taken in self._taken(n, parts):
+            for result, taken in self._taken(n, parts):
                 for p in taken:
-                    self._join(o, p)
+                    self._join(result, p)
             return
-        operator = find(n.kind, n.overload) if n.kind.startswith("aten::") else None
+        operator = operator_of(n) if n.kind.startswith("aten::") else None
         for i, v in enumerate(n.inputs):
             a = operator.schema.arguments[i] if operator is not None and i < len(operator.schema.arguments) else None
             if a is None or a.alias or _holds_tensors(v.type):
@@ -170,7 +170,7 @@ class _Reach:
             self.reached.update(n.outputs)
 
     def _operator(self, n: Node) -> None:
-        operator = find(n.kind, n.overload) if n.kind.startswith("aten::") else None
+        operator = operator_of(n) if n.kind.startswith("aten::") else None
         if operator is None:
             self.reached.update(n.outputs)
             return
@@ -182,8 +182,9 @@ class _Reach:
 
     def _write(self, targets: Sequence[Value]) -> None:
         for v in targets:
-            found = self.same.get(_root(self.containers, v)) if _holds_tensors(v.type) else None
-            self.reached.update(found or self.members.get(_root(self.parents, v), ()))
+            contained = _holds_tensors(v.type)
+            members, parents = (self.same, self.containers) if contained else (self.members, self.parents)
+            self.reached.update(members.get(_root(parents, v), ()))
 
 
 def _root(parents: dict[Value, Value], v: Value) -> Value:
