@@ -106,8 +106,9 @@ class _Reach:
                     self._join(result, p)
             return
         operator = operator_of(n) if n.kind.startswith("aten::") else None
-        for i, v in enumerate(n.inputs):
-            a = operator.schema.arguments[i] if operator is not None and i < len(operator.schema.arguments) else None
+        arguments = operator.schema.arguments if operator is not None else ()
+        for number, v in enumerate(n.inputs):
+            a = arguments[number] if number < len(arguments) else None
             if a is None or a.alias or _holds_tensors(v.type):
                 for other in n.outputs or n.inputs[:1]:
                     self._join(v, other)
