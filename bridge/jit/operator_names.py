@@ -32,7 +32,9 @@ OPERATOR_MODULES = {"bridge": "", "bridge.linalg": "linalg_", "bridge.special": 
 
 def _builtin_table() -> dict[int, str]:
     table = {id(getattr(math, n)): operator for n, operator in _MATH.items()}
-    complex_names = "acos acosh asin asinh atan atanh cos cosh exp log log10 sin sinh sqrt tan tanh isfinite isinf isnan".split()
+    complex_names = (
+        "acos acosh asin asinh atan atanh cos cosh exp log log10 sin sinh sqrt tan tanh isfinite isinf isnan".split()
+    )
     table.update({id(getattr(cmath, n)): f"aten::{n}" for n in complex_names} | {id(cmath.phase): "aten::angle"})
     table[id(OrderedDict)] = table[id(dict)] = "aten::dict"
     table[id(warnings.warn)] = "aten::warn"

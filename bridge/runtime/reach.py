@@ -11,8 +11,8 @@ from typing import Any
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Graph, Node, Value
-from bridge.ir.passes.inline import inlined_graph
 from bridge.ir.node_schema import operator_of
+from bridge.ir.passes.inline import inlined_graph
 from bridge.runtime.plans import tensors_of
 
 __all__ = ["asks_for_gradients", "makes_leaves", "reached_results"]
