@@ -38,12 +38,11 @@ declare(
     samples=of((f4(2),)),
 )
 declare("prim::requires_grad(Tensor a) -> bool", lambda a: False, onnx=_known(False))
+_TAPE = "bool? retain_graph=None, bool create_graph=False"
 for _schema in (
-    "backward(Tensor self, Tensor? gradient=None, bool? retain_graph=None, bool create_graph=False) -> ()",
-    "backward.TensorList(Tensor[] tensors, Tensor?[]? grad_tensors=None, bool? retain_graph=None, bool create_graph=False)"
-    " -> ()",
-    "grad(Tensor[] outputs, Tensor[] inputs, Tensor?[]? grad_outputs=None, bool? retain_graph=None, "
-    "bool create_graph=False, bool allow_unused=False) -> Tensor?[]",
+    f"backward(Tensor self, Tensor? gradient=None, {_TAPE}) -> ()",
+    f"backward.TensorList(Tensor[] tensors, Tensor?[]? grad_tensors=None, {_TAPE}) -> ()",
+    f"grad(Tensor[] outputs, Tensor[] inputs, Tensor?[]? grad_outputs=None, {_TAPE}, bool allow_unused=False) -> Tensor?[]",
 ):
     declare(f"aten::{_schema}", None, onnx=unsupported("gradients are not exported"), side_effect=True)
 declare("aten::is_leaf(Tensor self) -> bool", lambda a: True, onnx=unsupported("gradients are not exported"))

@@ -431,7 +431,9 @@ def _listed(name: str, f: Callable[[Any, Any], bool], first: bool) -> None:
 
 def _holds(a: Any) -> bool:
     if a.size != 1:
-        raise BridgeError(f"Boolean value of Tensor with {'more than one value' if a.size else 'no values'} is ambiguous")
+        raise BridgeError(
+            f"Boolean value of Tensor with {'more than one value' if a.size else 'no values'} is ambiguous"
+        )
     return bool(a.item())
 
 
