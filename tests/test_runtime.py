@@ -248,6 +248,26 @@ def _mixed(counts: list[int] | None, pairs: list[tuple[int, torch.Tensor]], x: t
     return x, y + len(pairs)
 
 
+def _some(xs: list[int | None], ys: list[torch.Tensor | None]):
+    return xs + xs, len(ys), ys
+
+
+@pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
+def test_lists_that_may_hold_none():
+    s, one = torch.jit.script(_some), torch.ones(1)
+    for xs, ys in (
+        ([], []),
+        ([5], [one]),
+        ([5, 6], [None]),
+        ([None, 5], [one, None]),
+        ([5, None], [None, one]),
+        ([1], []),
+    ):
+        doubled, count, same_ys = s(xs, ys)
+        assert (doubled, count) == (xs + xs, len(ys))
+        assert [y is z for y, z in zip(same_ys, ys, strict=True)] == [True] * count
+
+
 @pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
 @pytest.mark.parametrize(
     ("program", "lists"),

@@ -14,6 +14,7 @@ from bridge.autograd.grad_mode import state
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.passes.inline import inlined_graph
+from bridge.ir.types import ListType, OptionalType, Type
 from bridge.jit.running import MISS
 from bridge.runtime.host import host_program
 from bridge.runtime.host_entry import Overflow
@@ -34,11 +35,12 @@ class InterpreterWarning(UserWarning):
 class _Entry:
     """The plans of one function (of one object) by signature; False where the interpreter must run it."""
 
-    __slots__ = ("arity", "host", "hosts", "lengths", "live", "plans", "quick", "signature", "state", "warned")
+    __slots__ = ("arity", "host", "hosts", "kind", "lengths", "live", "plans", "quick", "signature", "state", "warned")
 
     def __init__(self, function: Function, owner: ScriptObject | None) -> None:
         self.plans: dict[Any, Plan | bool] = {}
         self.arity = len(function.schema.arguments) - (owner is not None)
+        self.kind = _exact_kind if any(_lists_none(a.type) for a in function.schema.arguments) else _kind
         self.lengths = self.live = self.warned = False
         self.state: list[Any] = []
         self.signature = signature_of(function) if function.interface is not None else None
@@ -76,7 +78,7 @@ def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any],
         found = entry.quick(tuple(args))
         if found is not MISS:
             return found
-    key = chosen(), *map(_kind, args)
+    key = chosen(), *map(entry.kind, args)
     if entry.hosts is not None and not kwargs and len(args) == entry.arity:
         found = _hosted(entry, entry.hosts, key, function, owner, args)
         if found is not MISS:
@@ -145,6 +147,24 @@ def _kind(v: Any) -> Any:
     return v if v is None else ("object", id(v))
 
 
+def _exact_kind(v: Any) -> Any:
+    """As :func:`_kind`, where elements of a list may be None: each is an input of its own."""
+    if isinstance(v, list):
+        return "list", *map(_exact_kind, v)
+    if isinstance(v, tuple):
+        return tuple(map(_exact_kind, v))
+    if isinstance(v, dict):
+        return "dict", *((k, _exact_kind(x)) for k, x in v.items())
+    return _kind(v)
+
+
+def _lists_none(t: Type) -> bool:
+    """Whether a value of the type may hold a list with None in it."""
+    if isinstance(t, ListType) and isinstance(t.element, OptionalType):
+        return True
+    return any(map(_lists_none, t.contained()))
+
+
 def _slow(
     entry: _Entry,
     key: Any,
@@ -166,7 +186,7 @@ def _slow(
         return interpret(function, complete)
     direct = not kwargs and len(args) == entry.arity and all(map(_unconverted, args, own))
     if not direct:
-        key = chosen(), *map(_kind, own)
+        key = chosen(), *map(entry.kind, own)
     if entry.lengths:
         key = (*key, *_lengths(own))
     plan = entry.plans.get(key)

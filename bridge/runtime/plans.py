@@ -56,11 +56,10 @@ class Leaves:
         self.given.append(given)
 
     def _list(self, v: list[Any], element: Type) -> None:
-        if isinstance(element, OptionalType):
-            element = element.element
+        """Numbers are one array and tensors one sequence; of all else each element is an input of its own."""
         if element in _NUMBERS:
             self._take(np.array(v, _NUMBERS[element]), v)
-        elif v and isinstance(v[0], Tensor):
+        elif isinstance(element, TensorType) or (element is ANY and v and isinstance(v[0], Tensor)):
             self._take([x._array for x in v], v)
         else:
             self.add(v, [element] * len(v))
