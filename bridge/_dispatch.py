@@ -9,11 +9,14 @@ once, in a :class:`Plan`.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from bridge._overlap import check_overlap
+from bridge._storage import owner_of
 from bridge.autograd.grad_mode import state
 from bridge.autograd.node import OpNode, named
 from bridge.autograd.operators import on_the_tape
@@ -263,6 +266,9 @@ def _write(plan: Plan, args: Sequence[Any], arrays: list[Any], record: bool) -> 
     if state.enabled:
         for t in targets:
             check_inplace(t, record)
+    if plan.schema.name not in _FILLING:
+        for t in targets:
+            check_overlap(t._array, [a._array for a in args if isinstance(a, Tensor) and a is not t])
     if record:
         kept = list(args)
         for i in plan.written:
@@ -287,6 +293,9 @@ def _write(plan: Plan, args: Sequence[Any], arrays: list[Any], record: bool) -> 
         for (how, s), r in zip(plan.results, results, strict=True)
     ])  # fmt: skip
 
+
+#: In-place operators to which it does not matter that elements are one.
+_FILLING = frozenset(f"aten::{n}_" for n in ("fill", "zero", "masked_fill", "set", "resize"))
 
 #: In-place operators that change the shape of a tensor and not its memory.
 _INPLACE_VIEWS = frozenset(
@@ -410,8 +419,8 @@ def invoke_function(name: str, args: Sequence[Any], kwargs: dict[str, Any], meth
         if asked is not None and asked is not out.dtype:
             raise RuntimeError(f"dtype {asked.label} does not match dtype of out parameter ({out.dtype.label})")
         if isinstance(result, tuple):
-            return type(result)([_store(o, r, operator) for o, r in zip(out, result, strict=True)])
-        return _store(out, result, operator)
+            return type(result)([_store(o, r, operator, values) for o, r in zip(out, result, strict=True)])
+        return _store(out, result, operator, values)
     return tuple(result) if type(result) is list else result
 
 
@@ -434,7 +443,26 @@ _EXACT_UNARY = frozenset("abs ceil floor frac gelu hardshrink neg round sgn sign
 _FILLS = frozenset("arange empty eye full linspace logspace ones rand randint randn randperm zeros".split())
 
 
-def _store(out: Tensor, value: Tensor, operator: Operator) -> Tensor:
+def _resize(out: Tensor, shape: tuple[int, ...]) -> None:
+    """Give ``out`` memory of the shape of the result."""
+    if out._array.size:
+        if owner_of(out._array) is not out._array or len(out._share_counter()) != 1:
+            raise RuntimeError(
+                f"out= is a view of shape {list(out._array.shape)}, or has views; to be resized to {list(shape)} it must have no "
+                "elements, or memory of its own"
+            )
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(out._array.shape)}, which does not match the "
+            f"required output shape {list(shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not be "
+            "resized unless they have zero elements. You can explicitly reuse an out tensor t by resizing it, inplace, to zero "
+            "elements with t.resize_(0).",
+            UserWarning,
+            stacklevel=5,
+        )
+    out._array = np.empty(shape, out._array.dtype)
+
+
+def _store(out: Tensor, value: Tensor, operator: Operator, args: Sequence[Any]) -> Tensor:
     if value.requires_grad or (out.requires_grad and state.enabled):
         raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the "
                            "arguments requires grad.")  # fmt: skip
@@ -447,7 +475,8 @@ def _store(out: Tensor, value: Tensor, operator: Operator) -> Tensor:
     if made.kind != "b" and not can_cast(made, wanted):
         raise RuntimeError(f"result type {made.label} can't be cast to the desired output type {wanted.label}")
     if out._array.shape != value._array.shape:
-        out.resize_(value._array.shape)
+        _resize(out, value._array.shape)
+    check_overlap(out._array, [a._array for a in args if isinstance(a, Tensor) and a is not out])
     out.copy_(value)
     return out
 

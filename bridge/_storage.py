@@ -12,9 +12,13 @@ __all__ = ["Storage", "owner_of"]
 def owner_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The array that a view is a view of, in the end."""
     root: Any = array
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    return root  # type: ignore[no-any-return]
+    while True:
+        base = root.base
+        if base is not None and not isinstance(base, np.ndarray):
+            base = getattr(base, "base", None)  # as_strided puts an object of its own between
+        if not isinstance(base, np.ndarray):
+            return root  # type: ignore[no-any-return]
+        root = base
 
 
 class Storage:

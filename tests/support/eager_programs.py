@@ -369,9 +369,37 @@ for o in out if isinstance(out, tuple) else (out,):
 """
 LAYERS = {f"layers: {line}": _LAYER_CASE.format(*line.split(" | ")) for line in _LAYERS.strip().splitlines()}
 
+_OVERLAPS = """
+b[1:].add_(b[:-1])
+b[1:] += b[:-1]
+b[1:] = b[:-1]
+b[1:].copy_(b[:-1])
+torch.add(b[:-1], 1, out=b[1:])
+torch.exp(b[:-1], out=b[1:])
+b.mul_(b)
+b[:3].mul_(b[:3].t())
+b[:2].add_(b[2:])
+b[:, :2] += b[:, 1:]
+b[0].expand(4, 3).add_(1)
+b[0].expand(4, 3).relu_()
+b[0].expand(4, 3).copy_(b + 1)
+b[0].expand(4, 3).fill_(1)
+b[0].expand(4, 3)[0, 0] = 5
+b[1:].addcmul_(b[:-1], b[:-1])
+b.index_add_(0, torch.tensor([0, 1]), b[1:3])
+b.scatter_(0, torch.tensor([[0, 1, 2]]), b[1:])
+torch.add(b, 1, out=torch.empty(0)); o = torch.empty(0); print(torch.add(b, 1, out=o) is o, o)
+v, i = torch.empty(0), torch.empty(0, dtype=torch.int64); torch.max(b, 0, out=(v, i)); print(v, i)
+print(b.diagonal().untyped_storage().nbytes(), b[1:].unfold(0, 2, 1).untyped_storage().nbytes())
+"""
+OVERLAPS = {
+    f"overlap: {line}": f"b = torch.arange(12.0).reshape(4, 3)\n{line}\nprint(b)"
+    for line in _OVERLAPS.strip().splitlines()
+}
+
 GROUPS = {
     "layers": LAYERS,
     "creation": CREATION, "operators": OPERATORS, "shapes": SHAPES, "conversions": CONVERSIONS, "indexing": INDEXING,
     "tape": TAPE, "random": RANDOM, "modules": MODULES, "printing": PRINTING,
-    "errors": operator_errors.EAGER,
+    "overlaps": OVERLAPS, "errors": operator_errors.EAGER,
 }  # fmt: skip
