@@ -57,7 +57,7 @@ def _element_dtype(t: type) -> DType | None:
 def _shape_of(data: Any) -> tuple[int, ...]:
     """The shape of nested sequences, by their first elements. Raises ValueError where they are ragged."""
     if not isinstance(data, list | tuple):
-        return tuple(data.shape) if isinstance(data, Tensor | np.ndarray) else ()
+        return tuple(data.shape) if isinstance(data, np.ndarray) else ()  # a tensor in a list is a number
     if not data:
         return (0,)
     return (len(data), *_shape_of(data[0]))
@@ -77,10 +77,10 @@ def _check_regular(data: Any, shape: Sequence[int], dim: int = 0) -> None:
 
 
 def _plain(data: Any) -> Any:
-    """Nested data with tensors made arrays, which NumPy can take."""
+    """Nested data with tensors, of one element each, made arrays, which NumPy can take."""
     if isinstance(data, list | tuple):
         return [_plain(d) for d in data]
-    return data._array if isinstance(data, Tensor) else data
+    return data._array.reshape(()) if isinstance(data, Tensor) else data
 
 
 def array_of(data: Any, dtype: DType | None) -> Array:
@@ -213,7 +213,9 @@ def asarray(
 ) -> Tensor:
     """As :func:`as_tensor`, with a choice whether to copy. Raises ValueError when ``copy=False`` cannot be had."""
     t = as_tensor(obj, dtype, device)
-    shares = isinstance(obj, Tensor | np.ndarray) and np.may_share_memory(t._array, np.asarray(_plain(obj)))
+    shares = isinstance(obj, Tensor | np.ndarray) and np.may_share_memory(
+        t._array, np.asarray(obj._array if isinstance(obj, Tensor) else obj)
+    )
     if copy is False and not shares:
         raise ValueError("can't alias arbitrary sequence into a tensor.")
     t = Tensor._wrap(t._array.copy() if copy and shares else t._array)

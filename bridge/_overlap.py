@@ -14,7 +14,11 @@ __all__ = ["check_overlap"]
 def check_overlap(written: Any, read: Iterable[Any]) -> None:
     """Raises RuntimeError when elements of an array that is written to share memory with each other, or with another array that is
     read in another order or from another place. Arrays with gaps are not looked at, as they are not in torch."""
-    if 0 in written.strides and any(n > 1 and s == 0 for n, s in zip(written.shape, written.strides, strict=True)):
+    if (
+        written.size
+        and 0 in written.strides
+        and any(n > 1 and s == 0 for n, s in zip(written.shape, written.strides, strict=True))
+    ):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
             "clone() the tensor before performing the operation."

@@ -16,7 +16,7 @@ from bridge.ir.ops._declare import Array, argument_dtype, declare, op
 from bridge.ir.ops._onnx import INT64, is_lowered, result_of, shape_vector, typed
 from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.promotion import number_dtype, to_dtype
-from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, dtype_argument, result
+from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, dtype_argument, promote_all, result
 from bridge.ir.types import BOOL, COMPLEX, FLOAT, INT, ListType, TensorType, Type
 
 _OPTIONS = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
@@ -404,6 +404,8 @@ def _infer_one(value: Any) -> DType:
 
 def tensor_kernel(data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Array:
     """A number or nested list as a tensor. Raises BridgeError for a ragged list."""
+    if isinstance(data, list | tuple):
+        data = _as_numbers(data)
     wanted = argument_dtype(dtype, _infer(data))
     try:
         return np.array(data, wanted)
@@ -411,6 +413,20 @@ def tensor_kernel(data: Any, dtype: Any = None, device: Any = None, requires_gra
         return np.array(data).astype(wanted)
     except ValueError as error:
         raise BridgeError(_ragged(data, 0) or str(error)) from error
+
+
+def _as_numbers(data: Any) -> Any:
+    """Nested lists in which tensors of one element are numbers."""
+    if isinstance(data, list | tuple):
+        if not data or isinstance(data[0], bool | int | float | complex):
+            return data
+        return [_as_numbers(v) for v in data]
+    if not hasattr(data, "__array__"):
+        return data
+    array = np.asarray(data)
+    if array.size != 1:
+        raise BridgeError("only one element tensors can be converted to Python scalars")
+    return array.reshape(())
 
 
 def _ragged(data: Any, dim: int) -> str:
@@ -438,9 +454,12 @@ def _data_types(call: Call) -> Results:
         while isinstance(at, list | tuple):
             shape.append(len(at))
             at = at[0] if at else 0
-        if isinstance(at, np.ndarray):
-            return result(dtype_argument(call, by_numpy(at.dtype)), (*shape, *at.shape))
+        if isinstance(at, np.ndarray):  # in a list: a number
+            return result(dtype_argument(call, by_numpy(at.dtype)), at.shape if at is value else tuple(shape))
         return result(dtype_argument(call, _infer(value)), tuple(shape))
+    listed = call.tensors(name)
+    if listed is not None:  # numbers, and tensors of one element
+        return result(dtype_argument(call, promote_all(listed)), (len(listed),))
     t, depth = _nested(call.types[name])
     kinds = {INT: by_name("int64"), BOOL: by_name("bool"), FLOAT: default_dtype(), COMPLEX: by_name("complex64")}
     if isinstance(t, TensorType):
@@ -479,8 +498,17 @@ def _stacked(e: Emitter, value: Any, dtype: DType) -> Any:
         )
     if is_lowered(value):
         return e.cast(value, dtype)
-    rows = [e.op("Unsqueeze", _stacked(e, v, dtype), np.asarray([0], np.int64)) for v in value]
+    rows = [e.op("Unsqueeze", _stacked(e, _number(e, v), dtype), np.asarray([0], np.int64)) for v in value]
     return rows[0] if len(rows) == 1 else e.op("Concat", *rows, axis=0)
+
+
+def _number(e: Emitter, value: Any) -> Any:
+    """An element of a list: a tensor in it has one element."""
+    if not is_lowered(value) or value.rank == 0:
+        return value
+    if any(isinstance(d, int) and d != 1 for d in value.dims or ()):
+        e.unsupported("only one element tensors can be converted to Python scalars")
+    return e.op("Reshape", value, np.zeros(0, np.int64))
 
 
 _DATA: dict[str, Any] = {"types": _data_types, "onnx": _lower_data}

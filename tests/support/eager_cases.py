@@ -44,6 +44,10 @@ CREATION = table(
     "creation",
     """
     torch.tensor([[1, 2], [3]])
+    torch.tensor([torch.ones(1), torch.zeros(1, 1), torch.tensor(2.0)])
+    torch.tensor([[torch.ones(1)], [torch.zeros(1, 1)]])
+    torch.tensor([torch.ones(2), torch.ones(2)])
+    torch.tensor([torch.ones(1, dtype=torch.int64), 2.5])
     torch.tensor("a")
     torch.tensor([1, "a"])
     torch.tensor(None)
