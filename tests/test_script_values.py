@@ -7,7 +7,7 @@ from typing import Any, Optional
 import pytest
 
 import bridge as torch
-from bridge import nn
+from bridge import nn, runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore::bridge.runtime.executor.InterpreterWarning")
 
@@ -609,3 +609,22 @@ def test_parts_of_strings_as_in_python(sub: str, start: int, end: int) -> None:
     place = (sub, start, end)
     expected = (s.find(*place), s.rfind(*place), s.count(*place), s.startswith(*place), s.endswith(*place))
     assert places(s, *place) == expected
+
+
+@torch.jit.script
+def listed(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor([x.sum(), x[0], x.max()]), torch.tensor([x[:1], x[1:2]])
+
+
+@torch.jit.script
+def rows_as_numbers(x: torch.Tensor) -> torch.Tensor:
+    return torch.tensor([x[0], x[1]])
+
+
+def test_tensors_in_a_list_of_numbers_have_one_element() -> None:
+    session = runtime.open_session(torch.onnx.export(listed, (torch.ones(2),)).model_proto.SerializeToString())
+    for x in (torch.tensor([1.0, 2.5]), torch.tensor([-1.0, 2.0, 7.0])):
+        expected = [[x.sum().item(), x[0].item(), x.max().item()], x[:2].tolist()]
+        assert [t.tolist() for t in listed(x)] == [a.tolist() for a in session.run(None, {"x": x.numpy()})] == expected
+    with pytest.raises(RuntimeError, match="only one element tensors can be converted to Python scalars"):
+        rows_as_numbers(torch.ones(2, 2))
