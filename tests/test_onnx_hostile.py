@@ -84,6 +84,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "a domain without an opset": (lambda m: m.opset_import.__delitem__(1), "no opset is imported for the domain 'local'"),
     "a Loop without a body": (lambda m: m.graph.node.append(helper.make_node("Loop", ["", "c"], ["z"], name="bare")), "node 'bare': a Loop has one graph"),
     "an opset of the future": (lambda m: setattr(m.opset_import[0], "version", 1 << 40), "opset versions that cannot be"),
+    "two versions of a domain": (lambda m: m.opset_import.add(domain="", version=20), "opset versions that cannot be"),
     "an IR of the future": (lambda m: setattr(m, "ir_version", 1 << 40), "newer than"),
     "data elsewhere, without a folder": (lambda m: setattr(_weight(m), "data_location", 1), "was not read from a folder"),
 }  # fmt: skip

@@ -71,6 +71,9 @@ ODD_MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     "names that are no identifiers": lambda: _model(
         f'{HEAD} agraph (float[N] "a/b:0") => (float[N] "7") {{ ["node 1"] "7" = Relu("a/b:0") }}'
     ),
+    "a domain asked for twice, as in merged models": lambda: _model(
+        f'<ir_version: 10, opset_import: ["" : 17, "" : 17]> {BODY} {{ y = Relu(x) }}'
+    ),
     "a foreign domain": lambda: _model(f'{HEAD} {BODY} {{ y = com.example.Thing <alpha = 0.1, names = ["a"]> (x) }}'),
     "omitted inputs": lambda: _model(f"{HEAD} agraph (float[N] x) => (float[N] y) {{ y = Clip(x, , ) }}"),
     "an output listed twice": lambda: _model(

@@ -203,6 +203,20 @@ def test_diff_of_edited_models(plain: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_a_model_does_not_differ_from_the_file_that_it_prints_as(plain: Path, tmp_path: Path) -> None:
+    file = tmp_path / "shown.py"
+    bridge.onnx.write_python(bridge.onnx.load(plain), file)
+    assert tools.diff(plain, file) == tools.diff(file, plain) == []
+    file.write_text(file.read_text().replace("softmax(a, 1)", "softmax(a, 0)"))
+    said = [line for d in tools.diff(plain, file) for line in str(d).splitlines()]
+    assert [line.rpartition("  ")[0].strip() for line in said[1:]] == [
+        "- aten::softmax(a.1, 1, None)",
+        "+ aten::softmax(a.1, 0, None)",
+    ]
+    assert said[1].rpartition("  ")[2].startswith("printed.py:")
+    assert said[2].rpartition("  ")[2].startswith(str(file))
+
+
 def test_trouble_is_status_2(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     for command in (["diff", "bad.onnx", "bad.onnx"], ["verify", "bad.onnx"], ["diff", "none.onnx", "none.onnx"]):

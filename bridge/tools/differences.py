@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,21 +39,60 @@ def diff(
     """The differences between two model files, of any formats that are read; [] for models that mean the same.
 
     Names of values, the order of independent nodes and the comments of a format do not count; inputs by name, weights and
-    attributes by path, and what each method computes do. Weights count as equal within ``rtol`` and ``atol`` (as
+    attributes by path, and what each method computes do. Beside a Python file that another tool's model was printed as, the
+    model is compared as the file that it prints as. Weights count as equal within ``rtol`` and ``atol`` (as
     ``numpy.allclose``). Raises what reading the files raises.
     """
     from bridge import formats
 
     one, other = formats.load(a), formats.load(b)
+    if _is_printed(one) != _is_printed(other):
+        with tempfile.TemporaryDirectory() as folder:
+            one, other = (m if _is_printed(m) else _as_printed(m, Path(folder)) for m in (one, other))
+            lines = [
+                (d, tuple(line.replace(f"{folder}{os.sep}", "") for line in d.lines))
+                for d in _told(one, other, rtol, atol)
+            ]
+        return [Difference(d.path, d.what, shown) for d, shown in lines]
     found: list[Difference] = []
     if Path(a).suffix == Path(b).suffix == ".onnx":
         found += _headers(Path(a), Path(b))
+    return [*found, *_told(one, other, rtol, atol)]
+
+
+def _told(one: Any, other: Any, rtol: float, atol: float) -> Iterator[Difference]:
     mine, theirs = getattr(one, "_c", None), getattr(other, "_c", None)
     if mine is not None and theirs is not None:
-        return [*found, *_modules(mine, theirs, rtol, atol)]
-    if mine is not theirs:
-        return [*found, Difference("", "one is a function, the other a module")]
-    return [*found, *_methods("", {"call": one._function}, {"call": other._function})]
+        yield from _modules(mine, theirs, rtol, atol)
+    elif mine is not theirs:
+        yield Difference("", "one is a function, the other a module")
+    else:
+        yield from _methods("", {"call": one._function}, {"call": other._function})
+
+
+def _forward(module: Any) -> Graph | None:
+    held = getattr(module, "_c", None)
+    method = held.type.find_method("forward") if held is not None else None
+    return method.graph if method is not None else None
+
+
+def _is_printed(module: Any) -> bool:
+    """Whether a program consists of the nodes of a model, but is none."""
+    graph = _forward(module)
+    return graph is not None and bool(graph.opsets) and graph.foreign is None
+
+
+def _as_printed(module: Any, folder: Path) -> Any:
+    """The program of the Python file that a model prints as; any other program as it is."""
+    from bridge import formats
+    from bridge.onnx.python_file import write_python
+
+    graph = _forward(module)
+    if graph is None or graph.foreign is None:
+        return module
+    path = folder / "printed.py"
+    write_python(module, path)
+    return formats.load(path)
 
 
 def _headers(a: Path, b: Path) -> Iterator[Difference]:

@@ -145,8 +145,8 @@ def _check(model: Any, name: str) -> None:
             f"{name}: not an ONNX model: the header, or the name of a function or a domain, is no text"
         )
     _check_functions(model, name)
-    domains = [o.domain for o in model.opset_import]
-    if len(set(domains)) != len(domains) or not all(0 < o.version < 1 << 31 for o in model.opset_import):
+    asked = {(o.domain, o.version) for o in model.opset_import}  # merged models ask for the same version twice
+    if len({domain for domain, _ in asked}) != len(asked) or not all(0 < version < 1 << 31 for _, version in asked):
         raise OnnxImportError(f"{name}: it asks for opset versions that cannot be")
     newest = onnx.IR_VERSION
     if model.ir_version > newest:
