@@ -73,6 +73,48 @@ def test_external_data_stays_where_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_run(copy), _run(path))
 
 
+@pytest.mark.parametrize("looked", [False, True])
+def test_external_attributes_stay_where_they_were(tmp_path: Path, looked: bool) -> None:
+    (tmp_path / "out").mkdir()
+    path, copy = tmp_path / "a.onnx", tmp_path / "out" / "a.onnx"
+    as_written = _with_constant(path)
+    module = bridge.onnx.load(path)
+    assert not looked or module.code
+    program = bridge.onnx.export(module, f=copy)
+    assert onnx.load(copy, load_external_data=False) == as_written
+    assert sorted(p.name for p in copy.parent.iterdir()) == ["a.onnx", "k.bin"]
+    np.testing.assert_array_equal(_run(copy), _run(path))
+    assert program.save(tmp_path / "whole.onnx", external_data=False) == [tmp_path / "whole.onnx"]
+    assert not onnx.load(tmp_path / "whole.onnx").graph.node[0].attribute[0].t.external_data
+    assert not program.model_proto.graph.node[0].attribute[0].t.external_data
+
+
+def test_attributes_go_into_a_file_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _with_constant(tmp_path / "a.onnx")
+    for way in ("asked for", "too large for one file"):
+        program = bridge.onnx.export(bridge.onnx.load(tmp_path / "a.onnx"))
+        assert program.model_proto  # no record of where the tensor was
+        if way == "asked for":
+            files = program.save(tmp_path / "b.onnx", external_data=True)
+        else:
+            monkeypatch.setattr("bridge.exporters.onnx.large.LIMIT", 10_000)
+            files = program.save(tmp_path / "b.onnx")
+        assert [(f.name, f.stat().st_size > 10_000) for f in files] == [("b.onnx", False), ("b.onnx.data", True)]
+        np.testing.assert_array_equal(_run(tmp_path / "b.onnx"), _run(tmp_path / "a.onnx"))
+
+
+def _with_constant(path: Path) -> onnx.ModelProto:
+    """A model with a large tensor in an attribute, in a file of its own; returns what is written."""
+    model = onnx.parser.parse_model(
+        f'<ir_version: 10, opset_import: ["" : 18]> g (float[N, {SIDE}] x) => (float[N, {SIDE}] y) {{ y = MatMul (x, k) }}'
+    )
+    value = onnx.numpy_helper.from_array(np.arange(SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE), "kk")
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["k"], name="c", value=value))
+    onnx.external_data_helper.convert_model_to_external_data(model, location="k.bin", convert_attribute=True)
+    onnx.save(model, path)
+    return onnx.load(path, load_external_data=False)
+
+
 def test_a_model_is_saved_over_itself(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     _external(_model(), path)

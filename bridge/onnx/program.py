@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bridge.ir.inner_tensors import inner_tensors, kept_place
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
@@ -33,15 +35,17 @@ class OnnxProgram:
         arrays: Arrays | None = None,
     ) -> None:
         self._model, self._arrays = model, arrays or {}
+        #: Whether nothing of the model is, or is to be, elsewhere.
+        self._whole = not self._arrays and not any(map(kept_place, inner_tensors(model)))
         self.specialised, self.report = specialised, report
 
     @property
     def model_proto(self) -> ModelProto:
         """The model with all its weights inside; changes of it are saved. Raises LoweringError over 2 GB: use :meth:`save`."""
-        if self._arrays:
+        if not self._whole:
             from bridge.exporters.onnx.large import embedded
 
-            self._model, self._arrays = embedded(self._model, self._arrays), {}
+            self._model, self._arrays, self._whole = embedded(self._model, self._arrays), {}, True
         return self._model
 
     def save(

@@ -42,14 +42,17 @@ def extract(
     from bridge.exporters.onnx.large import save_model
     from bridge.importers.onnx.reader import read_model
     from bridge.importers.onnx.source import is_external
+    from bridge.ir.inner_tensors import inner_tensors, kept_place
 
     model, origin = read_model(source)
     part = part_of(model, inputs, outputs)
     arrays = origin.arrays(part.graph.initializer)
+    # What its file has of weights is one file beside it: where they were, other weights would leave holes.
+    beside = any(origin.record(t) for t in part.graph.initializer) or any(map(kept_place, inner_tensors(part)))
     for t in part.graph.initializer:
         if is_external(t) and not origin.record(t):
             _host(t)
-    return save_model(part, arrays, target)
+    return save_model(part, arrays, target, external_data=beside or None)
 
 
 def _host(t: onnx.TensorProto) -> None:

@@ -18,6 +18,7 @@ from onnx import GraphProto, ModelProto, TensorProto
 
 from bridge.ir.errors import LoweringError
 from bridge.ir.files import goes_up, is_relative, replacing
+from bridge.ir.inner_tensors import inner_tensors, kept_place, without_place
 from bridge.ir.varints import field_header
 
 __all__ = ["HOST", "Arrays", "embedded", "is_large", "outside", "save_model"]
@@ -63,6 +64,8 @@ def embedded(model: ModelProto, arrays: Mapping[str, np.ndarray[Any, Any]]) -> M
         if array is not None and t.data_location == TensorProto.EXTERNAL:
             t.raw_data = _little(array).tobytes()
             _inside(t)
+    for t in inner_tensors(whole):
+        without_place(t)
     return whole
 
 
@@ -101,6 +104,8 @@ def save_model(
     if external_data:
         _take_out(layout, held, size_threshold)
     files = _place(layout, held, one if external_data or total > LIMIT else None, external_data is False, checksums)
+    least = size_threshold if external_data else LARGE if total > LIMIT else 0
+    _place_inner(layout, files, one, least, external_data is False, checksums)
     written = _Progress(progress, total)
     with ExitStack() as stack:
         file = stack.enter_context(replacing(target))  # replaced last, when its data is in place
@@ -157,6 +162,28 @@ def _place(
         outside(t, array, tuple(entries.items()))
         files.setdefault(entries["location"], []).append((int(entries.get("offset", "0")), array))
     return files
+
+
+def _place_inner(
+    model: ModelProto, files: dict[str, Placed], one: str, least: int, inside: bool, checksums: bool
+) -> None:
+    """Put tensors of attributes and subgraphs outside, where the model had them; with ``least``, those of so many bytes into the file ``one``."""
+    end = max((offset + array.nbytes for offset, array in files.get(one, ())), default=0)
+    for t in inner_tensors(model):
+        entries = kept_place(t)
+        large = bool(least) and len(t.raw_data) >= least and t.data_location != TensorProto.EXTERNAL
+        without_place(t)
+        if inside or not (entries or large):
+            continue
+        array = np.frombuffer(t.raw_data, np.uint8)
+        if large:
+            start = -(-end // _ALIGNMENT) * _ALIGNMENT
+            end = start + array.nbytes
+            entries = {"location": one, "offset": str(start), "length": str(array.nbytes)}
+        if checksums or "checksum" in entries:
+            entries["checksum"] = _checksum(array)
+        outside(t, array, tuple(entries.items()))
+        files.setdefault(entries["location"], []).append((int(entries.get("offset", "0")), array))
 
 
 def _checksum(array: np.ndarray[Any, Any]) -> str:

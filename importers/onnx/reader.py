@@ -12,8 +12,10 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto
 
 from bridge.importers.onnx.errors import OnnxImportError
+from bridge.importers.onnx.raise_claims import metadata_of
 from bridge.importers.onnx.source import OWN_FILE, Source, is_external, map_file
 from bridge.importers.onnx.wire import without_large_tensors
+from bridge.ir.inner_tensors import completed, inner_tensors, without_place
 
 __all__ = ["read_model"]
 
@@ -91,40 +93,21 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
 
 
 def _external(model: onnx.ModelProto, origin: Source) -> None:
-    """Check the main graph's external tensors; complete all others: they are small, and compared with others."""
+    """Check the main graph's external tensors; complete all others: they are small, and compared with others.
+
+    Those of a model of somebody else's keep the record of where they were, and are written there again.
+    """
     for t in model.graph.initializer:
         if is_external(t):
             origin.check(t)
-    inner = _inner_tensors([model.graph.node, *(f.node for f in model.functions)])
+    ours = bool(metadata_of(model.graph))
     sparse = (t for s in model.graph.sparse_initializer for t in (s.values, s.indices))
-    for t in (*inner, *sparse):
-        if is_external(t):
-            data = origin.array(t)
-            t.raw_data = data if isinstance(data, bytes) else data.tobytes()
-            t.ClearField("data_location")
-            del t.external_data[:]
-
-
-def _inner_tensors(lists: list[Iterable[onnx.NodeProto]]) -> Iterator[onnx.TensorProto]:
-    """The tensors of nodes' attributes and of their subgraphs, at any depth."""
-    while lists:
-        for node in lists.pop():
-            for a in node.attribute:
-                yield from _tensors(a)
-                for g in (a.g, *a.graphs) if a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) else ():
-                    yield from g.initializer
-                    yield from (t for s in g.sparse_initializer for t in (s.values, s.indices))
-                    lists.append(g.node)
-
-
-def _tensors(a: AttributeProto) -> Iterator[onnx.TensorProto]:
-    if a.type == AttributeProto.TENSOR:
-        yield a.t
-    elif a.type == AttributeProto.TENSORS:
-        yield from a.tensors
-    elif a.type in (AttributeProto.SPARSE_TENSOR, AttributeProto.SPARSE_TENSORS):
-        for s in (a.sparse_tensor, *a.sparse_tensors):
-            yield from (s.values, s.indices)
+    for tensors, keep in ((inner_tensors(model), not ours), (sparse, False)):
+        for t in tensors:
+            without_place(t)  # a file has no such record
+            if is_external(t):
+                data = origin.array(t)
+                completed(t, data if isinstance(data, bytes) else data.tobytes(), keep)
 
 
 def _check(model: Any, name: str) -> None:

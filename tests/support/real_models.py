@@ -177,7 +177,7 @@ _ATOMS = {
     "edge_index": _EDGES,
     "edge_dist": np.linspace(1, 3, 6),
     "seq_sep": np.arange(6) % 2,
-    **{name: (6,) for name in ("same_residue", "is_hbond", "hb_cos")},
+    **dict.fromkeys(("same_residue", "is_hbond", "hb_cos"), (6,)),
     "target_indices": np.arange(12).reshape(2, 6) % 5,
     "target_mask": np.ones((2, 6), bool),
     "residue_types": np.array([1, 2]),
