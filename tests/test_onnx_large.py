@@ -278,6 +278,24 @@ def test_external_data_that_a_model_may_not_have_is_refused(name: str, tmp_path:
     assert str(path) in str(caught.value)
 
 
+def test_data_of_attributes_is_checked_as_well(tmp_path: Path) -> None:
+    (tmp_path / "secret.bin").write_bytes(bytes(SIDE * SIDE * 4))
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "a.onnx"
+    model = _with_constant(path)
+    entries = model.graph.node[0].attribute[0].t.external_data
+    next(e for e in entries if e.key == "location").value = "../secret.bin"
+    onnx.save(model, path)
+    with pytest.raises(OnnxImportError, match="outside the model's folder"):
+        bridge.onnx.load(path)
+    # Data inside beside a record of other data: that is no wish to be written there.
+    value = model.graph.node[0].attribute[0].t
+    value.data_location, value.raw_data = TensorProto.DEFAULT, bytes(SIDE * SIDE * 4)
+    value.external_data.add(key="\0kept")
+    onnx.save(model, path)
+    assert bridge.onnx.export(bridge.onnx.load(path)).save(tmp_path / "in" / "b.onnx") == [tmp_path / "in" / "b.onnx"]
+
+
 def test_links_are_followed_when_asked_for(tmp_path: Path) -> None:
     """The layout of download caches: the model and its data are links into one store."""
     store, snapshot = tmp_path / "blobs", tmp_path / "snapshot"

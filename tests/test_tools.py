@@ -217,6 +217,25 @@ def test_a_model_does_not_differ_from_the_file_that_it_prints_as(plain: Path, tm
     assert said[2].rpartition("  ")[2].startswith(str(file))
 
 
+def test_names_of_a_file_are_shown_harmless(tmp_path: Path) -> None:
+    odd = "n\x1b[31mred\x07\r\nequal: 1 outputs\u202e"
+    for name, op in (("a", "Relu"), ("b", "Abs")):
+        nodes = [helper.make_node(op, ["x"], [f"{odd}h"], f"{odd}node"), helper.make_node("Neg", [f"{odd}h"], [odd])]
+        values = [helper.make_tensor_value_info(n, 1, [f"{odd}N"]) for n in ("x", odd)]
+        graph = helper.make_graph(nodes, odd, values[:1], values[1:])
+        model = helper.make_model(graph, producer_name=odd, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+        helper.set_model_props(model, {odd: odd})
+        onnx.save(model, tmp_path / f"{name}.onnx")
+    a, b = tmp_path / "a.onnx", tmp_path / "b.onnx"
+    verified = tools.verify(a, b, {"x": np.array([-1, 2], np.float32)})
+    assert not verified.passed
+    for text in (str(tools.inspect(a)), "\n".join(map(str, tools.diff(a, b))), str(verified)):
+        lines = text.split("\n")
+        assert all(line.isprintable() for line in lines)
+        assert not any(line.startswith("equal") for line in lines)
+        assert "red\\x07\\r\\nequal" in text
+
+
 def test_trouble_is_status_2(tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     for command in (["diff", "bad.onnx", "bad.onnx"], ["verify", "bad.onnx"], ["diff", "none.onnx", "none.onnx"]):

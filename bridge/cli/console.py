@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bridge.ir.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -49,11 +51,6 @@ def show_python(text: str) -> None:
 def show(text: str) -> None:
     """Print text that came out of a file: control characters are escaped when stdout is a terminal."""
     print(printable(text) if sys.stdout.isatty() else text)
-
-
-def printable(text: str) -> str:
-    """The text with control characters written as escapes, so that a file's names cannot drive the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _console(stderr: bool = False) -> Console:

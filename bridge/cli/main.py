@@ -11,7 +11,8 @@ from typing import Any, TextIO
 import click
 import numpy as np
 
-from bridge.cli.console import printable, show, show_python, working
+from bridge.cli.console import show, show_python, working
+from bridge.ir.printable import printable
 from bridge.version import __version__
 
 

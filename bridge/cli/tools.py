@@ -122,6 +122,6 @@ class Trouble(click.ClickException):
         super().__init__(say(cause))
 
     def show(self, file: object = None) -> None:
-        from bridge.cli.console import printable
+        from bridge.ir.printable import printable
 
         click.echo(f"bridge: {printable(self.message)}", err=True)

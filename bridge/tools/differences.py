@@ -14,6 +14,7 @@ import numpy as np
 from bridge.ir.canonical import Meaning
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Graph, Node
+from bridge.ir.printable import printable_line
 
 __all__ = ["Difference", "diff"]
 
@@ -30,7 +31,8 @@ class Difference:
     lines: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.path or '(top)'}: {self.what}", *(f"    {line}" for line in self.lines)])
+        lines = [f"{self.path or '(top)'}: {self.what}", *(f"    {line}" for line in self.lines)]
+        return "\n".join(map(printable_line, lines))
 
 
 def diff(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.ir.errors import BridgeError
+from bridge.ir.printable import printable_line
 
 if TYPE_CHECKING:
     import onnx
@@ -77,7 +78,7 @@ class Inspection:
             lines.append(f"not taken by {self.provider}: {len(self.missing)} nodes" + (":" if self.missing else ""))
             counts = Counter(op for op, _ in self.missing)
             lines += [f"  {count:>7,}  {op}" for op, count in counts.most_common()]
-        return "\n".join(lines)
+        return "\n".join(map(printable_line, lines))
 
 
 def _line(p: Part) -> str:

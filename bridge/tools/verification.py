@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.errors import BridgeError
+from bridge.ir.printable import printable_line
 from bridge.tools.differences import Difference, diff
 from bridge.tools.runs import OnnxRun, ProgramRun, Recorded, random_inputs
 
@@ -28,7 +29,7 @@ class Deviation:
 
     def __str__(self) -> str:
         nodes = [f"    {label}: {node}" for label, node in (("first", self.first), ("second", self.second)) if node]
-        return "\n".join([f"{self.name}: {self.text}", *nodes])
+        return "\n".join(map(printable_line, [f"{self.name}: {self.text}", *nodes]))
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto
 
 from bridge.importers.onnx.errors import OnnxImportError
-from bridge.importers.onnx.raise_claims import metadata_of
+from bridge.importers.onnx.raise_claims import KEY
 from bridge.importers.onnx.source import OWN_FILE, Source, is_external, map_file
 from bridge.importers.onnx.wire import without_large_tensors
 from bridge.ir.inner_tensors import completed, inner_tensors, without_place
@@ -100,7 +100,7 @@ def _external(model: onnx.ModelProto, origin: Source) -> None:
     for t in model.graph.initializer:
         if is_external(t):
             origin.check(t)
-    ours = bool(metadata_of(model.graph))
+    ours = any(e.key == KEY for e in model.graph.metadata_props)
     sparse = (t for s in model.graph.sparse_initializer for t in (s.values, s.indices))
     for tensors, keep in ((inner_tensors(model), not ours), (sparse, False)):
         for t in tensors:
