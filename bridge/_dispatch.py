@@ -434,7 +434,7 @@ _EXACT_OUT = frozenset(
     "linalg_eigh linalg_eigvalsh linalg_inv linalg_inv_ex linalg_lu linalg_lu_factor linalg_lu_solve linalg_matrix_norm linalg_multi_dot linalg_norm linalg_qr linalg_slogdet "
     "linalg_solve linalg_solve_ex linalg_solve_triangular linalg_svd linalg_svdvals linalg_vecdot linalg_vector_norm linear log_sigmoid log_softmax logcumsumexp masked_select matmul max.dim min.dim mm mode msort "
     "multinomial mv nan_to_num nanquantile narrow_copy norm permute_copy qr quantile renorm scatter scatter_add scatter_reduce searchsorted signbit slice_scatter softmax sort squeeze_copy svd t_copy take "
-    "take_along_dim tensordot topk transpose_copy triangular_solve tril triu unfold_copy unsqueeze_copy vdot view_copy where".split()
+    "take_along_dim tensordot topk transpose_copy triangular_solve tril triu unfold_copy unsqueeze_copy vdot view_copy".split()
 )
 
 #: What adds up in the element type of ``out``.
@@ -469,6 +469,8 @@ def _store(out: Tensor, value: Tensor, operator: Operator, args: Sequence[Any]) 
     made, wanted, name = value.dtype, out.dtype, operator.schema.name.removeprefix("aten::")
     if made is not wanted and name in _EXACT_UNARY:
         raise RuntimeError(f"Found dtype {wanted.label} but expected {made.label}")
+    if made is not wanted and name == "where":
+        raise RuntimeError(f"Expected out type to be {made.label} but got {wanted.label}")
     if made is not wanted and not _EXACT_OUT.isdisjoint((name, f"{name}.{operator.schema.overload}")):
         names = [_C_NAMES.get(d.name, d.name) for d in (made, wanted)]
         raise RuntimeError(f"Expected out tensor to have dtype {names[0]}, but got {names[1]} instead")

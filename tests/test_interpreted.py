@@ -19,7 +19,7 @@ from bridge.runtime.executor import InterpreterWarning
 PRELUDE = """\
 import torch
 from torch import Tensor
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Union
 
 """
 
@@ -34,6 +34,12 @@ class Program(NamedTuple):
 
 
 PROGRAMS = {
+    "a number or a tensor": Program(
+        "def f(x: Tensor, n: int) -> Union[int, Tensor]:\n    if bool(x.sum() > 0):\n        r: Union[int, Tensor] = n\n"
+        "    else:\n        r = x\n    return r",
+        ["torch.tensor(3), 7", "torch.tensor(-3), 7"],
+        [("depending on data", "bool(x.sum() > 0)")],
+    ),
     "words counted": Program(
         "def f(text: str):\n    counts: Dict[str, int] = {}\n    for word in text.split(' '):\n"
         "        counts[word] = counts.get(word, 0) + 1\n    return counts, len(counts)",

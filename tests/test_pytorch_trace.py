@@ -15,6 +15,7 @@ import pytest
 import bridge
 import bridge.onnx
 from bridge.ir.classes import CompilationUnit
+from bridge.ir.errors import UnsupportedError
 from bridge.jit.names import python_cu
 from bridge.jit.trace_warnings import FrozenWarning
 
@@ -55,6 +56,17 @@ def test_trace_is_torchs(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.jit, "trace", bridge.jit.trace)
     monkeypatch.setattr(torch.jit, "trace_module", bridge.jit.trace_module)
     assert run(case, "torch") == EXPECTED[case]
+
+
+def test_what_no_mode_is_offered_is_refused() -> None:
+    def f(x: Any, y: Any) -> Any:
+        z = x * 2
+        z.set_(y)
+        return z + 1
+
+    with pytest.raises(UnsupportedError, match="cannot record set_"):
+        bridge.jit.trace(f, (torch.ones(3), torch.ones(3)))
+    assert torch.ones(2).set_(torch.zeros(3)).shape == (3,)
 
 
 LAYERS: dict[str, Any] = {

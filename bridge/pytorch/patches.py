@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
+from bridge.ir.errors import UnsupportedError
 from bridge.jit.frames import calling_torch
 from bridge.jit.trace_warnings import FrozenWarning, TracerWarning
 from bridge.pytorch import library
@@ -74,6 +75,12 @@ def _let_continue(stack: ExitStack, names: dict[str, Any]) -> None:
             stack.callback(names.__setitem__, name, old)
 
 
+def _unseen(*_: Any) -> Any:
+    raise UnsupportedError(
+        "tracing cannot record set_: it makes a tensor stand for another one's memory; give the other tensor the name instead"
+    )
+
+
 class Answers:
     """What PyTorch's Python code is told while it is traced, and whom it tells.
 
@@ -115,6 +122,7 @@ def asked(answers: Answers) -> Iterator[None]:
 
         put(c, "_get_tracing_state", lambda: answers)
         put(c, "_is_tracing", lambda: True)
+        put(torch.Tensor, "set_", _unseen)  # which PyTorch offers to no mode
         put(torch, "from_numpy", _telling(torch.from_numpy, answers.from_numpy))
         for kind in (c.ScriptFunction, c.ScriptMethod):
             put(kind, "__call__", _passing(kind.__call__, answers.program))

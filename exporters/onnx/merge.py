@@ -74,6 +74,8 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
         raise LoweringError(
             f"the value is a tensor of {ta[0].name} or of {tb[0].name}, depending on data; ONNX needs one element type"
         )
+    if (ta[2] is None) != (tb[2] is None):  # which of the two it is shows, in `isinstance` and in results
+        raise LoweringError(f"the value is a {_describe(a)} or a {_describe(b)}, depending on data")
     merged = Run(ta[0], merge_dims(ta[1], tb[1]), number=ta[2] if ta[2] is tb[2] else None)
     return pair(a, b, merged)
 

@@ -52,9 +52,14 @@ def at_least(e: Emitter, x: Any, least: Sequence[Any]) -> Any:
         return x
     if x.rank is None:
         e.unsupported("this operator needs a tensor whose number of dimensions is known")
-    # a tensor cannot be reshaped to more elements than it has
+    rank, own = (x.rank,), e.shape_of(x)
     wanted = e.ints([*[0] * (x.rank - len(least)), *least])
-    return e.op("Reshape", x, e.op("Max", e.shape_of(x), wanted, dims=(x.rank,)), dims=x.dims)
+    rest = (d for d, n in zip(x.dims, [*[0] * (x.rank - len(least)), *least], strict=True) if n == 0)
+    if all(isinstance(d, int) and d > 0 for d in rest):  # a tensor cannot be reshaped to more elements than it has
+        return e.op("Reshape", x, e.op("Max", own, wanted, dims=rank), dims=x.dims)
+    # but one of no elements to others of no elements
+    enough = e.op("Not", e.op("Less", own, wanted, dtype=_BOOL, dims=rank), dims=rank)
+    return _reshaped_where(e, x, enough, own)
 
 
 def from_front(e: Emitter, index: Any) -> Any:
@@ -83,13 +88,19 @@ def last_sizes(e: Emitter, x: Any, sizes: Sequence[Any]) -> Any:
         isinstance(s, int) for s in sizes
     ):
         return x
-    if n == 1:  # the number of elements decides
-        return same_sizes(e, x, e.ints([*[0] * (x.rank - 1), *sizes]))
+    wanted, rank = e.ints([*[0] * (x.rank - n), *sizes]), (x.rank,)
+    if n == 1 and all(isinstance(d, int) and d > 0 for d in x.dims[:-1]):  # the number of elements decides
+        return same_sizes(e, x, wanted)
     own = e.shape_of(x)
+    same = e.op("Equal", own, wanted, dtype=_BOOL, dims=rank)
     if n < x.rank:
-        own = e.op("Slice", own, _ints(-n), _ints(2**62), _ints(0), dims=(n,))
-    other = e.op("Not", e.op("Equal", own, e.ints(list(sizes)), dtype=_BOOL, dims=(n,)), dims=(n,))
-    return holds(e, x, none_true(e, other))
+        same = e.op("Or", same, np.arange(x.rank) < x.rank - n, dims=rank)
+    return _reshaped_where(e, x, same, own)
+
+
+def _reshaped_where(e: Emitter, x: Any, right: Any, own: Any) -> Any:
+    """x, of whose sizes all are right: a size that no tensor has stands for one that is not."""
+    return e.op("Reshape", x, e.op("Where", right, own, _ints(-2), dtype=_INT64, dims=own.dims), dims=x.dims)
 
 
 def sized_along(e: Emitter, t: Any, x: Any, axes: Sequence[int]) -> Any:

@@ -509,7 +509,7 @@ def lowered_as(definition: Definition) -> Callable[[Emitter, LoweredCall], Any]:
 
     def lower(e: Emitter, call: LoweredCall) -> Any:
         steps = _Lowering(e)
-        found = definition(steps, *(_given(steps, call[a.name], a.type) for a in call.schema.arguments))
+        found = definition(steps, *(_given(steps, call[a.name], a.type, a.size) for a in call.schema.arguments))
         return _without_numbers(found) if not isinstance(found, tuple) else tuple(map(_without_numbers, found))
 
     return lower
@@ -520,12 +520,14 @@ def lower_steps(e: Emitter, definition: Definition, *values: Any) -> Any:
     return _without_numbers(definition(_Lowering(e), *values))
 
 
-def _given(steps: _Lowering, v: Any, declared: Type) -> Any:
+def _given(steps: _Lowering, v: Any, declared: Type, size: int | None = None) -> Any:
     declared = declared.element if isinstance(declared, OptionalType) else declared
     if isinstance(v, list | tuple) and isinstance(declared, ListType):
         return [_given(steps, x, declared.element) for x in v]
     if isinstance(v, np.ndarray):
         return steps.e.constant(v)
+    if size and is_lowered(v) and isinstance(declared, ListType):
+        return [Number(steps, steps.e.op("Gather", v, np.asarray(i), axis=0, dims=())) for i in range(size)]
     return Number(steps, v) if is_lowered(v) and declared in (T.INT, T.FLOAT, T.BOOL, T.NUMBER) else v
 
 

@@ -105,6 +105,15 @@ def _check(x: Array, weight: Array, bias: Any, transposed: bool, groups: int) ->
             f"{list(weight.shape)} instead"
         )
     outputs = weight.shape[1] * groups if transposed else weight.shape[0]
+    if not weight.shape[0]:
+        raise BridgeError(
+            f"Given groups={groups}, expected weight to be at least 1 at dimension 0, but got weight of size "
+            f"{list(weight.shape)} instead"
+        )
+    if 0 in weight.shape[2:]:
+        names = ("time", "height", "width")[5 - weight.ndim :]
+        found = " ".join(f"kernel_{name}: {size}" for name, size in zip(names, weight.shape[2:], strict=True))
+        raise BridgeError(f"kernel size should be greater than zero, but got {found}")
     if bias is not None and bias.shape != (outputs,):
         raise BridgeError(
             f"Given weight of size {list(weight.shape)}, expected bias to be 1-dimensional with {outputs} elements, "
@@ -299,6 +308,7 @@ def _conv_node(e: Emitter, call: LoweredCall, n: int, flip: bool, groups: int) -
     if compute_dtype("Conv", w.dtype) is not w.dtype:
         e.unsupported(f"onnxruntime has no {op_type} for {w.dtype.name}")
     x, added = batched(e, call["input"], n)
+    w = at_least(e, w, [1] * (n + 2))  # for a kernel of size 0 onnxruntime never ends
     stride, dilation = known_sizes(e, call, "stride", n), known_sizes(e, call, "dilation", n)
     attributes: dict[str, Any] = {"strides": stride, "dilations": dilation, "group": groups}
     kernel = None if w.dims is None else fixed(w.dims[2:])

@@ -280,41 +280,46 @@ def group_norm(
     ops: Any, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn: bool = True
 ) -> Any:
     n, channels = x.shape[0], x.shape[1]
-    if channels % groups:
-        raise BridgeError(
-            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(x.shape)} and num_groups={groups}"
-        )
     return ops("aten::native_group_norm", x, weight, bias, n, channels, math.prod(x.shape[2:]), groups, eps)[0]
+
+
+#: What torch says behind the failures of its own checks.
+_REPORT = " (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)"
 
 
 def native_group_norm(
     x: Array, weight: Any, bias: Any, n: int, channels: int, size: int, groups: int, eps: float
 ) -> Any:
+    if channels % groups:
+        raise BridgeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(x.shape)} and num_groups={groups}"
+        )
     for name, given in (("weight", weight), ("bias", bias)):
         if given is not None and given.shape != (channels,):
             raise BridgeError(
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
                 f"{list(given.shape)} and input of shape {list(x.shape)}"
             )
-    grouped = x.reshape(n, groups, (channels // groups) * size)
+    if x.size != n * channels * size:
+        raise BridgeError(f"Expected X.numel() == N * C * HxW to be true, but got false. {_REPORT}")
+    grouped = x.reshape(n, groups, (channels // groups) * size)  # whatever dimensions x has
     normal, mean, rstd = _standard(grouped, [2], eps)
-    out = _affine(normal.reshape(x.shape), _channels(weight, x.ndim), _channels(bias, x.ndim))
+    out = _affine(normal.reshape(n, channels, size), _channels(weight, 3), _channels(bias, 3)).reshape(x.shape)
     return out.astype(x.dtype), mean.reshape(n, groups).astype(x.dtype), rstd.reshape(n, groups).astype(x.dtype)
 
 
 def _group_norm_grad(c: Any, g: Any, *rest: Any) -> Any:
-    x, weight, rank = c["input"], c["weight"], len(c["input"].shape)
-    grouped = [c["N"], c["group"], -1]
-    t = x.reshape(grouped)
+    x, weight = c["input"], c["weight"]
+    planes = [c["N"], c["C"], c["HxW"]]
+    grouped = [c["N"], c["group"], c["C"] // c["group"] * c["HxW"]]
+    t, g = x.reshape(grouped), g.reshape(planes)
     mean = c.op("aten::mean.dim", t, [2], True)
     rstd = (c.op("aten::mean.dim", (t - mean).pow(2), [2], True) + c["eps"]).rsqrt()
     normal = (t - mean) * rstd
-    inner = (g if weight is None else g * _channels(weight, rank)).reshape(grouped)
+    inner = (g if weight is None else g * _channels(weight, 3)).reshape(grouped)
     m1, m2 = c.op("aten::mean.dim", inner, [2], True), c.op("aten::mean.dim", inner * normal, [2], True)
     own = ((inner - m1 - normal * m2) * rstd).reshape(list(x.shape))
-    axes = [i for i in range(rank) if i != 1]
-    full = normal.reshape(list(x.shape))
-    total = [c.op("aten::sum.dim_IntList", v, axes, False) for v in (g * full, g)]
+    total = [c.op("aten::sum.dim_IntList", v, [0, 2], False) for v in (g * normal.reshape(planes), g)]
     return own, None if weight is None else total[0], None if c["bias"] is None else total[1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,9 @@ def _columns(size: Any, kernel: int, dilation: int, padding: int, stride: int) -
     return (size + (2 * padding - reach)) // stride + 1
 
 
+_EMPTY = "Expected {} possibly 0 batch size and {}non-zero dimensions for input, but got: {}"
+
+
 def _unbatched(t: Any, x: Any, rank: int) -> tuple[Any, bool]:
     return (t.unsqueeze(x, 0), True) if t.rank(x) == rank - 1 else (x, False)
 
@@ -93,6 +98,7 @@ def _unbatched(t: Any, x: Any, rank: int) -> tuple[Any, bool]:
     grad_name="Im2ColBackward0",
 )
 def im2col(t: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    x = t.at_least(x, [1, 1, 1], lambda: _EMPTY.format("3D or 4D (batch mode) tensor with", "other ", t.shape(x)))
     x, alone = _unbatched(t, x, 4)
     k, d, p, s = (spread(v, 2) for v in (kernel, dilation, padding, stride))
 
@@ -118,6 +124,14 @@ def im2col(t: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any
     return t.squeeze(found, 0) if alone else found
 
 
+def _uneven(size: Any, k: Any, d: Any, p: Any, s: Any, counts: Any, found: Any) -> str:
+    return (
+        f"Given output_size={tuple(size)}, kernel_size={tuple(k)}, dilation={tuple(d)}, padding={tuple(p)}, stride={tuple(s)}, "
+        f"expected size of input's dimension 2 to match the calculated number of sliding blocks {counts[0]} * {counts[1]} = "
+        f"{counts[0] * counts[1]}, but got input.size(2)={found}."
+    )
+
+
 @composite(
     "aten::col2im(Tensor self, SymInt[2] output_size, int[2] kernel_size, int[2] dilation, int[2] padding, int[2] stride) "
     "-> Tensor",
@@ -127,9 +141,16 @@ def im2col(t: Any, x: Any, kernel: Any, dilation: Any, padding: Any, stride: Any
     grad_name="Col2ImBackward0",
 )
 def col2im(t: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    x = t.at_least(x, [1, 1], lambda: _EMPTY.format("2D or 3D (batch mode) tensor for input with", "", t.shape(x)))
     x, alone = _unbatched(t, x, 3)
     k, d, p, s = (spread(v, 2) for v in (kernel, dilation, padding, stride))
     counts = [_columns(n, k[i], d[i], p[i], s[i]) for i, n in enumerate(size)]
+    x = t.sized(x, [counts[0] * counts[1]], lambda: _uneven(size, k, d, p, s, counts, t.size(x, 2)))
+    if isinstance(t.size(x, 1), int) and t.size(x, 1) % (k[0] * k[1]):
+        raise BridgeError(
+            "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            f"input.size(1)={t.size(x, 1)} and kernel_size={tuple(k)}."
+        )
     batch, channels = t.size(x, 0), t.size(x, 1) // (k[0] * k[1])
     parts = t.reshape(x, [batch, channels, k[0] * k[1], counts[0] * counts[1]])
     high, wide = size[0] + 2 * p[0], size[1] + 2 * p[1]
@@ -143,7 +164,7 @@ def col2im(t: Any, x: Any, size: Any, kernel: Any, dilation: Any, padding: Any, 
     offsets = [t.add(corner, j * d[1]) if i == 0 else t.add(t.add(corner, j * d[1]), wide * (i * d[0]))
                for i in range(k[0]) for j in range(k[1])]  # fmt: skip
     places = t.cat(offsets, 0)
-    flat = t.reshape(parts, [batch * channels, -1])
+    flat = t.reshape(parts, [batch * channels, k[0] * k[1] * counts[0] * counts[1]])
     none = t.full([batch * channels, high * wide], 0.0, dtype=t.dtype(x).code)
     whole = t.reshape(t.index_add(none, 1, places, flat), [batch, channels, high, wide])
     cut = t.slice(t.slice(whole, 2, p[0], size[0] + p[0]), 3, p[1], size[1] + p[1])
@@ -156,6 +177,12 @@ def _unpool(n: int) -> None:
     planes = {2: (f4(1, 2, 2, 2), np.asarray([[[[0, 3], [9, 10]], [[1, 2], [8, 11]]]]), [3, 4]),
               3: (f4(1, 1, 1, 2, 2), np.asarray([[[[[0, 3], [9, 10]]]]]), [2, 3, 4], [2, 2, 2], [0, 0, 0])}[n]  # fmt: skip
 
+    def empty(shape: Any) -> str:
+        return (
+            f"max_unpooling{n}d_forward_out_cpu(): Expected input to have non-zero size for non-batch dimensions, but got "
+            f"{list(shape)} with dimension {list(shape).index(0, 1)} being empty."
+        )
+
     @composite(
         f"aten::max_unpool{n}d(Tensor self, Tensor indices, SymInt[{n}] output_size{more}) -> Tensor",
         samples=of(planes),
@@ -167,6 +194,7 @@ def _unpool(n: int) -> None:
                 f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {t.rank(x)} "
                 "dimensions."
             )
+        x = t.at_least(x, [1] * (t.rank(x) - 1), lambda: empty(t.shape(x)))
         places = t.shaped(
             places,
             t.shape(x),
@@ -175,12 +203,13 @@ def _unpool(n: int) -> None:
                 f"shape: {t.shape(places)}"
             ),
         )
-        lead = t.shape(x)[: t.rank(x) - n]
+        own, lead = t.shape(x), t.shape(x)[: t.rank(x) - n]
         count: Any = 1
         for s in size:
             count = s * count
+        plane = functools.reduce(operator.mul, own[-n:])
         none = t.full([*lead, count], 0.0, dtype=t.dtype(x).code)
-        found = t.scatter(none, len(lead), t.reshape(places, [*lead, -1]), t.reshape(x, [*lead, -1]))
+        found = t.scatter(none, len(lead), t.reshape(places, [*lead, plane]), t.reshape(x, [*lead, plane]))
         return t.reshape(found, [*lead, *size])
 
 

@@ -15,6 +15,7 @@ from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import INT64, typed
 from bridge.ir.ops._samples import S, f4, f8, of
+from bridge.ir.ops.reduction import mean_node
 from bridge.ir.ops.windows import Windows, batched, fixed, known_sizes, out_size, sizes, spread, unbatched
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results, result
@@ -27,7 +28,7 @@ _INT64 = by_name("int64")
 
 def _max_pool(n: int) -> Any:
     def run(x: Array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> tuple[Array, Array]:
-        w = Windows(n, x.shape, kernel, stride, padding, dilation, ceil)
+        w = Windows(n, x.shape, kernel, stride, padding, dilation, ceil, "max_pool3d_with_indices_out_cpu_template()")
         least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
         seen = w.of(x, least)
         place = np.arange(math.prod(w.size), dtype=np.int64).reshape(w.size)
@@ -49,7 +50,7 @@ def _avg_pool(n: int) -> Any:
     ) -> Any:
         if n == 3:
             _check_volume(x.shape, spread(kernel, 3))
-        w = Windows(n, x.shape, kernel, stride, padding, 1, ceil)
+        w = Windows(n, x.shape, kernel, stride, padding, 1, ceil, "avg_pool3d()")
         if divisor == 0:
             raise BridgeError("divisor must be not zero")
         total = w.of(x, 0).sum(-1, dtype=x.dtype)
@@ -268,18 +269,17 @@ def _room(e: Emitter, x: Any, attributes: dict[str, Any], n: int) -> Any:
     known = None if x.dims is None else fixed(x.dims[1:])
     if known is not None:
         Windows(n, known, kernel, stride, padding, dilation, bool(attributes["ceil_mode"]))
-    return at_least(e, x, _least(attributes, n))
+    return at_least(e, x, [1, *_least(attributes, n)])
 
 
 def _least(attributes: dict[str, Any], n: int) -> list[int]:
-    """The smallest sizes of which a window is made. A size of 0 onnxruntime refuses by itself."""
+    """The smallest sizes of which a window is made."""
     names, ceil = ("kernel_shape", "strides", "pads", "dilations"), bool(attributes["ceil_mode"])
     columns = [attributes.get(a, [1] * n)[:n] for a in names]
-    found = [
+    return [
         next(size for size in range(1, d * k + 2) if out_size(size, k, s, p, d, ceil) > 0)
         for k, s, p, d in zip(*columns, strict=True)
     ]
-    return [size if size > 1 else 0 for size in found]
 
 
 def _pooled_dims(call: LoweredCall, x: Any, n: int, added: bool) -> Any:
@@ -320,7 +320,7 @@ def _lower_avg(n: int) -> Any:
         attributes = _arguments(e, call, n)
         if not isinstance(call["count_include_pad"], bool):
             e.unsupported("count_include_pad must be known when the model is exported")
-        x = at_least(e, x, attributes["kernel_shape"]) if n == 3 else _room(e, x, attributes, n)
+        x = at_least(e, x, [1, *attributes["kernel_shape"]]) if n == 3 else _room(e, x, attributes, n)
         divisor = call["divisor_override"] if "divisor_override" in call.schema.index else None
         count = 1 if divisor is not None else int(call["count_include_pad"])
         if not count:
@@ -367,10 +367,9 @@ def _lower_adaptive_avg(n: int) -> Any:
         _pool_dtype(e, x, "float16 float32 float64")
         wanted, dims = known_sizes(e, call, "output_size", n), _pooled_dims(call, x, n, added)
         if wanted == [1] * n:
-            axes = list(range(2, n + 2))
-            if e.opset >= 18:
-                return unbatched(e, e.op("ReduceMean", x, np.asarray(axes), keepdims=1, dims=dims), added)
-            return unbatched(e, e.op("ReduceMean", x, axes=axes, keepdims=1, dims=dims), added)
+            mean = mean_node(e, x, list(range(2, n + 2)), True, x.dtype)
+            mean.dims = dims
+            return unbatched(e, mean, added)
         size = x.dims[2:]
         if x.dtype.name != "float64" and all(
             isinstance(s, int) and s % o == 0 for s, o in zip(size, wanted, strict=True)
@@ -426,7 +425,7 @@ def _lower_adaptive_max(n: int) -> Any:
         wanted, dims = known_sizes(e, call, "output_size", n), _pooled_dims(call, x, n, added)
         size = x.dims[2:]
         if not all(isinstance(s, int) and s % o == 0 for s, o in zip(size, wanted, strict=True)):
-            values, places = _largest_of_cells(e, at_least(e, x, [1] * n), wanted)
+            values, places = _largest_of_cells(e, at_least(e, x, [1] * (n + 1)), wanted)
             return unbatched(e, values, added), unbatched(e, places, added)
         kernel = [s // o for s, o in zip(size, wanted, strict=True)]
         kinds = [x.dtype, INT64]

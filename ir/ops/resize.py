@@ -150,6 +150,8 @@ class _Kind:
                 f"Input and output sizes should be greater than 0, but got input ({made[0]}){' and' * (self.n == 1)} "
                 f"output ({made[1]})"
             )
+        if 0 in shape[1:]:
+            raise BridgeError(f"Non-empty {self.n + 2}D data tensor expected but got a tensor with sizes {list(shape)}")
         return [int(s) for s in size], given
 
     def matrix(self, n: int, out: int, factor: float | None, aligned: bool, real: Any) -> Array:
@@ -273,7 +275,8 @@ def _least(factor: float) -> int:
 def _not_to_nothing(e: Emitter, kind: _Kind, x: Any, size: Any, factors: Any) -> Any:
     """x, of which something is left: torch refuses sizes of 0, of which onnxruntime makes tensors without elements."""
     if size is None:
-        return at_least(e, x, [0 if f >= 1 else _least(f) for f in factors])
+        return at_least(e, x, [1, *[1 if f >= 1 else _least(f) for f in factors]])
+    x = at_least(e, x, [1] * (kind.n + 1))
     if is_lowered(size):
         sizes = size
     else:

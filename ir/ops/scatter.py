@@ -51,8 +51,9 @@ def _index_select_types(call: Call) -> Results:
 
 def _lower_index_select(e: Emitter, call: LoweredCall) -> Any:
     x, i = call["self"], call["index"]
-    if x.rank == 0:
-        return e.op("Identity", x)
+    if x.rank == 0:  # as one row, of which there must be one index
+        row, one = e.op("Reshape", x, ints(1), dims=(1,)), e.op("Reshape", e.cast(i, INT64), ints(1), dims=(1,))
+        return e.op("Reshape", e.op("Gather", row, from_front(e, one), axis=0, dims=(1,)), ints(), dims=())
     one = e.op("Reshape", i, ints(-1)) if i.rank != 1 else i
     return e.op("Gather", x, from_front(e, e.cast(one, INT64)), axis=axis_of(e, x, call["dim"]))
 
@@ -82,6 +83,7 @@ def gather(self: Array, dim: int, index: Array, sparse_grad: bool = False) -> An
                 f"{list(self.shape)} apart from dimension {d}"
             )
     if self.ndim == 0 or not index.size:
+        _checked(index, 1, str(d))
         return np.full(index.shape, self if index.size else 0, self.dtype)
     i = _checked(index, self.shape[d], str(d))
     inner = self[tuple(slice(0, n) if k != d else slice(None) for k, n in enumerate(index.shape))]
@@ -293,7 +295,7 @@ in_place(
 
 def _index_add(self: Array, dim: int, index: Array, source: Array, alpha: Any = 1) -> Any:
     d = dim_of(dim, self.ndim)
-    if not self.ndim:
+    if not self.ndim and not source.ndim:
         return _index_add(self.reshape(1), 0, index.reshape(-1), source.reshape(-1), alpha).reshape(())
     out = self.copy()
     if index.size != source.shape[d]:

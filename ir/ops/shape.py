@@ -313,6 +313,29 @@ declare(
     samples=of((f4(5, 4), 0, 1, 3), (f4(5, 4), 1, -2, 2), (f4(3), 0, 0, 0)),
 )
 
+
+def _narrow_from(ops: Any, self: Any, dim: int, start: Any, length: int) -> Any:
+    if len(start.shape) or start._array.dtype.kind not in "iu":
+        raise BridgeError("start must be an 0-dim integral Tensor.")
+    return narrow(ops, self, dim, int(start), length)
+
+
+def _lower_narrow_from(e: Emitter, call: LoweredCall) -> Any:
+    start = call["start"]
+    if known_rank(e, start, "narrow") or e.dtype_of(start).kind != "i":
+        raise BridgeError("start must be an 0-dim integral Tensor.")
+    return _lower_narrow(e, call)
+
+
+declare(
+    "aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, SymInt length) -> Tensor(a)",
+    _narrow_from,
+    types=_narrow_types,
+    onnx=_lower_narrow_from,
+    composite=True,
+    samples=of((f4(5, 4), 0, np.asarray(1), 3), (f4(5, 4), 1, np.asarray(-2), 2)),
+)
+
 # -- transposition -----------------------------------------------------------------------------------------------------
 
 

@@ -96,13 +96,21 @@ class Windows:
     """The windows of one pooling call over the last ``n`` dimensions."""
 
     def __init__(
-        self, n: int, shape: Sequence[int], kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool
+        self,
+        n: int,
+        shape: Sequence[int],
+        kernel: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        ceil: bool,
+        caller: str = "pool3d",
     ) -> None:
         self.kernel = spread(kernel, n)
         self.stride = spread(stride, n, self.kernel)
         self.padding, self.dilation = spread(padding, n), spread(dilation, n)
         self.size = list(shape[-n:])
-        self.check(n, shape)
+        self.check(n, shape, caller)
         self.out = [
             out_size(*v, ceil)
             for v in zip(self.size, self.kernel, self.stride, self.padding, self.dilation, strict=True)
@@ -113,7 +121,7 @@ class Windows:
                 f"({'x'.join(map(str, (shape[-n - 1], *self.out)))}). Output size is too small"
             )
 
-    def check(self, n: int, shape: Sequence[int]) -> None:
+    def check(self, n: int, shape: Sequence[int], caller: str) -> None:
         """Raise what torch raises for the arguments of pooling over ``n`` dimensions."""
         if min(self.stride) == 0:
             raise BridgeError("stride should not be zero")
@@ -126,8 +134,8 @@ class Windows:
             raise BridgeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
         if empty and n == 3:
             raise BridgeError(
-                f"pool3d: Expected input's non-batch dimensions to have positive length, but input has a shape of "
-                f"{list(shape)} and non-batch dimension {empty[0] - 1} has length zero!"
+                f"{caller}: Expected input's non-batch dimensions to have positive length, but input has a shape of "
+                f"{list(shape)} and non-batch dimension 0 has length zero!"
             )
         if empty:
             raise BridgeError(
