@@ -111,8 +111,8 @@ def _check(x: Array, weight: Array, bias: Any, transposed: bool, groups: int) ->
             f"{list(weight.shape)} instead"
         )
     if 0 in weight.shape[2:]:
-        names = ("time", "height", "width")[5 - weight.ndim :]
-        found = " ".join(f"kernel_{name}: {size}" for name, size in zip(names, weight.shape[2:], strict=True))
+        axes = ("time", "height", "width")[5 - weight.ndim :]
+        found = " ".join(f"kernel_{name}: {size}" for name, size in zip(axes, weight.shape[2:], strict=True))
         raise BridgeError(f"kernel size should be greater than zero, but got {found}")
     if bias is not None and bias.shape != (outputs,):
         raise BridgeError(
