@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bridge.exporters.onnx.machine import Machine, Skip, handles
-from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair
+from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair, refuse_mixed
 from bridge.exporters.onnx.mutation import choice
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.objects import is_object
@@ -125,6 +125,8 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
             return made
         return merge_pair(m, a, b, pair)
 
+    for o, a, b in zip(node.outputs, then.values, other.values, strict=True):
+        refuse_mixed(o.type, a, b)
     results = [value(a, b) for a, b in zip(then.values, other.values, strict=True)]
     for key in _changed(m, then, other, start):
         if isinstance(key, Cell):

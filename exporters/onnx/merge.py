@@ -74,10 +74,16 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
         raise LoweringError(
             f"the value is a tensor of {ta[0].name} or of {tb[0].name}, depending on data; ONNX needs one element type"
         )
-    if (ta[2] is None) != (tb[2] is None):  # which of the two it is shows, in `isinstance` and in results
-        raise LoweringError(f"the value is a {_describe(a)} or a {_describe(b)}, depending on data")
     merged = Run(ta[0], merge_dims(ta[1], tb[1]), number=ta[2] if ta[2] is tb[2] else None)
     return pair(a, b, merged)
+
+
+def refuse_mixed(t: T.Type, a: Abstract, b: Abstract) -> None:
+    """Refuse a value that programs may take for a number or for a tensor: which of the two it is shows in results."""
+    if isinstance(t, T.UnionType) and any(isinstance(x, T.TensorType) for x in t.members):
+        ta, tb = runtime_type(a), runtime_type(b)
+        if ta is not None and tb is not None and (ta[2] is None) != (tb[2] is None):
+            raise LoweringError(f"the value is a {_describe(a)} or a {_describe(b)}, depending on data")
 
 
 def as_maybe(v: Abstract) -> Maybe | None:
@@ -127,6 +133,8 @@ def _why_not(a: Abstract, b: Abstract) -> str:
 def _describe(v: Abstract) -> str:
     if isinstance(v, Run):
         return "tensor" if v.number is None else str(v.number)
+    if isinstance(v, bool | int | float):
+        return type(v).__name__
     return "list" if isinstance(v, Cell) else type(v).__name__
 
 
