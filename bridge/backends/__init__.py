@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from bridge.backends import mha
+from bridge.backends import cudnn, mha
 
-__all__ = ["mha"]
+__all__ = ["cudnn", "mha"]

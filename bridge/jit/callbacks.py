@@ -32,7 +32,25 @@ def closure_names(fn: Any) -> dict[str, Any]:
             names[name] = cell.cell_contents
         except ValueError:  # not assigned yet
             continue
+    for name, value in _annotations_of(fn):
+        names.setdefault(name, value)
     return names
+
+
+def _annotations_of(fn: Any) -> list[tuple[str, Any]]:
+    """The names that the annotations of an inner function are written with, which it need not close over."""
+    from bridge.importers.script import tree as X
+    from bridge.jit.sources import definition_of
+
+    found = {k: v for k, v in getattr(fn, "__annotations__", {}).items() if inspect.isclass(v)}
+    if not found or "<locals>" not in fn.__qualname__:
+        return []
+    try:
+        d = definition_of(fn)
+    except (OSError, TypeError, CompileError):
+        return []  # without its text
+    written = [(p.name, p.type) for p in d.params] + [("return", d.returns)]
+    return [(t.name, found[n]) for n, t in written if n in found and isinstance(t, X.Var)]
 
 
 def is_module(value: Any) -> bool:

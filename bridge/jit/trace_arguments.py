@@ -30,6 +30,8 @@ __all__ = ["Recorder"]
 
 #: Functions of two tensors that give a Python bool: torch freezes their results without a word, this does not.
 _DECISIONS = frozenset({"aten::equal", "aten::allclose", "aten::is_nonzero"})
+#: What in-place operators become that are recorded as making a new tensor.
+_LIKE = {"aten::zero_": "aten::zeros_like", "aten::fill_": "aten::full_like"}
 
 
 class Recorder:
@@ -64,6 +66,8 @@ class Recorder:
         node.overload = schema.overload if node.kind == schema.name else None
         for a, v, s in zip(schema.arguments, given, stashed, strict=True):
             node.add_input(self._argument(a, v, s, caller))
+        if node.kind == _LIKE.get(schema.name):
+            self._complete(node, caller)
         self._graph.insert(node)
         self._outputs(node, schema, result)
         if schema.name == "aten::_convolution":  # recorded below the tape, where results do not require grad yet
@@ -72,9 +76,15 @@ class Recorder:
 
     def _kind(self, schema: Schema) -> str:
         if self._tracer.force_outplace and schema.arguments and schema.arguments[0].writes:
-            renamed = {"aten::zero_": "aten::zeros_like", "aten::fill_": "aten::full_like"}
-            return renamed.get(schema.name, schema.name.removesuffix("_"))
+            return _LIKE.get(schema.name, schema.name.removesuffix("_"))
         return schema.name
+
+    def _complete(self, node: Node, caller: Caller) -> None:
+        """The options of an operator that stands for an in-place one: those of the tensor that was written to."""
+        for value in (None, 0, "cpu", False, 1):
+            v = self._graph.constant(value, T.DEVICE if value == "cpu" else None)
+            v.node.range = caller.range() if value is not None else None
+            node.add_input(v)
 
     # -- arguments ----------------------------------------------------------------------------------------------
 

@@ -480,3 +480,20 @@ def corrcoef(t: Any, x: Any) -> Any:
     deviation = t.sqrt(t.diagonal(c))
     found = t.div(t.div(c, t.unsqueeze(deviation, 1)), t.unsqueeze(deviation, 0))
     return t.clamp(found, -1, 1)
+
+
+@composite("aten::_dim_arange(Tensor like, int dim) -> Tensor", samples=of((f4(2, 3), 1), (f4(2, 3), 0)))
+def dim_arange(t: Any, like: Any, dim: int) -> Any:
+    return t.arange(t.size(like, dim), dtype=4)
+
+
+@composite(
+    "aten::conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor",
+    samples=of((f4(5, 2, 3), f4(3, 3, 4, seed=1), f4(4, seed=2)), (f4(5, 2, 3), f4(2, 3, 4, seed=1), f4(4, seed=2), 1)),
+    grad_name="ConvTbcBackward0",
+)
+def conv_tbc(t: Any, x: Any, weight: Any, bias: Any, pad: int) -> Any:
+    if t.rank(x) != 3 or t.rank(weight) != 3:
+        raise BridgeError("Input must have 3 dims: time, batch, in_channel.")
+    by_channels = t.conv1d(t.permute(x, [1, 2, 0]), t.permute(weight, [2, 1, 0]), bias, padding=[pad])
+    return t.permute(by_channels, [2, 0, 1])

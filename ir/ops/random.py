@@ -282,9 +282,10 @@ def _bernoulli(p: Array, generator: Any = None) -> Array:
 
 
 def _lower_bernoulli(e: Emitter, call: LoweredCall) -> Any:
-    p = call["self"]
-    uniform = random_node(e, "RandomUniform", e.shape_of(p), FLOAT32)
-    return e.cast(typed(e, "Less", FLOAT32, uniform, p, result=BOOL), p.dtype)
+    x = call["self"]
+    uniform = random_node(e, "RandomUniform", e.shape_of(x), FLOAT32)
+    p = call["p"] if call.schema.overload == "p" else x
+    return e.cast(typed(e, "Less", FLOAT32, uniform, p, result=BOOL), x.dtype)
 
 
 declare(
@@ -299,7 +300,7 @@ declare(
     "aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor",
     lambda x, p, g: source().bernoulli(np.full(x.shape, p), g).astype(x.dtype),
     types=like_self,
-    onnx=unsupported("bernoulli with one probability for all is exported as bernoulli of a tensor"),
+    onnx=_lower_bernoulli,
     grad=_no_gradient,
     grad_name="BernoulliBackward1",
     side_effect=True,

@@ -73,6 +73,9 @@ subject = torch.jit.trace(lambda a, b: a, (x, object))
         "dict result": """
 subject = torch.jit.trace(lambda a: {"r": a * 2, "s": a}, (x,), strict=False)
 """,
+        "filled out of place": """
+subject = torch.jit.trace(lambda a: (torch.empty(a.shape).fill_(7), (a + 1).zero_()), (x,), _force_outplace=True)
+""",
         "dict of tuples": """
 subject = torch.jit.trace(lambda a: {"r": (a * 2, a)}, (x,), strict=False)
 """,
