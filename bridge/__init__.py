@@ -68,7 +68,7 @@ _LAZY = {
     "load_weights": "bridge.weights",
     "convert": "bridge.formats",
     **dict.fromkeys(
-        ("broadcast_shapes", "can_cast", "is_inference", "is_nonzero", "is_storage", "is_tensor", "numel", "promote_types",
+        ("_assert", "broadcast_shapes", "can_cast", "is_inference", "is_nonzero", "is_storage", "is_tensor", "numel", "promote_types",
          "result_type", "set_default_dtype", "set_default_tensor_type", "typename",
          *(f"{label}Tensor" for label in ("BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long",
                                           "Short"))),

@@ -46,6 +46,15 @@ def is_tensor(obj: Any) -> bool:
     return isinstance(obj, Tensor)
 
 
+def _assert(condition: Any, message: str) -> None:
+    """``assert`` as a function. Raises AssertionError with the message where the condition does not hold."""
+    if not condition:
+        raise AssertionError(message)
+
+
+_assert.__operator__ = "aten::_assert"  # type: ignore[attr-defined]
+
+
 def is_storage(obj: Any) -> bool:
     """Whether an object is a storage: there are none here."""
     return False

@@ -2,6 +2,7 @@
 
 import itertools
 import linecache
+import warnings
 
 import numpy as np
 import onnxruntime
@@ -65,3 +66,82 @@ def test_models_refuse_what_torch_refuses(row):
     except Exception:
         return
     pytest.fail(f"gives {silent}")
+
+
+#: What torch refuses for its element types, ``expression | arguments``: NumPy and ONNX would compute something with each.
+_TYPES = """
+a @ b                                       | ones(2, 3), ones(3, 3).double()
+a @ b                                       | ones(2, 3), ones(3).double()
+F.linear(a, b)                              | ones(2, 3).double(), ones(4, 3)
+F.linear(a, b, c)                           | ones(2, 3), ones(4, 3), ones(4).double()
+a.bmm(b)                                    | ones(1, 2, 3), ones(1, 3, 2).double()
+a.dot(b)                                    | ones(3), ones(3).double()
+torch.addmm(a, b, c)                        | ones(2, 3).double(), ones(2, 3), ones(3, 3)
+torch.baddbmm(a, b, b)                      | ones(2, 3, 3).double(), ones(2, 3, 3)
+torch.tensordot(a, b, dims=1)               | ones(2, 3), ones(3, 3).double()
+F.layer_norm(a, [3], b)                     | ones(2, 3), ones(3).double()
+F.batch_norm(a, b, b)                       | ones(1, 2, 5), ones(2).double()
+F.embedding(a, b)                           | tensor([0.0, 1.0]), ones(3, 3)
+F.one_hot(a)                                | tensor([0, 1]).int()
+a.index_add(0, b, c)                        | ones(2, 3), tensor([0, 1]), ones(2, 3).double()
+a.scatter(0, b, c)                          | ones(2, 3), zeros(2, 3).long(), ones(2, 3).double()
+a.scatter_add(0, b, c)                      | ones(2, 3), zeros(2, 3).long(), ones(2, 3).double()
+a.masked_scatter(a > 0, b)                  | ones(2, 3), ones(2, 3).double()
+a.index_put((b,), c)                        | ones(2, 3), tensor([0, 1]), ones(3).double()
+a.gather(0, b)                              | ones(2, 3), zeros(2, 3)
+a.index_select(0, b)                        | ones(2, 3), tensor([0.0, 1.0])
+a.take(b)                                   | ones(2, 3), tensor([0, 1]).int()
+a[b]                                        | ones(2, 3), tensor([0.0, 1.0])
+a.masked_fill(b, 0.0)                       | ones(2, 3), ones(2, 3).long()
+a.masked_select(b)                          | ones(2, 3), ones(2, 3).long()
+torch.where(b, a, a)                        | ones(2, 3), ones(2, 3).long()
+F.softmax(a, -1)                            | ones(2, 3).long()
+F.log_softmax(a, -1)                        | ones(2, 3).long()
+F.scaled_dot_product_attention(a, b, a)     | ones(1, 2, 3), ones(1, 2, 3).double()
+F.scaled_dot_product_attention(a, a, a, b)  | ones(1, 2, 3), ones(1, 2, 2).double()
+F.binary_cross_entropy(a, b)                | ones(2, 3), ones(2, 3).double()
+F.nll_loss(a, b)                            | ones(2, 3), tensor([0, 1]).int()
+F.silu(a)                                   | ones(2, 3).long()
+F.normalize(a)                              | ones(2, 3).long()
+F.cosine_similarity(a, a)                   | ones(2, 3).long()
+F.prelu(a, b)                               | ones(2, 3), ones(3).double()
+a.mean()                                    | ones(2, 3).long()
+a.lerp(b, 0.5)                              | ones(2, 3), ones(2, 3).double()
+-a                                          | ones(2, 3) > 0
+a - a                                       | ones(2, 3) > 0
+~a                                          | ones(2, 3)
+a << 1                                      | ones(2, 3)
+a.add_(0.5)                                 | ones(2, 3).long()
+a.mul_(b)                                   | ones(2, 3).long(), ones(2, 3)
+a.div_(2)                                   | ones(2, 3).long()
+torch.cdist(a, b)                           | ones(2, 3), ones(2, 3).double()
+torch.isclose(a, b)                         | ones(2, 3), ones(2, 3).double()
+a.repeat_interleave(b, 0)                   | ones(2, 3), ones(2)
+"""
+TYPES = [[cell.strip() for cell in line.split(" | ")] for line in _TYPES.strip().splitlines()]
+
+
+@pytest.mark.parametrize("row", TYPES, ids=" of ".join)
+def test_element_types_that_torch_refuses(row):
+    expression, given = row
+    f = function(expression, arguments(given))
+    with pytest.raises(RuntimeError):
+        f(*tensors(given))
+    scripted = bridge.jit.script(f)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it runs in the interpreter
+        with pytest.raises(RuntimeError):
+            scripted(*tensors(given))
+    with pytest.raises(bridge.onnx.ExportError):
+        bridge.onnx.export(f, tensors(given))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("row", TYPES, ids=" of ".join)
+def test_torch_refuses_those_element_types(row):
+    torch = pytest.importorskip("torch")
+    expression, given = row
+    space = {"torch": torch}
+    exec(NAMES, space)
+    with pytest.raises((RuntimeError, IndexError, TypeError)):
+        eval(expression, space, dict(zip("abc", eval(f"({given},)", space), strict=False)) | {"torch": torch})

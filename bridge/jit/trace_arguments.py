@@ -60,7 +60,8 @@ class Recorder:
             self._record_copy(args, result, caller)
             return
         schema, given = recorded_form(operator, args)
-        stashed = [self._stash(a, v, caller) for a, v in zip(schema.arguments, given, strict=True)]
+        baked = schema.full_name in _BAKED
+        stashed = [None if baked else self._stash(a, v, caller) for a, v in zip(schema.arguments, given, strict=True)]
         node = self._graph.create(self._kind(schema), (), 0)
         node.range = caller.range()
         node.overload = schema.overload if node.kind == schema.name else None
@@ -245,6 +246,10 @@ class Recorder:
 _CONVERSIONS: dict[T.Type, str] = {T.INT: "aten::Int", T.FLOAT: "aten::Float", T.NUMBER: "aten::ScalarImplicit"}
 
 
+#: Whose numbers torch's Python functions take out of the tensors that they are in a trace, so that they stay as they were.
+_BAKED = frozenset({"aten::_convolution", "aten::split.Tensor"})
+
+
 def _is_recorded(schema: Schema) -> bool:
     """Operators without a tensor result are not part of a trace."""
     for r in schema.returns:
@@ -255,7 +260,9 @@ def _is_recorded(schema: Schema) -> bool:
 
 
 def _constant(v: Any, t: T.Type) -> tuple[Any, T.Type | None]:
-    """A Python argument as the value and type of a constant."""
+    """A Python argument as the value and type of a constant; a number that was computed from sizes as it is now."""
+    if isinstance(v, Tensor):
+        v = v._array.item()
     if isinstance(v, DType):
         return v.code, T.INT
     if t is T.DEVICE:

@@ -169,6 +169,13 @@ def _returns(frame: Frame) -> Sequence[Any]:
         return list(frame.function.graph.outputs)
 
 
+def _written(default: Any) -> Any:
+    """A default value as a literal that is read back; a tensor as its element type, shape and items."""
+    if not isinstance(default, np.ndarray):
+        return default
+    return {"tensor": (default.dtype.name, default.shape, default.reshape(-1).tolist())}
+
+
 def _of_schema(frame: Frame) -> str:
     """What the graph does not tell of the arguments: default values, and names where values have none."""
     from bridge.ir.errors import IRError
@@ -178,7 +185,7 @@ def _of_schema(frame: Frame) -> str:
     except IRError:
         return ""
     found: dict[str, Any] = {}
-    defaults = {a.name: a.default for a in arguments if a.has_default}
+    defaults = {a.name: _written(a.default) for a in arguments if a.has_default}
     if defaults:
         found["defaults"] = defaults
     values = frame.function.graph.inputs

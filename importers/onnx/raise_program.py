@@ -288,9 +288,17 @@ def _retype(graph: Graph, owner: ClassType) -> None:
                 n.output.type = a.type
 
 
+def _default(written: Any) -> Any:
+    """A default value of an argument: a tensor is written as its element type, shape and items."""
+    if not isinstance(written, dict) or list(written) != ["tensor"]:
+        return written
+    dtype, shape, items = written["tensor"]
+    return np.asarray(items, by_name(dtype).numpy).reshape(shape)
+
+
 def _schema(f: Function, frame: FrameClaim, graph: Graph, names: Mapping[str, Any]) -> Schema:
     names_of = frame.schema.get("names", [])
-    defaults = frame.schema.get("defaults", {})
+    defaults = {n: _default(v) for n, v in frame.schema.get("defaults", {}).items()}
     arguments = []
     for i, v in enumerate(graph.inputs):
         name = names_of[i] if len(names_of) == len(graph.inputs) else v.debug_name_base or v.debug_name

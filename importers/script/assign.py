@@ -23,6 +23,8 @@ from bridge.ir.source import SourceRange
 
 __all__ = ["AssignMixin"]
 
+#: What writes into a part of a tensor. Of these TorchScript computes the result and drops it, or another one (``fmod_``).
+_INTO_PART = {"|": "bitwise_or_", "&": "bitwise_and_", "^": "bitwise_xor_", "**": "pow_", "%": "remainder_"}
 #: Augmented operator → operator for numbers, operator for tensors and lists.
 _AUGMENTED: dict[str, tuple[str, str]] = {
     "+": ("add", "add_"), "-": ("sub", "sub_"), "/": ("div", "div_"), "*": ("mul", "mul_"), "%": ("fmod", "fmod_"),
@@ -292,6 +294,8 @@ class AssignMixin(EmitterCore):
 
     def _aug_operator(self, s: X.AugAssign, t: T.Type) -> str:
         plain, in_place = _AUGMENTED[s.op]
+        if s.op == "%" and isinstance(t, T.TensorType):
+            in_place = _INTO_PART["%"]
         return f"aten::{in_place if isinstance(t, T.TensorType | T.ListType) else plain}"
 
     def _augmented(self, s: X.AugAssign, before: Value) -> Value:
@@ -342,6 +346,7 @@ class AssignMixin(EmitterCore):
         value = Named(self.expr(s.value), "", s.value.range)
         name = self._aug_operator(s, base.type)
         if not tensors:
+            name = f"aten::{_INTO_PART[s.op]}" if s.op in _INTO_PART else name
             matching.builtin_call(self.graph, s.range, name, [value], (), this)
             return
         indices = self.index_list(tensors)

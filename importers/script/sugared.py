@@ -100,9 +100,10 @@ class SugaredValue:
         raise CompileError(f"'{self.kind}' object is not subscriptable", range)
 
 
+#: The last two TorchScript does not know, though every tensor has them.
 _CASTS = {
     "byte": 0, "char": 1, "double": 7, "float": 6, "cfloat": 9, "cdouble": 10, "int": 3, "long": 4, "short": 2,
-    "half": 5,
+    "half": 5, "bool": 11, "bfloat16": 15,
 }  # fmt: skip
 _TENSOR_PROPERTIES = {
     **dict.fromkeys(

@@ -11,6 +11,7 @@ import numpy as np
 
 from bridge.ir.dtypes import DType, by_code, by_numpy, default_dtype
 from bridge.ir.errors import BridgeError
+from bridge.ir.ops._element_types import guarded
 from bridge.ir.promotion import can_cast
 from bridge.ir.registry import Kernel, Operator, Sample, Unsupported, overloads, register
 from bridge.ir.rules import Call, Results
@@ -75,6 +76,8 @@ def declare(
     o = Operator(schema, kernel)
     if kernel is not None and not composite and "Tensor" in str(schema):
         o.kernel = quiet(kernel)
+    if o.kernel is not None:
+        o.kernel = guarded(o.name, o.kernel, lambda: [a.name for a in o.schema.arguments], composite)
     o.types, o.onnx, o.grad, o.samples = types, onnx, grad, samples
     o.composite, o.side_effect = composite, side_effect
     o.grad_name = grad_name or (_grad_name(o.name) if grad is not None else None)
@@ -140,7 +143,10 @@ def in_place(
         from bridge.ir.ops._checks import as_large_as, may_grow
         from bridge.ir.ops._onnx import lower_functional
 
-        made = e.cast(lower_functional(e, call, o), call["self"].dtype)
+        own, made = call["self"].dtype, lower_functional(e, call, o)
+        if not can_cast(made.dtype, own):
+            e.unsupported(f"result type {made.dtype.label} can't be cast to the desired output type {own.label}")
+        made = e.cast(made, own)
         return as_large_as(e, made, call["self"]) if may_grow(o, call) else made
 
     def rule(call: Call) -> Results:
@@ -186,7 +192,10 @@ def out_variant(full_name: str) -> Operator | None:
     def lower(e: Any, call: Any) -> Any:
         from bridge.ir.ops._onnx import lower_functional
 
-        return e.cast(lower_functional(e, call, functional), call["out"].dtype)
+        made, wanted = lower_functional(e, call, functional), call["out"].dtype
+        if not can_cast(made.dtype, wanted):
+            e.unsupported(f"result type {made.dtype.label} can't be cast to the desired output type {wanted.label}")
+        return e.cast(made, wanted)
 
     def rule(call: Call) -> Results:
         found = functional.types(call) if functional.types is not None else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.ir.dtypes import DType, by_name, default_dtype
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._element_types import refused
 from bridge.ir.promotion import DIMENSIONED, NUMBER_TIER, UNKNOWN_TIER, ZERO_DIM, Operand, number_dtype, result_dtype
 from bridge.ir.registry import Lowering, Operator, Unsupported
 from bridge.ir.types import BOOL as BOOL_TYPE
@@ -293,6 +294,8 @@ def lower_functional(e: Emitter, call: LoweredCall, o: Operator) -> Any:
         from bridge.ir.ops._complex import lower_complex
 
         return lower_complex(e, call, o)
+    if (why := refused(o.name, [a.name for a in call.schema.arguments], call.__getitem__)) is not None:
+        e.unsupported(why)
     if isinstance(o.onnx, Unsupported):
         e.unsupported(o.onnx.why)
     if o.onnx is None:
