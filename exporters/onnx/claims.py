@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.records import Body, Frame, Record
 from bridge.exporters.onnx.values import Run
 from bridge.ir import types as T
@@ -171,9 +172,10 @@ def _returns(frame: Frame) -> Sequence[Any]:
 
 def _written(default: Any) -> Any:
     """A default value as a literal that is read back; a tensor as its element type, shape and items."""
-    if not isinstance(default, np.ndarray):
+    if not isinstance(default, np.ndarray) and not hasattr(default, "detach"):
         return default
-    return {"tensor": (default.dtype.name, default.shape, default.reshape(-1).tolist())}
+    array = array_of(default)
+    return {"tensor": (array.dtype.name, array.shape, array.reshape(-1).tolist())}
 
 
 def _of_schema(frame: Frame) -> str:

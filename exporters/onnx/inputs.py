@@ -228,6 +228,9 @@ def _from_example(made: Inputs, t: Type, name: str, example: Any) -> Abstract:
         t = t.element
     if isinstance(t, T.EnumType) and isinstance(example, enum.Enum | T.EnumValue):  # as a string is
         return T.EnumValue(t, example.name).member
+    if (isinstance(t, T.UnionType) or t is T.ANY) and (chosen := _alternative(t, example)) is not None:
+        made.fixed.append(Entry("type decided", f"'{name}' is a {chosen.annotation()}, as in the example"))
+        t = chosen
     if isinstance(t, T.EnumType | T.UnionType) or t is T.ANY:
         message = f"'{name}' is of type {t.annotation()}; ONNX models take tensors, numbers and lists of them"
         raise ExportError([Entry("input", message)])
@@ -252,6 +255,21 @@ def _from_example(made: Inputs, t: Type, name: str, example: Any) -> Abstract:
         return _list_example(made, t, name, example)
     array = array_of(example)
     return made.run(name, by_numpy(array.dtype), array.ndim, array.shape)
+
+
+def _alternative(t: Type, example: Any) -> Type | None:
+    """Which alternative of a union an example is; of Any the tensors and numbers are told apart."""
+    known = T.members_of(t) if isinstance(t, T.UnionType) else (T.TENSOR, *_NUMBERS.values())
+    plain = T.NONE if example is None else T.STR if isinstance(example, str) else _NUMBERS.get(type(example))
+    if plain is not None:
+        return next((x for x in known if x is plain), None)
+    if isinstance(example, tuple):
+        return next((x for x in known if isinstance(x, T.TupleType) and len(x.elements) == len(example)), None)
+    for python, kind in ((list, T.ListType), (dict, T.DictType)):
+        if isinstance(example, python):
+            fitting = [x for x in known if isinstance(x, kind)]
+            return fitting[0] if len(fitting) == 1 else None
+    return next((x for x in known if isinstance(x, T.TensorType)), None)
 
 
 def _list_example(made: Inputs, t: Type, name: str, example: list[Any]) -> Abstract:

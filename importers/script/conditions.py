@@ -233,9 +233,10 @@ class ConditionMixin(EmitterCore):
 
     def has_attribute(self, object: X.Expr, name: X.Expr) -> Condition:
         value = self.sugared(object, 1)
-        if not isinstance(name, X.StringLit):
+        text = self.known_text(name)
+        if text is None:
             raise CompileError("hasattr's second argument must be a string literal", name.range)
-        found = value.has_attr(object.range, self, name.value)
+        found = value.has_attr(object.range, self, text)
         return Condition(insert_constant(self.graph, found, object.range), None, found)
 
     def is_instance(self, object: X.Expr, classes: X.Expr) -> Condition:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from typing import Any
 
 from bridge.importers.script import matching
 from bridge.importers.script import tree as X
@@ -32,6 +33,13 @@ class FormatMixin(EmitterCore):
         values: list[Value] = []
         text = "".join(self._part(p, values) for p in e.parts)
         return self._percent(text, values, e.range)
+
+    def known_text(self, e: X.Expr) -> str | None:
+        """The text of an expression that is known when the program is compiled; None where it is not."""
+        if isinstance(e, X.StringLit):
+            return e.value
+        known, text = _folded(self.expr(e))
+        return text if known and isinstance(text, str) else None
 
     def _part(self, part: str | X.Field, values: list[Value]) -> str:
         if isinstance(part, str):
@@ -88,6 +96,25 @@ class FormatMixin(EmitterCore):
             values.append(given[name].get(self.graph))
             out += _specifier(values[-1], conversion or "", spec or "", range)
         return self._percent(out, values, range)
+
+
+def _folded(value: Value) -> tuple[bool, Any]:
+    """(True, the constant) of a constant and of a text that is put together of constants."""
+    from bridge.importers.script.statics import known_constant
+
+    known, found = known_constant(value)
+    if known:
+        return True, found
+    parts = [_folded(v) for v in value.node.inputs] if value.node.kind in _PUT_TOGETHER else [(False, None)]
+    if not all(k and isinstance(p, str | int) for k, p in parts):
+        return False, None
+    texts = [p for _, p in parts]
+    if value.node.kind == "aten::format":
+        return True, texts[0].format(*texts[1:])
+    return True, str(texts[0]) if value.node.kind == "aten::str" else texts[0] + texts[1]
+
+
+_PUT_TOGETHER = ("aten::format", "aten::add", "aten::str")
 
 
 def _specifier(value: Value, conversion: str, spec: str, range: SourceRange) -> str:

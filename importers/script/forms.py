@@ -79,12 +79,12 @@ class FormMixin(EmitterCore):
     def _getattr(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
         self.check_count(e, 2, 3)
         object = self.sugared(e.inputs[0], 1)
-        name = e.inputs[1]
-        if not isinstance(name, X.StringLit):
+        name = self.known_text(e.inputs[1])
+        if name is None:
             raise CompileError("getattr's second argument must be a string literal", e.range)
-        if len(e.inputs) == 3 and not object.has_attr(e.range, self, name.value):
+        if len(e.inputs) == 3 and not object.has_attr(e.range, self, name):
             return self.sugared(e.inputs[2], 1)
-        return object.attr(e.range, self, name.value)
+        return object.attr(e.range, self, name)
 
     def _create_object(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
         if len(e.inputs) != 1:

@@ -208,6 +208,11 @@ class ModuleValue(SugaredValue):
             return self._entries(m)[1]
         raise CompileError("Only ModuleList or Sequential modules can be used as tuple", range)
 
+    def as_tuple(self, range: SourceRange, m: EmitterCore, size: int | None = None) -> Sequence[SugaredValue]:
+        if not self.module.container:
+            return super().as_tuple(range, m, size)
+        return self.iter(range, m).as_tuple(range, m, size)
+
     # -- attributes --------------------------------------------------------------------------------------------
 
     def attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue:

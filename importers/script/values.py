@@ -51,6 +51,8 @@ class SimpleValue(SugaredValue):
 
     def has_attr(self, range: SourceRange, m: EmitterCore, name: str) -> bool:
         t = self.value.type
+        if isinstance(t, T.TupleType) and t.fields:
+            return name in t.fields
         if not isinstance(t, ClassType):
             raise CompileError(f"hasattr's first argument must be an object, got {t.annotation()} instead", range)
         return name in t.methods or name in t.attributes or name in t.constants
