@@ -356,6 +356,9 @@ class EmitterCore(ABC):
     def formatted(self, e: X.Formatted) -> Value: ...
 
     @abstractmethod
+    def known_text(self, e: X.Expr) -> str | None: ...
+
+    @abstractmethod
     def joined_text(self, values: Sequence[Value], separator: str, range: SourceRange) -> Value: ...
 
     @abstractmethod

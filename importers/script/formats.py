@@ -108,10 +108,10 @@ def _folded(value: Value) -> tuple[bool, Any]:
     parts = [_folded(v) for v in value.node.inputs] if value.node.kind in _PUT_TOGETHER else [(False, None)]
     if not all(k and isinstance(p, str | int) for k, p in parts):
         return False, None
-    texts = [p for _, p in parts]
+    first, *others = [p for _, p in parts]
     if value.node.kind == "aten::format":
-        return True, texts[0].format(*texts[1:])
-    return True, str(texts[0]) if value.node.kind == "aten::str" else texts[0] + texts[1]
+        return True, str(first).format(*others)
+    return True, str(first) if value.node.kind == "aten::str" else first + others[0]  # type: ignore[operator]
 
 
 _PUT_TOGETHER = ("aten::format", "aten::add", "aten::str")

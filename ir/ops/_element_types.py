@@ -209,8 +209,8 @@ def _of_value(name: str, value: Any) -> DType | None:
     if isinstance(value, list | tuple):
         found = [d for v in value if (d := _of_value(name, v)) is not None]
         return next((d for d in found if d.kind == "f"), found[0] if found else None)
-    found = getattr(value, "dtype", None)
-    return found if found is None or isinstance(found, DType) else by_numpy(found)
+    own = getattr(value, "dtype", None)
+    return own if own is None or isinstance(own, DType) else by_numpy(own)
 
 
 def rule_of(name: str) -> Rule | None:
