@@ -24,10 +24,14 @@ _SPELLED = {"float": "float32", "double": "float64"}
 class _Signature:
     """What of a schema decides element types."""
 
-    __slots__ = ("inputs", "named", "outputs", "since", "single", "uneven")
+    __slots__ = ("defaults", "inputs", "named", "names", "outputs", "since", "single", "uneven")
 
     def __init__(self, schema: Any) -> None:
         self.since: int = schema.since_version
+        self.names: list[str] = [i.name for i in schema.inputs]
+        self.defaults = {
+            name: v for name, a in schema.attributes.items() if (v := _default(a.default_value)) is not None
+        }
         self.inputs: list[str] = [i.type_str for i in schema.inputs]
         self.outputs: list[str] = [o.type_str for o in schema.outputs]
         self.uneven = bool(schema.inputs) and not schema.inputs[-1].is_homogeneous
@@ -36,6 +40,17 @@ class _Signature:
         for c in schema.type_constraints:
             if len(c.allowed_type_strs) == 1:
                 self.single[c.type_param_str] = _spelled(c.allowed_type_strs[0])
+
+
+def _default(proto: Any) -> Any:
+    """The value of a schema's default: a number, a text or a list of ints; None for what has none."""
+    if proto.type == 1:
+        return float(proto.f)
+    if proto.type == 2:
+        return int(proto.i)
+    if proto.type == 3:
+        return proto.s.decode()
+    return list(proto.ints) if proto.type == 7 else None
 
 
 def _spelled(text: str) -> DType | None:
@@ -66,6 +81,16 @@ class ElementTypes:
         """The version of the domain that gave the operator the meaning that it has at ``version``; 0 when it is not known."""
         found = self._signature(op_type, domain, version)
         return found.since if found is not None else 0
+
+    def defaults(self, op_type: str, version: int) -> Mapping[str, Any]:
+        """The defaults of the attributes of an operator of the default domain."""
+        found = self._signature(op_type, "", version)
+        return found.defaults if found is not None else {}
+
+    def input_names(self, op_type: str, version: int) -> Sequence[str]:
+        """The formal names of the inputs of an operator of the default domain."""
+        found = self._signature(op_type, "", version)
+        return found.names if found is not None else ()
 
     def results(
         self,

@@ -28,13 +28,13 @@ class Graph(GraphNames):
     ``current_range`` and ``current_scope`` are given to new nodes; :meth:`insert` places at the insert point.
     ``foreign`` is what the file that the graph came from said beyond the graph; ``input_hints`` are tensor types for
     inputs (by name) that annotations gave beyond TorchScript's types, ``output_hints`` those of results in order; ``opsets`` says which version of each ONNX domain
-    (``""``: the default one) its ``onnx::`` nodes mean; ``exact``, unless it is empty: at these versions every operator in it stands for one ONNX node, and constants for what it says, ``nodes`` or ``initializers``. ``notes`` are what was decided for good while the graph was made:
+    (``""``: the default one) its ``onnx::`` nodes mean; ``exact``, unless it is empty: at these versions every operator in it stands for one ONNX node, and constants for what it says, ``nodes`` or ``initializers``; ``written``: the attributes and optional inputs that nodes of an operator have even where they say what is meant anyway. ``notes`` are what was decided for good while the graph was made:
     (kind, text, place).
     """
 
     __slots__ = (
         "__weakref__", "_insert_before", "_names", "_next_unique", "_suffixes", "block", "current_range", "current_scope", "exact", "foreign",
-        "input_hints", "notes", "opsets", "output_hints",
+        "input_hints", "notes", "opsets", "output_hints", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -47,6 +47,7 @@ class Graph(GraphNames):
         self.input_hints: dict[str, Type] = {}
         self.opsets: dict[str, int] = {}
         self.exact = ""
+        self.written: dict[str, frozenset[str]] = {}
         self.notes: list[tuple[str, str, SourceRange | None]] = []
         self.output_hints: list[Type] = []
         self.block = Block(self, None)
@@ -193,7 +194,7 @@ class Graph(GraphNames):
 
         g = Graph()
         g.foreign, g.input_hints, g.opsets = self.foreign, dict(self.input_hints), dict(self.opsets)
-        g.exact = self.exact
+        g.exact, g.written = self.exact, dict(self.written)
         g.output_hints, g.notes = list(self.output_hints), list(self.notes)
         g.block.clone_from(self.block, outer)
         return g

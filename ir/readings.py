@@ -12,9 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from bridge.ir.dtypes import DType
+from bridge.ir.node_shapes import Sizes
 from bridge.ir.registry import find
 
-__all__ = ["Given", "Input", "Reading", "number_of", "readings", "reads", "with_attributes", "with_number"]
+__all__ = [
+    "Default",
+    "Given",
+    "Input",
+    "NodeForm",
+    "Operand",
+    "Reading",
+    "forms",
+    "number_of",
+    "readings",
+    "reads",
+    "with_attributes",
+    "with_number",
+]
 
 
 @dataclass(slots=True, frozen=True)
@@ -25,18 +40,54 @@ class Input:
 
 
 @dataclass(slots=True, frozen=True)
+class Operand:
+    """A tensor that an operator is given: which input of the node it is, its element type, and its sizes as far as they are known."""
+
+    index: int
+    dtype: DType
+    dims: Sizes | None = None
+
+    @property
+    def rank(self) -> int | None:
+        return None if self.dims is None else len(self.dims)
+
+
+@dataclass(slots=True, frozen=True)
+class Default:
+    """An input that a node may leave out: its formal name, and the value that it then has."""
+
+    name: str
+    value: np.ndarray[Any, Any]
+
+
+@dataclass(slots=True, frozen=True)
+class NodeForm:
+    """The node of the default domain that an operator is: its inputs (None: left out) and attributes."""
+
+    op_type: str
+    inputs: Sequence[Operand | Default | np.ndarray[Any, Any] | None]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(slots=True, frozen=True)
 class Given:
     """What a node has: how many inputs, which of them are constants (None for the others), attributes, number of results.
 
-    ``shapes`` are those of constants and weights, None for the others."""
+    ``shapes`` are the sizes of its inputs, ``dtypes`` their element types, as far as they are known."""
 
     constants: Sequence[np.ndarray[Any, Any] | None]
     attributes: Mapping[str, Any]
     results: int
-    shapes: Sequence[tuple[int, ...] | None]
+    shapes: Sequence[Sizes | None]
+    dtypes: Sequence[DType | None] = ()
 
     def __len__(self) -> int:
         return len(self.constants)
+
+    def rank(self, index: int) -> int | None:
+        """The number of dimensions of an input, where it is known."""
+        sizes = self.shapes[index] if index < len(self.shapes) else None
+        return None if sizes is None else len(sizes)
 
     def ints(self, index: int) -> list[int] | None:
         """The constant input as a list of ints; None where it is none."""
@@ -65,6 +116,9 @@ def number_of(array: np.ndarray[Any, Any]) -> int | float | None:
 
 Arguments = Callable[[Given], "Sequence[Any] | None"]
 
+#: From the operator's arguments by name (tensors as :class:`Operand`) and the opset to the node.
+Form = Callable[[Mapping[str, Any], int], "NodeForm | None"]
+
 
 @dataclass(slots=True, frozen=True)
 class Reading:
@@ -79,11 +133,26 @@ class Reading:
 
 
 _READINGS: dict[str, list[Reading]] = {}
+_FORMS: dict[str, Form] = {}
 
 
-def reads(op_type: str, operator: str, arguments: Arguments | None = None, *, since: int) -> None:
-    """Declare that a node ``op_type`` may be read as ``operator``; by default its inputs are the first arguments."""
+def reads(
+    op_type: str, operator: str, arguments: Arguments | None = None, *, since: int, form: Form | None = None
+) -> None:
+    """Declare that a node ``op_type`` may be read as ``operator``; by default its inputs are the first arguments.
+
+    ``form`` is the way back, for an operator whose lowering takes care of what a model of single nodes leaves to the node:
+    not-a-numbers, sizes that do not fit, the order of rounding. Without it the lowering says what node the operator is.
+    """
     _READINGS.setdefault(op_type, []).append(Reading(operator, since, arguments or _inputs))
+    if form is not None:
+        _FORMS[operator] = form
+
+
+def forms(operator: str) -> Form | None:
+    """The node that an operator, by its full name, is in a model each of whose statements is a node; None where nothing is declared."""
+    find("aten::add", "Tensor")  # has all declarations loaded
+    return _FORMS.get(operator)
 
 
 def _inputs(given: Given) -> Sequence[Any]:

@@ -227,6 +227,10 @@ def _script_module(module: Any) -> RecursiveScriptModule:
         graph = made._method("forward")._function.graph
         graph.exact = "initializers" if getattr(type(module), "onnx_constants", "") == "initializers" else "nodes"
         graph.opsets |= versions
+        graph.written = {
+            op_type: frozenset(names.split())
+            for op_type, names in (getattr(type(module), "onnx_attributes", None) or {}).items()
+        }
     return made
 
 

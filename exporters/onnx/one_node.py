@@ -1,9 +1,9 @@
-"""An operator of torch that is one ONNX node, by lowering it: what reading nodes as operators, and writing them again, rest on."""
+"""An operator of torch that is one ONNX node: what reading nodes as operators, and writing them again, rest on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from bridge.exporters.onnx.emitter import OnnxEmitter
 from bridge.exporters.onnx.operators import CallView, result_types
 from bridge.exporters.onnx.values import Run
 from bridge.ir import types as T
-from bridge.ir.dtypes import DType
 from bridge.ir.element_types import ElementTypes
 from bridge.ir.errors import BridgeError
+from bridge.ir.node_style import finished
 from bridge.ir.ops._onnx import lower_functional
+from bridge.ir.readings import Default, Operand, forms
 from bridge.ir.registry import Operator
 
 __all__ = ["ELEMENT_TYPES", "OneNode", "OneNodes", "one_node"]
@@ -31,31 +32,60 @@ def _schema(op_type: str, domain: str, version: int) -> Any:
 
 ELEMENT_TYPES = ElementTypes(_schema)
 
+_FAILURES = (BridgeError, AttributeError, LookupError, TypeError, ValueError)
+
 
 @dataclass(slots=True, frozen=True)
 class OneNode:
-    """A node in the default domain; an input is the number of a given tensor, a constant, or None."""
+    """A node in the default domain; an input is the number of a given tensor, a constant, one that may be left out, or None."""
 
     op_type: str
-    inputs: tuple[int | np.ndarray[Any, Any] | None, ...]
-    attributes: dict[str, Any]
-    results: tuple[DType, ...]
+    inputs: tuple[int | np.ndarray[Any, Any] | Default | None, ...]
+    attributes: Mapping[str, Any]
 
 
 def one_node(operator: Operator, arguments: Sequence[Any], opset: int) -> OneNode | None:
     """The node that a call is at that opset; None when it is more than one node, or cannot be told.
 
-    Arguments are arrays, Python values, pairs of a number and an element type for tensors, and lists of these.
+    What is declared for models of single nodes decides, else the lowering: that of tensors of any sizes where there is one, so
+    that it does not depend on what happens to be known. Arguments are arrays, Python values, operands and lists of these.
     """
-    if operator.onnx is None or operator.schema.is_mutable or operator.side_effect:
+    if operator.schema.is_mutable:
         return None
+    form = forms(operator.full_name)
+    if form is not None:
+        try:
+            values = operator.complete(arguments)
+            made = form({a.name: v for a, v in zip(operator.schema.arguments, values, strict=True)}, opset)
+        except _FAILURES:
+            made = None
+        if made is not None:
+            return OneNode(made.op_type, tuple(map(_input, made.inputs)), made.attributes)
+    if operator.onnx is None or operator.side_effect:
+        return None
+    found = _lowered(operator, [_anywhere(a) for a in arguments], opset)
+    return found if found is not None else _lowered(operator, arguments, opset)
+
+
+def _input(i: Any) -> Any:
+    return i.index if isinstance(i, Operand) else i
+
+
+def _anywhere(a: Any) -> Any:
+    """The argument without its sizes."""
+    if isinstance(a, list):
+        return [_anywhere(x) for x in a]
+    return replace(a, dims=None) if isinstance(a, Operand) and a.dims is not None else a
+
+
+def _lowered(operator: Operator, arguments: Sequence[Any], opset: int) -> OneNode | None:
     runs: dict[Run, int] = {}
     e = OnnxEmitter(opset)
 
     def argument(v: Any) -> Any:
-        if isinstance(v, tuple):
-            run = Run(v[1], None, "x")
-            runs[run] = v[0]
+        if isinstance(v, Operand):
+            run = Run(v.dtype, v.dims, "x")
+            runs[run] = v.index
             return run
         return [argument(x) for x in v] if isinstance(v, list) else e.constant(v) if isinstance(v, np.ndarray) else v
 
@@ -64,7 +94,7 @@ def one_node(operator: Operator, arguments: Sequence[Any], opset: int) -> OneNod
         results = result_types(operator, values)
         names = [a.name for a in operator.schema.arguments]
         made = lower_functional(e, CallView(operator.schema, dict(zip(names, values, strict=True)), results), operator)
-    except (BridgeError, AttributeError, LookupError, TypeError, ValueError):
+    except _FAILURES:
         return None  # it needs to know more of its arguments
     return _the_node(e, made if isinstance(made, tuple) else (made,), results, runs)
 
@@ -84,13 +114,22 @@ class OneNodes:
             self._known[key] = one_node(operator, arguments, opset)
         return self._known[key]
 
+    def styled(self, one: OneNode, style: frozenset[str] | None, opset: int) -> OneNode:
+        """The node with what a model writes for the operator, though it goes without saying (``bridge.ir.node_style``)."""
+        window = next(
+            (len(one.attributes[n]) for n in ("strides", "dilations", "kernel_shape") if n in one.attributes), 0
+        )
+        defaults = ELEMENT_TYPES.defaults(one.op_type, opset)
+        inputs, attributes = finished(one.op_type, one.inputs, one.attributes, style, defaults, window)
+        return OneNode(one.op_type, tuple(inputs), attributes)
+
 
 def _key(v: Any) -> Any:
     """An argument, by value and by type: ``1``, ``1.0`` and ``True`` are equal in Python, and so are ``0.0`` and ``-0.0``."""
     if isinstance(v, list):
         return tuple(map(_key, v))
-    if isinstance(v, tuple):
-        return v[0], v[1].name
+    if isinstance(v, Operand):
+        return v.index, v.dtype.name, v.dims
     if isinstance(v, np.ndarray):
         return str(v.dtype), v.shape, repr(v.tolist()) if v.dtype.kind == "O" else v.tobytes()
     return type(v), repr(v)
@@ -110,4 +149,4 @@ def _the_node(e: OnnxEmitter, made: Sequence[Any], results: Sequence[T.Type], ru
     for run, t in zip(made, results, strict=False):
         if not isinstance(t, T.TensorType) or t.dtype not in (None, run.dtype):
             return None  # it would be cast
-    return OneNode(record.op_type, tuple(inputs), dict(record.attributes), tuple(r.dtype for r in made))
+    return OneNode(record.op_type, tuple(inputs), dict(record.attributes))

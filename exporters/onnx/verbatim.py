@@ -22,11 +22,13 @@ from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
 from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
-from bridge.ir.dtypes import DType, known_numpy, known_onnx
+from bridge.ir.dtypes import known_onnx
 from bridge.ir.errors import LoweringError
 from bridge.ir.foreign import StoredAttribute
 from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.node_facts import Facts
 from bridge.ir.node_schema import operator_of
+from bridge.ir.readings import Operand
 
 __all__ = ["NotVerbatim", "Writer", "write_verbatim"]
 
@@ -65,15 +67,17 @@ class Writer:
         self.opsets: dict[str, int] = {}
         self.calling: list[Function] = []
         self.exact = ""
-        #: Element types by ONNX name, as far as they are told.
-        self.dtypes: dict[str, DType | None] = {}
+        self.written: dict[str, frozenset[str]] = {}
+        #: Element types and sizes by ONNX name, as far as nodes tell them, and small constants.
+        self.facts = Facts(ELEMENT_TYPES)
+        self.small: dict[str, np.ndarray[Any, Any]] = {}
 
     # -- the model -------------------------------------------------------------------------------------------------
 
     def run(self, function: Function, types: Mapping[str, T.Type]) -> Any:
         graph = function.graph
         self._note_opsets(graph)
-        self.exact = graph.exact
+        self.exact, self.written = graph.exact, graph.written
         given = list(zip(function.schema.arguments, graph.inputs, strict=True))
         if self.owner is not None:
             self.values[given.pop(0)[1]] = Object(self.owner, "")
@@ -84,7 +88,8 @@ class Writer:
             info = self.model.graph.input.add(name=a.name)
             info.type.CopyFrom(_input_type(a.name, a.type, types.get(a.name), graph.input_hints.get(a.name), function))
             tensor = info.type.tensor_type
-            self.dtypes[a.name] = known_onnx(tensor.elem_type)
+            dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
+            self.facts.tell(a.name, known_onnx(tensor.elem_type), dims if tensor.HasField("shape") else None)
         self.block(graph.block)
         outputs: list[str] = []
         results = self._results(self.get(graph.outputs[0]), outputs)
@@ -168,7 +173,7 @@ class Writer:
         node.output.append(made.name)
         attribute = node.attribute.add(name="value", type=AttributeProto.TENSOR)
         attribute.t.CopyFrom(onnx_tensor(array))
-        self.dtypes[made.name] = known_numpy(array.dtype)
+        self._note_constant(made.name, array)
         return made
 
     def _initializer(self, key: Any, array: np.ndarray[Any, Any]) -> Name:
@@ -179,8 +184,12 @@ class Writer:
         made = outermost.constants[key] = self.fresh("constant")
         self.scope.own.discard(made.name)
         self.model.graph.initializer.append(onnx_tensor(array, made.name))
-        self.dtypes[made.name] = known_numpy(array.dtype)
+        self._note_constant(made.name, array)
         return made
+
+    def _note_constant(self, name: str, array: np.ndarray[Any, Any]) -> None:
+        self.facts.tell_array(name, array)
+        self.small[name] = array
 
     def fresh(self, hint: str) -> Name:
         """A new value of this graph."""
@@ -206,10 +215,9 @@ class Writer:
         self, op_type: str, domain: str, inputs: Sequence[str], attributes: Mapping[str, Any], made: Sequence[Name]
     ) -> None:
         if self.exact:
-            given = [self.dtypes.get(name) for name in inputs]
-            version = self.opsets.get(domain, 0)
-            found = ELEMENT_TYPES.results(op_type, domain, version, given, attributes, len(made))
-            self.dtypes.update(zip((m.name for m in made), found, strict=True))
+            constants = [self.small.get(name) for name in inputs]
+            names = [m.name for m in made]
+            self.facts.node(op_type, domain, self.opsets.get(domain, 0), inputs, constants, attributes, names)
 
     # -- statements --------------------------------------------------------------------------------------------------
 
@@ -258,17 +266,29 @@ class Writer:
         """The one node that a torch operator on tensors is. Raises NotVerbatim where it is not one."""
         names: list[str] = []
         operator = operator_of(node)
-        arguments = [self._argument(self.get(v), names, node) for v in node.inputs]
-        one = self.one_node(operator, arguments, self.opsets.get("", 0)) if operator is not None else None
+        given = [self.get(v) for v in node.inputs]
+        if node.kind == "aten::slice" and given[2:] == [None, None, 1]:  # the `:` of `x[:, 1]`
+            self.values[node.output] = given[0]
+            return
+        arguments = [self._argument(v, names, node) for v in given]
+        opset = self.opsets.get("", 0)
+        one = self.one_node(operator, arguments, opset) if operator is not None else None
         if one is None:
             raise NotVerbatim(f"{node.kind} is not one ONNX node", node.range)
+        one = self.one_node.styled(one, self.written.get(one.op_type), opset)
         inputs = ["" if i is None else names[i] if isinstance(i, int) else self.constant(i).name for i in one.inputs]
         proto = self.scope.graph.node.add(op_type=one.op_type)
         proto.input.extend(inputs)
-        for v, dtype in zip(node.outputs, one.results, strict=True):
-            made = self.values[v] = self.fresh(hint_of(v))
-            self.dtypes[made.name] = dtype
-            proto.output.append(made.name)
+        results = list(node.outputs)
+        if isinstance(results[0].type, T.ListType):
+            results = _unpacked(node)
+        made = [self.fresh(hint_of(v)) for v in results]
+        proto.output.extend(m.name for m in made)
+        if results[0].node is node:
+            self.values.update(zip(results, made, strict=True))
+        else:
+            self.values[node.output] = Items(self.scope, made)
+        self._note_types(one.op_type, "", inputs, one.attributes, made)
         proto.attribute.extend(onnx_attribute(name, value, node) for name, value in one.attributes.items())
 
     def _argument(self, v: Any, names: list[str], node: Node) -> Any:
@@ -280,11 +300,11 @@ class Writer:
         if isinstance(v, np.ndarray):
             v = self.constant(v)
         if isinstance(v, Name):
-            dtype = self.dtypes.get(v.name)
+            dtype = self.facts.dtypes.get(v.name)
             if dtype is None:
                 raise NotVerbatim(f"{node.kind} of a tensor whose element type is not known", node.range)
             names.append(v.name)
-            return len(names) - 1, dtype
+            return Operand(len(names) - 1, dtype, self.facts.sizes.get(v.name))
         if v is None or isinstance(v, bool | int | float | str):
             return v
         raise NotVerbatim(f"{node.kind} of what only run time knows", node.range)
@@ -325,7 +345,18 @@ def _of_tensors(node: Node) -> bool:
     given = any(
         isinstance(v.type.element if isinstance(v.type, T.ListType) else v.type, T.TensorType) for v in node.inputs
     )
-    return given and bool(node.outputs) and all(isinstance(v.type, T.TensorType) for v in node.outputs)
+    made = all(isinstance(v.type, T.TensorType) or _is_unpacked(v) for v in node.outputs)
+    return given and bool(node.outputs) and made
+
+
+def _is_unpacked(v: Value) -> bool:
+    """Whether a list of tensors is only taken apart."""
+    listed = isinstance(v.type, T.ListType) and isinstance(v.type.element, T.TensorType)
+    return listed and v.use_count == 1 and next(iter(v.uses)).user.kind == "prim::ListUnpack"
+
+
+def _unpacked(node: Node) -> list[Value]:
+    return list(next(iter(node.output.uses)).user.outputs)
 
 
 def _input_type(name: str, t: T.Type, given: T.Type | None, hint: T.Type | None, function: Function) -> onnx.TypeProto:

@@ -63,7 +63,7 @@ def _get_attribute(w: Writer, n: Node) -> Any:
         w.initializers[path] = name
         array = getattr(value, "_array", value)
         w.model.graph.initializer.append(onnx_tensor(array, name.name))
-        w.dtypes[name.name] = dtypes.known_numpy(array.dtype)
+        w.facts.tell_array(name.name, array)
     return w.initializers[path]
 
 
@@ -210,6 +210,13 @@ def _unpack(w: Writer, n: Node) -> Any:
     return v[0] if len(n.outputs) == 1 else v
 
 
+def _take_apart(w: Writer, n: Node) -> Any:
+    v = w.get(n.inputs[0])
+    if not isinstance(v, Items) or v.stacked is not None or len(v.items) != len(n.outputs):
+        raise NotVerbatim(f"{n.kind} is no ONNX operator", n.range)
+    return v.items[0] if len(n.outputs) == 1 else v.items
+
+
 def _tuple_index(w: Writer, n: Node) -> Any:
     v, i = w.inputs(n)
     if not isinstance(v, tuple) or not isinstance(i, int):
@@ -242,7 +249,7 @@ def _if(w: Writer, n: Node) -> Any:
         w.scope = outer
     results = [w.fresh(hint_of(v)) for v in n.outputs]
     for result, a, b in zip(results, *branches, strict=True):
-        w.dtypes[result.name] = w.dtypes.get(a) if w.dtypes.get(a) is w.dtypes.get(b) else None
+        w.facts.same(result.name, a, b)
     if not results:
         raise NotVerbatim("an if that gives nothing", n.range)
     proto.output.extend(r.name for r in results)
@@ -261,7 +268,7 @@ def _loop(w: Writer, n: Node) -> Any:
     starts = [None if type(v) is int and v == 0 else w.name(v) for v in initial]  # an int from 0: the loop's own count
     w.scope = scope = Scope(attribute.g, outer)
     scope.counter = w.fresh("i").name
-    w.dtypes[scope.counter] = dtypes.by_name("int64")
+    w.facts.tell(scope.counter, dtypes.by_name("int64"), ())
     going = w.fresh("going")
     attribute.g.input.append(helper.make_tensor_value_info(scope.counter, TensorProto.INT64, ()))
     attribute.g.input.append(helper.make_tensor_value_info(going.name, TensorProto.BOOL, ()))
@@ -271,7 +278,7 @@ def _loop(w: Writer, n: Node) -> Any:
             w.values[v] = Counter(scope)
         else:
             w.values[v] = w.fresh(hint_of(v))
-            w.dtypes[w.values[v].name] = w.dtypes.get(start)
+            w.facts.carried(w.values[v].name, start)
             attribute.g.input.add(name=w.values[v].name)
     extra = None
     if not any(starts) and w.opsets.get("", 11) < 11:  # then a Loop had to carry something
@@ -315,7 +322,7 @@ def _place(w: Writer, n: Node, proto: onnx.NodeProto, scope: Scope, head: list[s
     for v, start in zip(n.outputs, starts, strict=True):
         results.append(Gone() if start is None else w.fresh(hint_of(v)))
         if start is not None:
-            w.dtypes[results[-1].name] = w.dtypes.get(start)
+            w.facts.carried(results[-1].name, start)
     for values, _ in scope.scans:
         values.stacked = w.fresh("scanned")
     made = [r.name for r in results if isinstance(r, Name)] + [v.stacked.name for v, _ in scope.scans if v.stacked]
@@ -385,6 +392,7 @@ HANDLERS: dict[str, Any] = {
     "prim::ListConstruct": _list,
     "prim::TupleConstruct": _tuple,
     "prim::TupleUnpack": _unpack,
+    "prim::ListUnpack": _take_apart,
     "prim::TupleIndex": _tuple_index,
     "prim::CallFunction": _call_function,
     "prim::CallMethod": _call_method,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.exporters.python.source_printer import SourcePrinter
     from bridge.exporters.python.tagged import TaggedText
 
-__all__ = ["is_identifier", "needed_arguments", "write_expression"]
+__all__ = ["is_default", "is_identifier", "needed_arguments", "operator_name", "write_expression"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 _NAMES = {"aten::backward": "torch.autograd.backward", "aten::grad": "torch.autograd.grad"}
@@ -152,7 +152,7 @@ def _call_method(p: SourcePrinter, out: TaggedText, n: Node) -> None:
 
 
 def _unwrap_optional(p: SourcePrinter, out: TaggedText, n: Node) -> None:
-    _operator_name(out, n)
+    operator_name(out, n)
     out.raw("(")
     if must_be_none(n.input):
         t = p.annotation(T.optional(n.output.type))
@@ -235,7 +235,7 @@ _WRITERS: dict[str, Callable[[SourcePrinter, TaggedText, Node], None]] = {
 # -- operators ---------------------------------------------------------------------------------------------------------
 
 
-def _operator_name(out: TaggedText, n: Node) -> None:
+def operator_name(out: TaggedText, n: Node) -> None:
     kind = n.kind
     namespace, _, name = kind.partition("::")
     if kind in _NAMES:
@@ -252,7 +252,7 @@ def _operator_name(out: TaggedText, n: Node) -> None:
 
 
 def _call(p: SourcePrinter, out: TaggedText, n: Node) -> None:
-    _operator_name(out, n)
+    operator_name(out, n)
     out.raw("(")
     schema = schema_of(n)
     if schema is None:
@@ -301,12 +301,12 @@ def needed_arguments(arguments: Sequence[Argument], inputs: Sequence[Value]) -> 
     if len(arguments) < len(inputs):
         return len(inputs), outs
     for i in range(len(arguments) - outs - 1, -1, -1):
-        if not arguments[i].has_default or not _is_default(inputs[i], arguments[i]):
+        if not arguments[i].has_default or not is_default(inputs[i], arguments[i]):
             return i + 1, outs
     return 0, outs
 
 
-def _is_default(v: Value, argument: Argument) -> bool:
+def is_default(v: Value, argument: Argument) -> bool:
     n = v.node
     if n.kind != "prim::Constant" or isinstance(v.type, FunctionType):
         return False

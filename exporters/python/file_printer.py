@@ -20,6 +20,7 @@ from bridge.exporters.python.literals import tensor_literal
 from bridge.exporters.python.shared_classes import is_indexed
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
+from bridge.exporters.python.tensor_words import tensor_in_words
 from bridge.exporters.python.words import expression_in_words, extends_list, primary, statement_in_words
 from bridge.ir import dtypes
 from bridge.ir import types as T
@@ -183,7 +184,7 @@ class FilePrinter(SourcePrinter):
             out.raw(self.constant(operand_value(n), None))  # the number: the tensor would promote otherwise
         elif n.kind in _SPELLINGS:
             _SPELLINGS[n.kind](self, out, n)
-        elif expression_in_words(self, out, n):
+        elif expression_in_words(self, out, n) or tensor_in_words(self, out, n):
             pass
         else:
             return super().expression(n)

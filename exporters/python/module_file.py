@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import keyword
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,7 +133,7 @@ class _File:
         for method in obj.type.methods.values():
             methods += ["", textwrap.indent(self.method(method), "    ")]
         forward = obj.type.methods.get("forward")
-        exact = _EXACT[forward.graph.exact] if forward is not None else ""
+        exact = _exact(forward.graph.exact, forward.graph.written) if forward is not None else ""
         return Draft(obj.type.name, "\n".join(lines), "\n".join(methods), exact)
 
     def _calls(self, drafts: Sequence[Draft]) -> list[str]:
@@ -193,7 +193,20 @@ class _File:
 
 #: What the class of a model says whose statements are the nodes that they came from.
 _OPSET = "    onnx_opset = ops  # exported, each statement is one node of these versions\n"
-_EXACT = {"": "", "nodes": f"{_OPSET}\n", "initializers": f'{_OPSET}    onnx_constants = "initializers"\n\n'}
+
+
+def _exact(exact: str, written: Mapping[str, frozenset[str]]) -> str:
+    if not exact:
+        return ""
+    lines = [_OPSET]
+    if exact != "nodes":
+        lines.append(f"    onnx_constants = {text_literal(exact)}\n")
+    if written:
+        lines.append("    onnx_attributes = {  # what nodes say even where it goes without saying\n")
+        for op_type, names in sorted(written.items()):
+            lines.append(f"        {text_literal(op_type)}: {text_literal(' '.join(sorted(names)))},\n")
+        lines.append("    }\n")
+    return "".join([*lines, "\n"])
 
 
 def _by_height(obj: ScriptObject, path: str, levels: list[list[tuple[ScriptObject, str]]]) -> int:

@@ -6,26 +6,34 @@ model's opset and for these element types, gives exactly this node: operator, in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from bridge.importers.onnx.schemas import schema_of
 from bridge.ir.classes import ScriptObject
-from bridge.ir.dtypes import DType, by_name, known_numpy
+from bridge.ir.dtypes import by_name
 from bridge.ir.element_types import ElementTypes
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.inspection import kind_of
-from bridge.ir.readings import Given, Input, Reading, readings
+from bridge.ir.node_facts import Facts
+from bridge.ir.node_style import Explicit, explicit, same, style_of
+from bridge.ir.readings import Given, Input, Operand, Reading, readings
 from bridge.ir.registry import Operator, find
 from bridge.ir.types import NONE, TENSOR, ListType, OptionalType, TensorType, Type
 
 __all__ = ["Lowering", "NodeRaiser"]
 
-#: The one node that an operator is, for (operator, arguments, opset); None when it is not one node. Tensors among the arguments
-#: are (number of the input, element type).
-Lowering = Callable[[Operator, Sequence[Any], int], Any]
+
+class Lowering(Protocol):
+    """The one node that an operator is; None when it is not one node."""
+
+    def __call__(self, operator: Operator, arguments: Sequence[Any], opset: int, /) -> Any: ...
+
+    def styled(self, one: Any, style: frozenset[str] | None, opset: int, /) -> Any:
+        """That node as a model writes such nodes."""
+
 
 _TYPES = ElementTypes(schema_of)
 
@@ -36,15 +44,33 @@ class NodeRaiser:
     def __init__(self, root: ScriptObject, lower: Lowering) -> None:
         self.root, self.lower = root, lower
         self.objects: dict[Value, Any] = {}
-        self.dtypes: dict[Value, DType | None] = {}
-        self.shapes: dict[Value, tuple[int, ...]] = {}
+        self.facts = Facts(_TYPES)
+        self.styles: dict[str, frozenset[str]] = {}
+        #: The styles that make a difference.
+        self.written: dict[str, frozenset[str]] = {}
         self.raised = 0
+
+    def learn(self, graphs: Sequence[Graph]) -> None:
+        """Find out what nodes write although it goes without saying."""
+        found: dict[str, list[Explicit]] = {}
+        for graph in graphs:
+            opset = graph.opsets.get("", 0)
+            for node in graph.all_nodes():
+                namespace, _, op_type = node.kind.partition("::")
+                if namespace == "onnx" and readings(op_type):
+                    names = _TYPES.input_names(op_type, opset)
+                    inputs = {n: a for n, v in zip(names, node.inputs, strict=False) if (a := _constant(v)) is not None}
+                    told = explicit(op_type, node.attributes, inputs, _TYPES.defaults(op_type, opset))
+                    found.setdefault(op_type, []).append(told)
+        self.styles = {op_type: style_of(nodes) for op_type, nodes in found.items()}
 
     def graph(self, graph: Graph) -> None:
         """Raise what can be raised; the graph has loops and branches already, and attributes are not read at their use yet."""
         self.opset = graph.opsets.get("", 0)
-        self.objects, self.shapes = {graph.inputs[0]: self.root}, {}
-        self.dtypes = {v: _declared(v.type) for v in graph.inputs}
+        self.objects, self.facts = {graph.inputs[0]: self.root}, Facts(_TYPES)
+        for v in graph.inputs:
+            if isinstance(v.type, TensorType):
+                self.facts.tell(v, v.type.dtype, v.type.dims)
         if self.opset:
             self._block(graph.block)
 
@@ -60,34 +86,33 @@ class NodeRaiser:
             value = self.objects[node.inputs[0]].attributes[node["name"]]
             self.objects[node.output] = value
             if not isinstance(value, ScriptObject):
-                array = getattr(value, "_array", value)
-                self.dtypes[node.output], self.shapes[node.output] = _dtype(array), array.shape
+                self.facts.tell_array(node.output, getattr(value, "_array", value))
         elif node.kind == "prim::Constant":
-            self.dtypes[node.output] = _dtype(node.attributes.get("value"))
+            value = node.attributes.get("value")
+            if isinstance(value, np.ndarray):
+                self.facts.tell_array(node.output, value)
         elif node.kind == "aten::tensor":
-            self.dtypes[node.output] = by_name("int64")  # made for a loop's number
+            self.facts.tell(node.output, by_name("int64"), ())  # made for a loop's number
         elif namespace not in ("aten", "prim"):
             domain = "" if namespace == "onnx" else namespace
-            inputs = [self.dtypes.get(v) for v in node.inputs]
             version = node.graph.opsets.get(domain, 0)
-            found = _TYPES.results(name, domain, version, inputs, node.attributes, len(node.outputs))
-            self.dtypes.update(zip(node.outputs, found, strict=True))
+            constants = [_constant(v) for v in node.inputs]
+            self.facts.node(name, domain, version, node.inputs, constants, node.attributes, node.outputs)
             if not domain:
                 self._raise(node, name)
 
     def _enter(self, node: Node) -> None:
         if node.kind == "prim::Loop":
             for inner, outer in zip(node.blocks[0].inputs[1:], node.inputs[2:], strict=True):
-                self.dtypes[inner] = self.dtypes.get(outer)
+                self.facts.carried(inner, outer)
         for block in node.blocks:
             self._block(block)
         if node.kind == "prim::If":
             for v, a, b in zip(node.outputs, *(b.outputs for b in node.blocks), strict=True):
-                same = self.dtypes.get(a) is self.dtypes.get(b)
-                self.dtypes[v] = self.dtypes.get(a) if same else None
+                self.facts.same(v, a, b)
         elif node.kind == "prim::Loop":
             for v, outer in zip(node.outputs, node.inputs[2:], strict=True):
-                self.dtypes[v] = self.dtypes.get(outer)
+                self.facts.carried(v, outer)
 
     # -- one node ------------------------------------------------------------------------------------------------------
 
@@ -96,10 +121,13 @@ class NodeRaiser:
         if not candidates or node.overload:
             return
         since = _TYPES.since(op_type, "", self.opset)
-        shapes = [self.shapes.get(v) for v in node.inputs]
-        given = Given([_constant(v) for v in node.inputs], node.attributes, len(node.outputs), shapes)
+        inputs = list(node.inputs)
+        while inputs and inputs[-1].type is NONE:
+            inputs.pop()
+        shapes, dtypes = [self.facts.sizes.get(v) for v in inputs], [self.facts.dtypes.get(v) for v in inputs]
+        given = Given([_constant(v) for v in inputs], node.attributes, len(node.outputs), shapes, dtypes)
         for reading in candidates:
-            arguments = reading.arguments(given) if since >= reading.since else None
+            arguments = _arguments(reading, given) if since >= reading.since else None
             if arguments is not None and self._is(node, op_type, reading, arguments):
                 self._replace(node, reading, arguments)
                 self.raised += 1
@@ -113,26 +141,31 @@ class NodeRaiser:
         except LookupError:
             return False
         one = self.lower(operator, lowered, self.opset)
-        return (
-            one is not None
-            and one.op_type == op_type
-            and len(one.results) == len(node.outputs)
-            and _same_inputs(node, one.inputs)
-            and _same_attributes(node.attributes, one.attributes)
-        )
+        returns = operator.schema.returns
+        listed = len(returns) == 1 and isinstance(returns[0].type, ListType)
+        if one is None or one.op_type != op_type or not (listed or len(returns) == len(node.outputs)):
+            return False
+        style = self.styles.get(op_type)
+        made = self.lower.styled(one, style, self.opset)
+        if not _is_node(node, made):
+            return False
+        if style is not None and op_type not in self.written:
+            if not _is_node(node, self.lower.styled(one, None, self.opset)):
+                self.written[op_type] = style
+        return True
 
     def _argument(self, node: Node, a: Any) -> Any:
         if isinstance(a, list):
             return [self._argument(node, x) for x in a]
         if not isinstance(a, Input):
             return a
-        dtype = self.dtypes.get(node.inputs[a.index])
+        v = node.inputs[a.index]
+        dtype = self.facts.dtypes.get(v)
         if dtype is None:
             raise LookupError
-        return a.index, dtype
+        return Operand(a.index, dtype, self.facts.sizes.get(v))
 
-    @staticmethod
-    def _replace(node: Node, reading: Reading, arguments: Sequence[Any]) -> None:
+    def _replace(self, node: Node, reading: Reading, arguments: Sequence[Any]) -> None:
         graph, operator = node.graph, _operator(reading)
         with graph.inserting(node), graph.at_range(node.range):
             inputs = [
@@ -145,6 +178,26 @@ class NodeRaiser:
         node.remove_all_inputs()
         for v in inputs:
             node.add_input(v)
+        if isinstance(operator.schema.returns[0].type, ListType):
+            self._take_apart(node)
+
+    def _take_apart(self, node: Node) -> None:
+        """Have a node that gave several results give a list of them, which is unpacked behind it."""
+        graph = node.graph
+        unpack = graph.create("prim::ListUnpack", [], len(node.outputs))
+        for old, v in zip(node.outputs, unpack.outputs, strict=True):
+            v.type, v.export_name = old.type, old.export_name
+            name = old.debug_name if old.has_debug_name else ""
+            old.replace_all_uses_with(v)
+            old.set_debug_name("")
+            if name:
+                v.set_debug_name(name)
+            self.facts.same(v, old)
+        while len(node.outputs) > 1:
+            node.remove_output(len(node.outputs) - 1)
+        node.output.type, node.output.export_name = ListType(TENSOR), None
+        unpack.insert_after(node)
+        unpack.add_input(node.output)
 
 
 def _operator(reading: Reading) -> Operator:
@@ -154,12 +207,11 @@ def _operator(reading: Reading) -> Operator:
     return found
 
 
-def _declared(t: Type) -> DType | None:
-    return t.dtype if isinstance(t, TensorType) else None
-
-
-def _dtype(value: Any) -> DType | None:
-    return known_numpy(value.dtype) if isinstance(value, np.ndarray) else None
+def _arguments(reading: Reading, given: Given) -> Sequence[Any] | None:
+    try:
+        return reading.arguments(given)
+    except (LookupError, TypeError, ValueError):
+        return None  # the node lacks what the operator must have
 
 
 def _constant(v: Value) -> np.ndarray[Any, Any] | None:
@@ -167,10 +219,17 @@ def _constant(v: Value) -> np.ndarray[Any, Any] | None:
     return value if isinstance(value, np.ndarray) else None
 
 
+def _is_node(node: Node, made: Any) -> bool:
+    return _same_inputs(node, made.inputs) and _same_attributes(node.attributes, made.attributes)
+
+
 def _same_inputs(node: Node, made: Sequence[Any]) -> bool:
-    if len(node.inputs) != len(made):
+    given = list(node.inputs)
+    while given and given[-1].type is NONE:
+        given.pop()
+    if len(given) != len(made):
         return False
-    for v, wanted in zip(node.inputs, made, strict=True):
+    for v, wanted in zip(given, made, strict=True):
         if isinstance(wanted, np.ndarray):
             constant = _constant(v)
             if constant is None or constant.dtype != wanted.dtype or constant.shape != wanted.shape:
@@ -188,13 +247,7 @@ def _same_inputs(node: Node, made: Sequence[Any]) -> bool:
 def _same_attributes(given: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
     if given.keys() != made.keys():
         return False
-    return all(_same_value(given[name], made[name]) for name in made)
-
-
-def _same_value(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float):
-        return bool(np.float32(a) == np.float32(b))
-    return type(a) is type(b) and bool(a == b)
+    return all(same(given[name], made[name]) for name in made)
 
 
 def _value(graph: Graph, node: Node, a: Any, t: Type) -> Value:
@@ -203,7 +256,7 @@ def _value(graph: Graph, node: Node, a: Any, t: Type) -> Value:
         return node.inputs[a.index]
     if isinstance(a, list) and any(isinstance(x, Input) for x in a):
         pack = graph.insert(graph.create("prim::ListConstruct", [_value(graph, node, x, TENSOR) for x in a]))
-        pack.output.type = ListType(TENSOR)
+        pack.output.type = ListType(t.element if isinstance(t, ListType) else TENSOR)
         return pack.output
     if a is None:
         return graph.constant(None, NONE)

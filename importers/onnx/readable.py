@@ -71,8 +71,13 @@ def readable(
     inlined = raiser is not None and not any(n.kind == "onnx::Constant" for g in graphs for n in g.all_nodes())
     if inlined:
         inlined = _inline_weights(graph, builder, longest)
-    for function in (*builder.root.type.methods.values(), forward):
-        _prepare(function, builder, longest, stored, raiser)
+    functions = (*builder.root.type.methods.values(), forward)
+    for function in functions:
+        _outlined(function, builder, longest)
+    if raiser is not None:
+        raiser.learn([f.graph for f in functions])
+    for function in functions:
+        _prepare(function, longest, stored, raiser)
     divider = Divider(builder)
     divider.divide(forward.graph)
     for function in (*divider.functions, *builder.root.type.methods.values(), forward):
@@ -81,6 +86,8 @@ def readable(
         forward.graph.exact = "initializers"
     elif raiser is not None and raiser.raised:
         forward.graph.exact = "nodes"
+    if raiser is not None:
+        forward.graph.written = raiser.written
     builder.root.type.add_method(forward)
     return builder.root, stored
 
@@ -100,9 +107,8 @@ def with_loops(function: Function) -> Function:
     return Function(function.qualified_name, graph, schema)
 
 
-def _prepare(
-    function: Function, builder: ModuleBuilder, longest: int, stored: dict[str, Any], raiser: NodeRaiser | None
-) -> None:
+def _outlined(function: Function, builder: ModuleBuilder, longest: int) -> None:
+    """Keep what is known of inputs and results as hints; constants are where they are used, or attributes."""
     graph = function.graph
     graph.input_hints = {v.debug_name: v.type for v in graph.inputs[1:]}
     if function.name == "forward":
@@ -113,6 +119,11 @@ def _prepare(
     for node in graph.all_nodes():
         _plain_attributes(node)
     _constants_outside(graph, builder, longest)
+
+
+def _prepare(function: Function, longest: int, stored: dict[str, Any], raiser: NodeRaiser | None) -> None:
+    """Loops for nodes with bodies, operators of torch for nodes, attributes where they are used."""
+    graph = function.graph
     structure(graph)
     if raiser is not None:
         raiser.graph(graph)

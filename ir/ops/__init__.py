@@ -59,6 +59,7 @@ from bridge.ir.ops import (  # isort: skip
     containers,
     formatting,
     prim,
+    node_forms,
 )
 
 from bridge.ir.registry import in_order
@@ -132,6 +133,7 @@ __all__ = [
     "margins",
     "masks",
     "maths",
+    "node_forms",
     "numbers",
     "packed",
     "padding",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DTYPES, DType, by_code, by_name, by_numpy
+from bridge.ir.dtypes import DType, by_code, by_name, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import as_large_as
@@ -14,7 +14,6 @@ from bridge.ir.ops._declare import Array, declare, given, in_place
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.ops.expand import expand, lower_expand
 from bridge.ir.promotion import promote
-from bridge.ir.readings import Given, Input, reads
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, like_self, result
 from bridge.ir.types import TensorType
@@ -438,12 +437,3 @@ declare(
 )
 
 __all__ = ["TensorType", "convert", "unsupported"]
-
-
-def _to_type(given: Given) -> list[Any] | None:
-    number = given.attributes.get("to")
-    found = next((t for t in DTYPES if t.onnx == number and t.native), None)
-    return None if found is None else [Input(0), found.code]
-
-
-reads("Cast", "aten::to.dtype", _to_type, since=6)

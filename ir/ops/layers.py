@@ -18,7 +18,6 @@ from bridge.ir.ops._onnx import BOOL, INT64, ints, known_rank, typed
 from bridge.ir.ops._samples import S, f4, f8, of, positive
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.ops.reduction import reduce_node
-from bridge.ir.readings import Given, Input, reads
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, like, result
 
@@ -424,15 +423,3 @@ declare(
 )
 
 __all__ = ["INT64", "affine_node", "batch_norm", "by_name", "embedding"]
-
-
-def _over_last(given: Given) -> list[Any] | None:
-    """Over the last dimension, whose size the constant scale tells."""
-    scale = given.shapes[1] if len(given) > 1 else None
-    if given.attribute("axis") != -1 or scale is None or len(scale) != 1 or given.attribute("epsilon") is None:
-        return None
-    bias = Input(2) if len(given) > 2 else None
-    return [Input(0), list(scale), Input(1), bias, given.attribute("epsilon")]
-
-
-reads("LayerNormalization", "aten::layer_norm", _over_last, since=17)

@@ -183,5 +183,3 @@ for _node, _name, _since in (
 ):  # fmt: skip
     reads(_node, f"aten::{_name}.Scalar", with_number, since=_since)
     reads(_node, f"aten::{_name}.Tensor", since=_since)
-reads("Pow", "aten::pow.Tensor_Scalar", with_number, since=7)
-reads("Pow", "aten::pow.Tensor_Tensor", since=7)

@@ -13,7 +13,6 @@ from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, declare, dim_of, dims_of, op
 from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, known_rank, shape_vector, typed
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
-from bridge.ir.readings import reads, with_attributes
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, at_most_one, dims_from_list, like_self, promote_all, result, wrap
 from bridge.ir.types import INT, ListType, TensorType
@@ -589,5 +588,3 @@ __all__ = [
     "transpose",
     "typed",
 ]
-
-reads("Transpose", "aten::permute", with_attributes("perm"), since=1)

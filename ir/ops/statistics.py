@@ -41,7 +41,6 @@ from bridge.ir.ops.reduction import (
     wanted_dtype,
     widened,
 )
-from bridge.ir.readings import reads, with_attributes
 from bridge.ir.rules import Call, Results, dtype_argument, reduction, result, to_float
 
 
@@ -383,6 +382,3 @@ declare(
     grad=_cumprod_grad,
     samples=_CUM,
 )
-
-reads("Softmax", "aten::softmax.int", with_attributes("axis"), since=13)
-reads("LogSoftmax", "aten::log_softmax.int", with_attributes("axis"), since=13)

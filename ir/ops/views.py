@@ -439,10 +439,4 @@ def _with_sizes(given: Given) -> list[Any] | None:
     return None if sizes is None else [Input(0), sizes]
 
 
-def _with_axis(given: Given) -> list[Any] | None:
-    axes = given.ints(1)
-    return [Input(0), axes[0]] if axes is not None and len(axes) == 1 else None
-
-
 reads("Reshape", "aten::reshape", _with_sizes, since=5)
-reads("Unsqueeze", "aten::unsqueeze", _with_axis, since=13)
