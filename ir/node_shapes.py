@@ -316,7 +316,8 @@ def _recurrent(n: _Node) -> list[Sizes | None]:
     if n.attributes.get("layout", 0):
         return [None] * n.count
     steps, batch = x[:2] if x is not None else (None, None)
-    return [(steps, directions, batch, hidden), (directions, batch, hidden), (directions, batch, hidden)][: n.count]
+    made: list[Sizes | None] = [(steps, directions, batch, hidden), *[(directions, batch, hidden)] * 2]
+    return made[: n.count]
 
 
 def _constant(n: _Node) -> Sizes | None:

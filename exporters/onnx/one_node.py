@@ -40,7 +40,7 @@ class OneNode:
     """A node in the default domain; an input is the number of a given tensor, a constant, one that may be left out, or None."""
 
     op_type: str
-    inputs: tuple[int | np.ndarray[Any, Any] | Default | None, ...]
+    inputs: tuple[Any, ...]
     attributes: Mapping[str, Any]
 
 

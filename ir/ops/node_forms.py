@@ -44,7 +44,7 @@ def _number(value: float) -> float:
 
 
 def _plain_window(given: Given) -> bool:
-    return given.attributes.get("auto_pad", "NOTSET") == "NOTSET"
+    return bool(given.attributes.get("auto_pad", "NOTSET") == "NOTSET")
 
 
 def _padding(given: Given, n: int) -> list[int] | None:
