@@ -13,6 +13,7 @@ from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.objects import is_object
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import BOOL, Abstract, Cell, Maybe, Poison, Run, Unset
+from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Block, Node
 
 __all__ = ["either"]
@@ -123,7 +124,26 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
             made = m.new_cell(a.type, joined)
             freeze_if_shared(m, made, [c for c in (a, b) if c in m.heap], node)
             return made
+        if isinstance(a, Unset) and isinstance(b, Cell):
+            return only(b, other, lambda v: value(a, v))
+        if isinstance(b, Unset) and isinstance(a, Cell):
+            return only(a, then, lambda v: value(v, b))
         return merge_pair(m, a, b, pair)
+
+    def only(cell: Cell, side: Side, each: Callable[[Abstract], Abstract]) -> Cell:
+        """A list that one branch gives, where nobody looks at what the other gives."""
+        if cell in m.heap:
+            return cell
+        content = side.heap[cell]
+        if isinstance(content, tuple):
+            made = tuple(map(each, content))
+        elif isinstance(content, dict):
+            made = {k: each(v) for k, v in content.items()}
+        elif isinstance(content, Run):
+            made = each(content)
+        else:
+            raise LoweringError("a list that grows is made on one path only, and another path leaves the function or loop")
+        return m.new_cell(cell.type, made)
 
     for o, a, b in zip(node.outputs, then.values, other.values, strict=True):
         refuse_mixed(o.type, a, b)

@@ -255,7 +255,7 @@ def _lower(kind: _Kind, vector: bool) -> Any:
         if x.dtype.kind != "f" and kind.aligns:
             e.unsupported(f"{kind.name} of {x.dtype.name} is not exported")
         x = _not_to_nothing(e, kind, x, size, factors)
-        if kind.smooth:
+        if kind.smooth and not _smooth_at_run_time(e, kind, x, size, aligned, factors):
             return _by_matrix(e, kind, x, size, aligned, factors)
         if _has_resize(kind, x, size, factors, e):
             return _by_resize(e, kind, x, size, aligned, factors)
@@ -329,6 +329,10 @@ def _by_resize(e: Emitter, kind: _Kind, x: Any, size: Any, aligned: bool, factor
         attributes["nearest_mode"] = "floor"
     if kind.mode == "cubic":
         attributes["cubic_coeff_a"] = -0.75
+    if kind.smooth:
+        attributes.update(mode=_SMOOTH[kind.smooth], antialias=1, exclude_outside=1)
+        if kind.smooth == "bicubic":
+            attributes["cubic_coeff_a"] = -0.5
     wide = e.cast(x, FLOAT32)
     if size is None:
         made = e.op("Resize", wide, None, np.asarray([1.0, 1.0, *factors], np.float32), dims=None, **attributes)
@@ -340,13 +344,25 @@ def _by_resize(e: Emitter, kind: _Kind, x: Any, size: Any, aligned: bool, factor
     return e.cast(e.op("Resize", wide, None, None, sizes, dims=None, **attributes), x.dtype)
 
 
+#: The filters against aliasing that ``Resize`` has since version 18 as torch has them.
+_SMOOTH = {"bilinear": "linear", "bicubic": "cubic"}
+
+
+def _sizes_known(x: Any, size: Any) -> bool:
+    if x.dims is None or any(not isinstance(d, int) for d in x.dims[2:]):
+        return False
+    return size is None or not (is_lowered(size) or any(is_lowered(s) for s in size))
+
+
+def _smooth_at_run_time(e: Emitter, kind: _Kind, x: Any, size: Any, aligned: bool, factors: Any) -> bool:
+    if _sizes_known(x, size) or aligned or kind.smooth not in _SMOOTH or e.opset < 18:
+        return False
+    return _has_resize(kind, x, size, factors, e)
+
+
 def _by_matrix(e: Emitter, kind: _Kind, x: Any, size: Any, aligned: bool, factors: Any) -> Any:
     """A product with a constant matrix along each dimension."""
-    if (
-        x.dims is None
-        or any(not isinstance(d, int) for d in x.dims[2:])
-        or (size is not None and (is_lowered(size) or any(is_lowered(s) for s in size)))
-    ):
+    if not _sizes_known(x, size):
         e.unsupported(f"{kind.name} is exported where the sizes are known (dynamic_shapes fixes them)")
     wide = FLOAT64 if x.dtype is FLOAT64 else FLOAT32
     out, n = e.cast(x, wide), kind.n
