@@ -142,7 +142,9 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
         elif isinstance(content, Run):
             made = each(content)
         else:
-            raise LoweringError("a list that grows is made on one path only, and another path leaves the function or loop")
+            raise LoweringError(
+                "a list that grows is made on one path only, and another path leaves the function or loop"
+            )
         return m.new_cell(cell.type, made)
 
     for o, a, b in zip(node.outputs, then.values, other.values, strict=True):

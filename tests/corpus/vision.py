@@ -176,3 +176,61 @@ add(
         (torch.randn(3, 2), torch.zeros(0, 2)),
     ],
 )
+
+
+def _resampled(table: Tensor, new: List[int], old: Optional[List[int]] = None, first: int = 1) -> Tensor:
+    """A table of positions for a grid of another size, the way image models keep theirs."""
+    count = table.shape[1]
+    if new[0] * new[1] + first == count:
+        if old is not None and old[0] == new[0] and old[1] == new[1]:
+            return table
+        if old is None and new[0] == new[1]:
+            return table
+    if old is None:
+        side = int((count - first) ** 0.5)
+        old = [side, side]
+    prefix, rest = table[:, :first], table[:, first:]
+    width = rest.shape[-1]
+    grid = rest.reshape(1, old[0], old[1], -1).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=new, mode="bicubic", antialias=True)
+    return torch.cat([prefix, grid.permute(0, 2, 3, 1).reshape(1, -1, width)], dim=1)
+
+
+class PatchPositions(nn.Module):
+    """Patches of images of any size, with a learned table of positions that is resampled where the grid is another one."""
+
+    def __init__(self, square: bool = False):
+        super().__init__()
+        self.patch = nn.Conv2d(1, 4, 2, stride=2)
+        self.first = nn.Parameter(torch.randn(1, 1, 4))
+        self.table = nn.Parameter(torch.randn(1, 17, 4))
+        self.grid: Optional[Tuple[int, int]] = None if square else (2, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patch(x)
+        height, width = x.shape[-2:]
+        grid = self.grid
+        old = [grid[0], grid[1]] if grid is not None else None
+        table = _resampled(self.table, [height, width], old)
+        x = torch.cat([self.first.expand(x.shape[0], -1, -1), x.flatten(2).transpose(1, 2)], dim=1)
+        return x + table
+
+
+class SquarePatchPositions(PatchPositions):
+    """The same, its own grid not told."""
+
+    def __init__(self):
+        super().__init__(square=True)
+
+
+for name, program in (("patch_positions", PatchPositions), ("patch_positions_square", SquarePatchPositions)):
+    add(
+        name,
+        program,
+        lambda: [
+            (torch.randn(2, 1, 8, 8),),
+            (torch.randn(1, 1, 4, 16),),
+            (torch.randn(1, 1, 2, 6),),
+            (torch.randn(1, 1, 10, 12),),
+        ],
+    )
