@@ -135,6 +135,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
         if cell in m.heap:
             return cell
         content = side.heap[cell]
+        made: Any
         if isinstance(content, tuple):
             made = tuple(map(each, content))
         elif isinstance(content, dict):
