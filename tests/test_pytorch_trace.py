@@ -69,6 +69,22 @@ def test_what_no_mode_is_offered_is_refused() -> None:
     assert torch.ones(2).set_(torch.zeros(3)).shape == (3,)
 
 
+def test_masks_that_are_not_aligned_are_told() -> None:
+    masks = [torch.tensor([[False, True, False]]), torch.tensor([[False, False, True]])]
+    made = []
+    for library in (bridge, torch):
+        encoder = library.nn.TransformerEncoder(
+            library.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 1
+        ).eval()
+        made.append((library, library.nn.Module.requires_grad_(encoder, False)))
+    for library, encoder in made:
+        call = (library.ones(1, 3, 8), library.from_numpy(masks[0].numpy()))
+        with pytest.warns(FrozenWarning, match="leaves out elements before others"):
+            bridge.jit.trace(lambda x, mask, encoder=encoder: encoder(x, src_key_padding_mask=mask), call)
+    mask = bridge.from_numpy(masks[1].numpy())
+    bridge.jit.trace(lambda x, mask: made[0][1](x, src_key_padding_mask=mask), (bridge.ones(1, 3, 8), mask))
+
+
 LAYERS: dict[str, Any] = {
     "transformer encoder layer": (lambda nn: nn.TransformerEncoderLayer(4, 2, 8, 0.0).eval(), (3, 2, 4)),
     "transformer encoder layer that trains": (lambda nn: nn.TransformerEncoderLayer(4, 2, 8, 0.0), (3, 2, 4)),

@@ -6,6 +6,7 @@ arguments that torch's Python functions fill in before the operator is called, p
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from bridge.ir.graph import Node, Value
 from bridge.ir.literals import WRAPPED
 from bridge.ir.registry import Operator
 from bridge.ir.schema import Argument, Schema
-from bridge.jit.frames import Caller
+from bridge.jit.frames import Caller, level_outside
 from bridge.jit.inference import tensor_type
 from bridge.jit.trace_forms import recorded_form
 from bridge.jit.trace_warnings import FrozenWarning, warn
@@ -26,10 +27,18 @@ from bridge.tensor import Tensor
 if TYPE_CHECKING:
     from bridge.jit.trace_state import Tracer
 
-__all__ = ["Recorder"]
+__all__ = ["DECISIONS", "Recorder"]
 
 #: Functions of two tensors that give a Python bool: torch freezes their results without a word, this does not.
-_DECISIONS = frozenset({"aten::equal", "aten::allclose", "aten::is_nonzero"})
+DECISIONS = frozenset(
+    {"aten::equal", "aten::allclose", "aten::is_nonzero", "aten::_nested_tensor_from_mask_left_aligned"}
+)
+
+_NOT_ALIGNED = (
+    "The padding mask of nn.TransformerEncoder leaves out elements before others. The trace keeps what that decides: for masks "
+    "that leave out the ends of sequences its results are not zero there, as the module's are. Trace it with such a mask, or with "
+    "enable_nested_tensor=False."
+)
 #: What in-place operators become that are recorded as making a new tensor.
 _LIKE = {"aten::zero_": "aten::zeros_like", "aten::fill_": "aten::full_like"}
 
@@ -47,7 +56,10 @@ class Recorder:
             self._tracer.record_number(schema.name, args[0], result, args[1:])
             return
         if not _is_recorded(schema):
-            if schema.name in _DECISIONS and any(isinstance(a, Tensor) for a in args):
+            if schema.name == "aten::_nested_tensor_from_mask_left_aligned":
+                if not result:  # else the trace gives zeros for whatever the mask leaves out
+                    warnings.warn(_NOT_ALIGNED, FrozenWarning, stacklevel=level_outside())
+            elif schema.name in DECISIONS and any(isinstance(a, Tensor) for a in args):
                 name = schema.name.removeprefix("aten::")
                 warn(
                     f"The result of {name} on tensors is a Python boolean, which the trace keeps as a constant. "

@@ -24,6 +24,7 @@ from bridge._tracing import convert
 from bridge.ir.errors import UnsupportedError
 from bridge.ir.registry import Operator, find, overloads
 from bridge.ir.schema import parse_schema
+from bridge.jit.trace_arguments import DECISIONS
 from bridge.jit.trace_forms import taken_apart
 from bridge.jit.trace_state import Tracer
 from bridge.pytorch import library
@@ -116,7 +117,7 @@ class Recorder:
             if self._tracer.constituents(chosen, values) is not None:
                 return self._shadows.theirs(_dispatch.call(chosen, values, traced))
         result = self.run(func, args, kwargs)
-        if not _holds_tensor(result, self._torch) and full not in ("aten::equal", "aten::allclose", "aten::is_nonzero"):
+        if not _holds_tensor(result, self._torch) and full not in DECISIONS:
             if result is None and name.endswith("_") and not name.startswith("__"):
                 raise UnsupportedError(f"tracing cannot record {name}: it writes to tensors and gives none")
             return result
