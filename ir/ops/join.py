@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, declare, dim_of
 from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, shape_vector
 from bridge.ir.ops._samples import S, f4, f8, i8, of
@@ -490,6 +491,8 @@ def _lower_pieces(sizes: Any, length: Any = None) -> Any:
             return _split_at_run_time(e, x, found, axis)
         if found is None and length is not None:
             dims = None if x.dims is None else (*x.dims[:axis], None, *x.dims[axis + 1 :])
+            if x.dims is not None:  # of no elements torch makes pieces too, onnxruntime none
+                x = at_least(e, x, [int(i == axis) for i in range(x.rank)])
             return e.op("SplitToSequence", x, length(e, call, axis), dims=dims, axis=axis, keepdims=1)
         if found is None:
             e.unsupported("the number of pieces must be known: the size of the dimension that is split varies")

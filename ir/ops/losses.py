@@ -269,10 +269,8 @@ def _bce_logits(x: Array, t: Array, weight: Any, pos_weight: Any, reduction: int
     scale = one if pos_weight is None else one + (pos_weight - one) * t
     out = (one - t) * x + scale * softplus
     weighed = out if weight is None else out * weight
-    if weighed.shape != out.shape:
-        raise BridgeError(
-            f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(weighed.shape)}"
-        )
+    if weighed.shape != x.shape:
+        raise BridgeError(f"output with shape {list(x.shape)} doesn't match the broadcast shape {list(weighed.shape)}")
     return _reduced(weighed, reduction)
 
 
@@ -286,7 +284,9 @@ def _lower_bce_logits(e: Emitter, call: LoweredCall) -> Any:
             e, t, "Mul", _do(e, t, "Add", one, _do(e, t, "Mul", _do(e, t, "Sub", call["pos_weight"], one), y)), soft
         )
     out = _do(e, t, "Add", _do(e, t, "Mul", _do(e, t, "Sub", one, y), x), soft)
-    out = out if call["weight"] is None else as_large_as(e, _do(e, t, "Mul", out, call["weight"]), x)
+    out = out if call["weight"] is None else _do(e, t, "Mul", out, call["weight"])
+    if call["weight"] is not None or call["pos_weight"] is not None:
+        out = as_large_as(e, out, x)
     return reduced_node(e, out, call["reduction"], t)
 
 

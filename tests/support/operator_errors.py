@@ -118,6 +118,7 @@ F.interpolate(a, [4, 4], mode='bicubic')        | ones(1, 2, 6, 6) | ones(1, 2, 
 F.max_unpool2d(a, b, 2)                         | ones(1, 2, 2, 2), tensor([[[[0, 3], [8, 10]]]]).repeat(1, 2, 1, 1) | ones(1, 0, 2, 2), zeros(1, 0, 2, 2, dtype=torch.int64)
 torch.index_select(a, 0, b)                     | tensor(3.0), tensor([0]) | tensor(3.0), tensor([1])
 torch.index_select(a, 0, b)                     | tensor(3.0), tensor([0]) | tensor(3.0), tensor([0, 0])
+F.binary_cross_entropy_with_logits(a, b, pos_weight=c) | ones(3, 4), ones(3, 4), ones(4) | ones(3, 1), ones(3, 1), ones(4)
 torch.gather(a, 0, b)                           | tensor(3.0), tensor(0) | tensor(3.0), tensor(1)
 torch.cholesky_inverse(a)                       | torch.eye(3) | ones(3, 4)
 torch.cholesky_solve(a, b)                      | ones(3, 2), torch.eye(3) | ones(3, 2), ones(3, 4)
