@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -18,26 +18,46 @@ from bridge.ir import dtypes
 if TYPE_CHECKING:
     from bridge.tensor import Tensor
 
-__all__ = ["load_weights", "read_weights", "weights_bytes"]
+__all__ = ["load_weights", "read_weights", "write_weights"]
 
-_HELD = frozenset("bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 float32 float64".split())
+#: Element types in the order in which safetensors stores them, the largest first, so that each is aligned.
+_CODES = {
+    "uint64": "U64", "int64": "I64", "float64": "F64", "float32": "F32", "uint32": "U32", "int32": "I32", "float16": "F16",
+    "uint16": "U16", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
+_CHUNK = 1 << 24
 
 
-def weights_bytes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
-    """The content of a safetensors file with these arrays."""
-    from safetensors.numpy import save
+def write_weights(arrays: Mapping[str, np.ndarray[Any, Any]], file: BinaryIO) -> None:
+    """Write the content of a safetensors file with these arrays, in pieces: they may be mapped, and larger than memory.
 
+    Follows the format: https://github.com/huggingface/safetensors#format.
+    """
     held: dict[str, np.ndarray[Any, Any]] = {}
     others: dict[str, Any] = {}
     for name, a in arrays.items():
         d = dtypes.by_numpy(a.dtype)
-        array = np.ascontiguousarray(a).reshape(a.shape).view(np.ndarray)
-        if d.name not in _HELD:
+        array = np.asarray(a).view(np.ndarray)
+        if d.name not in _CODES:
             others[name] = [d.name, list(a.shape)]
-            data = _text_bytes(array) if d.kind == "s" else array.tobytes()
-            array = np.frombuffer(data, np.uint8)
+            array = np.frombuffer(_text_bytes(array) if d.kind == "s" else array.tobytes(), np.uint8)
         held[name] = array
-    return save(held, {"bridge": json.dumps(others)} if others else None)
+    order = list(_CODES)
+    names = sorted(held, key=lambda name: (order.index(held[name].dtype.name), name))
+    header: dict[str, Any] = {"__metadata__": {"bridge": json.dumps(others)}} if others else {}
+    end = 0
+    for name in names:
+        a = held[name]
+        header[name] = {"dtype": _CODES[a.dtype.name], "shape": list(a.shape), "data_offsets": [end, end + a.nbytes]}
+        end += a.nbytes
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        a = held[name]
+        little = a.astype(a.dtype.newbyteorder("<"), copy=False)
+        flat = np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
+        file.writelines(flat[start : start + _CHUNK] for start in range(0, len(flat), _CHUNK))
 
 
 def _text_bytes(array: np.ndarray[Any, Any]) -> bytes:

@@ -164,6 +164,7 @@ def test_memory_is_that_of_the_weights_once(tmp_path: Path) -> None:
     program = bridge.onnx.export(bridge.onnx.load(path))
     program.save(tmp_path / "b.onnx", external_data="b.data")
     program.save(tmp_path / "c.onnx", external_data=False)
+    bridge.onnx.write_python(bridge.onnx.load(path), tmp_path / "d.py")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.2 * size  # the weights themselves are pages of the file

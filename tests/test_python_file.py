@@ -1,6 +1,7 @@
 """Own programs as Python files that import, run eagerly, and script; and programs that mix torch's operators with ONNX's."""
 
 import importlib.util
+import io
 import sys
 import warnings
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 import pytest
+import safetensors.numpy
 
 import bridge as torch
 import bridge.onnx
 from bridge import Tensor, nn
 from bridge.ir.errors import BridgeError
 from bridge.jit.running import interpret
+from bridge.weights import write_weights
 
 ops = torch.ops.opset({"": 18})
 old = torch.ops.opset({"": 12})
@@ -206,3 +209,19 @@ def test_mistakes_are_shown_at_their_place(name: str, tmp_path: Path) -> None:
         torch.jit.script(module.f)
     assert message in str(caught.value)
     assert "wrong.py:7:" in str(caught.value)
+
+
+def test_weights_are_stored_as_safetensors_does_it() -> None:
+    arrays = {
+        n: np.arange(6).reshape(2, 3).astype(n) for n in ("uint8", "int16", "int64", "float16", "float32", "float64")
+    }
+    arrays |= {
+        'b.é"x': np.array(3.0),
+        "empty": np.zeros((0, 3), "f"),
+        "turned": np.arange(12, dtype="f").reshape(3, 4).T,
+    }
+    for held in (arrays, {}):
+        file = io.BytesIO()
+        write_weights(held, file)
+        plain = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in held.items()}
+        assert file.getvalue() == safetensors.numpy.save(plain)

@@ -25,14 +25,13 @@ def write_python(module: ScriptModule | ScriptFunction, path: str | os.PathLike[
     exports to a model that gives the same results. Both files are complete before either replaces an older one.
     Raises UnsupportedError and OnnxImportError for what has no form in Python source, with the node's name.
     """
-    from bridge.weights import weights_bytes
+    from bridge.weights import write_weights
 
     path = Path(path)
     beside = path.with_suffix(".safetensors")
     text, arrays = python_source(module, stem=path.stem, weights=beside.name)
-    data = weights_bytes(arrays)
     with replacing(beside) as w, replacing(path) as p:
-        w.write(data)
+        write_weights(arrays, w)
         p.write(text.encode())
     return [path, beside]
 
