@@ -160,6 +160,7 @@ def test_memory_is_that_of_the_weights_once(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     _external(_model(6), path)
     size = (tmp_path / "chain.bin").stat().st_size
+    bridge.onnx.write_python(bridge.onnx.load(path), tmp_path / "d.py")  # what is imported for it is no weight
     tracemalloc.start()
     program = bridge.onnx.export(bridge.onnx.load(path))
     program.save(tmp_path / "b.onnx", external_data="b.data")
