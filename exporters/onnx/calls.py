@@ -201,12 +201,10 @@ def _as_function(m: Machine, node: Node, function: Function, owner: ObjectRef | 
     program = m.program
     key = (id(owner.object) if owner is not None else 0, function, tuple(_fingerprint(m, a) for a in args),
            _aliases(m, args))  # fmt: skip
-    made = program.functions.get(key)
-    if made is None:
-        made = _lower_function(program, m, function, owner, args)
-        if made is not None:
-            program.functions[key] = made
-    else:
+    if key not in program.functions:  # None is kept, too: what is called in it was tried then
+        program.functions[key] = _lower_function(program, m, function, owner, args)
+    made = program.functions[key]
+    if made is not None:
         program.frame(made.frame)
     if made is None:
         return inlined(m, node, function, owner, args)
