@@ -147,7 +147,9 @@ def _of_shape(e: Emitter, mask: Any, x: Any, at: int) -> Any:
     n = mask.rank
     if x.dims is not None and equal_dims(mask.dims, x.dims[at : at + n]):
         return mask
-    shape = e.op("Slice", e.shape_of(x), ints(at), ints(at + n), dims=(n,))
+    shape = e.shape_of(x)
+    if n != x.rank:
+        shape = e.op("Slice", shape, ints(at), ints(at + n), dims=(n,))
     if n > 1:  # first no size that is smaller, then as many elements
         mask = e.op("Reshape", mask, e.op("Max", e.shape_of(mask), shape, dims=(n,)), dims=mask.dims)
     return e.op("Reshape", mask, shape, dims=mask.dims)
@@ -170,7 +172,32 @@ def _joint_index(e: Emitter, parts: list[Any]) -> tuple[Any, int]:
     ), rank
 
 
+def _only_mask(e: Emitter, call: LoweredCall) -> tuple[Any, int] | None:
+    """The one index that there is, when it is a mask, with the shape of what it picks from, and the dimension it starts at."""
+    indices = call["indices"]
+    given = [] if is_lowered(indices) else [k for k, i in enumerate(indices) if i is not None]
+    if len(given) != 1 or indices[given[0]].dtype.name not in ("bool", "uint8") or not indices[given[0]].rank:
+        return None
+    known_rank(e, call["self"], "indexing")
+    at = given[0]
+    return _of_shape(e, e.cast(indices[at], BOOL), call["self"], at), at
+
+
+def _places(e: Emitter, mask: Any) -> Any:
+    """Where a mask is true, a row of indices for each."""
+    return e.op("Transpose", typed(e, "NonZero", BOOL, mask, result=INT64), perm=[1, 0])
+
+
 def _lower_index(e: Emitter, call: LoweredCall) -> Any:
+    only = _only_mask(e, call)
+    if only is not None:
+        (mask, at), x = only, call["self"]
+        if mask.rank == 1:
+            return e.op("Compress", x, mask, axis=at)
+        if mask.rank == x.rank:
+            return e.op("Compress", x, e.op("Reshape", mask, ints(-1)))
+        if at == 0:
+            return e.op("GatherND", x, _places(e, mask))
     x, parts, order, adjacent = _transposed_index(e, call)
     if not parts:
         return e.op("Identity", x)
@@ -201,11 +228,14 @@ def _lower_index_put(e: Emitter, call: LoweredCall) -> Any:
     if _is_choice(call):
         x = call["self"]
         return where(e, call["indices"][0], e.cast(call["values"], x.dtype), x, x.dtype)
+    accumulate, only = call["accumulate"], _only_mask(e, call)
+    if only is not None and only[0].rank == call["self"].rank and call["values"].rank == 0 and not accumulate:
+        x = call["self"]
+        return where(e, only[0], e.cast(call["values"], x.dtype), x, x.dtype)
     x, parts, order, adjacent = _transposed_index(e, call)
     values = e.cast(call["values"], x.dtype)
     if not parts:
         return e.op("Expand", values, e.shape_of(x))
-    accumulate = call["accumulate"]
     if accumulate and e.opset < 16:
         e.unsupported("adding at indices needs opset 16")
     moved = e.op("Transpose", x, perm=order) if order != sorted(order) else x
