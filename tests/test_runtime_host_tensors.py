@@ -138,6 +138,62 @@ def prefixes(logp: Tensor) -> tuple[list[int], Tensor]:
     return beams[0], bridge.logaddexp(bridge.tensor(scores), bridge.tensor(scores))
 
 
+def last_rows(keys, rows, keep: int):
+    kept: dict[int, bridge.Tensor] = {}
+    order: list[int] = []
+    for i in range(keys.size(0)):
+        k = int(keys[i].item())
+        if k in kept:
+            kept[k] = kept[k] * 0.5 + rows[i]
+        else:
+            if len(order) == keep:
+                del kept[order.pop(0)]
+            order.append(k)
+            kept[k] = rows[i]
+    total = bridge.zeros(rows.size(1))
+    for row in kept.values():
+        total = total - row
+    return total, order
+
+
+def written_through_dicts(rows):
+    own = rows.clone()
+    kept: dict[int, bridge.Tensor] = {}
+    sums = bridge.zeros(rows.size(1))
+    for i in range(own.size(0)):
+        kept[i] = own[i]
+        before = own[i] + own[0]
+        own[0].fill_(float(i))
+        sums = sums + before * kept[0]
+    return sums
+
+
+def two_types(rows, whole):
+    kept: dict[int, bridge.Tensor] = {}
+    for i in range(rows.size(0)):
+        kept[i] = rows[i]
+        kept[i + 1] = whole[i]
+    return kept[0] * 2
+
+
+def extended(rows):
+    kept: dict[int, int] = {}
+    a: list[bridge.Tensor] = []
+    b: list[bridge.Tensor] = []
+    for i in range(rows.size(0)):
+        kept[i] = i
+        b.append(rows[i])
+        a.extend(b)
+    return a[0] + a[len(kept)]
+
+
+def handed_out(rows):
+    kept: dict[int, bridge.Tensor] = {}
+    for i in range(rows.size(0)):
+        kept[i] = rows[i] * 2
+    return kept
+
+
 ROWS = {
     "a list": (collapse, [([1, 1, 0, 2, 2],), ([],), ([3],)], True),
     "slices": (merge, [([1.0, 3.0], [2.0, 2.5, 9.0]), ([1.0], [0.0]), ([0.5], [])], True),
@@ -150,6 +206,15 @@ ROWS = {
     "writes to the argument": (written, [([1.0, 2.0, 3.0],)], False),
     "prefixes": (prefixes, [([[-0.1, -2.5], [-1.5, -0.3], [-0.4, -1.2]],)], True),
     "lists of lists": (nested, [([2, 0, 3],)], True),
+    "dicts of tensors": (
+        last_rows,
+        [([3, 1, 3, 2], [[1.0, 2.0], [0.5, 0.25], [4.0, 1.0], [0.0, 3.0]], 2), ([], [[1.0, 2.0]], 1)],
+        True,
+    ),
+    "views in dicts": (written_through_dicts, [([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],)], True),
+    "tensors of two types in a dict": (two_types, [([[1.0], [2.0]], [[1], [2]])], False),
+    "lists that are joined": (extended, [([[1.0], [2.0]],)], False),
+    "a dict that is given out": (handed_out, [([[1.0], [2.0]],)], False),
     "functions of numbers": (rates, [([0, 1, 5, 9],)], True),
     "numbers of one type": (mixed, [([0.1, 0.3, 0.7, 1e30], 0.1), ([1e38, 1e-38], 0.5), ([1.0, 0.0], 0.0)], True),
 }

@@ -8,10 +8,16 @@ from bridge.ir import types as T
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 
-__all__ = ["Memory", "last_read"]
+__all__ = ["Memory", "holds_tensors", "last_read", "of_tables", "put_into", "taken_from"]
 
 _VIEWS = ("aten::select", "aten::slice")
 _HOLDERS = ("prim::TupleConstruct", "prim::TupleUnpack", "prim::TupleIndex")
+#: What puts tensors into lists and dicts, and takes them out.
+_PUT = ("prim::ListConstruct", "prim::DictConstruct", "aten::append", "aten::_set_item")
+_TAKEN = ("aten::__getitem__", "aten::pop")
+_OF_TABLES = frozenset(
+    (*_PUT, *_TAKEN, "aten::values", "aten::keys", "aten::len", "aten::__contains__", "aten::Delete")
+)
 
 
 class Memory:
@@ -21,13 +27,17 @@ class Memory:
         self.same: dict[Value, Value] = {}
         self.memory: dict[Value, Value] = {}
         self.targets: list[Value] = []
-        #: Where there are, onnxruntime copies much for each change of one.
-        self.has_lists_of_lists = False
+        #: Lists of lists and dicts: where there are, onnxruntime copies much for each change of one.
+        self.has_tables = False
         self.givers: list[Value] = [v for v in graph.inputs if isinstance(v.type, T.TensorType)]
         self._block(graph.block)
         self.written = {_root(self.memory, v) for v in self.targets}
         self.foreign = {_root(self.memory, v) for v in self.givers}
         self.given = {_root(self.same, v) for v in self.givers}
+
+    def holder(self, v: Value) -> Value:
+        """One of the values that stand for the same list or dict."""
+        return _root(self.same, v)
 
     def is_own(self, v: Value) -> bool:
         """Whether a tensor is of the program's making."""
@@ -48,7 +58,8 @@ class Memory:
         users = {u.user for u in part.uses}
         block = part.node.block
         assert block is not None
-        if any(u.block is not block or u.blocks or u is block.return_node or u.kind in _HOLDERS for u in users):
+        kept = (*_HOLDERS, *_PUT)
+        if any(u.block is not block or u.blocks or u is block.return_node or u.kind in kept for u in users):
             return False
         left = len(users)
         behind = False
@@ -65,7 +76,9 @@ class Memory:
 
     def _block(self, block: Block) -> None:
         for n in block.nodes:
-            self.has_lists_of_lists |= n.kind == "prim::ListConstruct" and _is_nested(n.output.type)
+            self.has_tables |= n.kind == "prim::DictConstruct" or (
+                n.kind == "prim::ListConstruct" and _is_nested(n.output.type)
+            )
             for b in n.blocks:
                 self._block(b)
             if n.kind == "prim::If":
@@ -79,15 +92,17 @@ class Memory:
                 self.givers.append(n.output)
             elif n.kind in _VIEWS and isinstance(n.output.type, T.TensorType):
                 _join(self.memory, n.output, n.inputs[0])
-            elif n.kind in _HOLDERS:
+            elif n.kind in _HOLDERS or n.kind in _OF_TABLES:
                 self._one(*n.outputs, *n.inputs)
             elif _writes_itself(n):
                 self._one(n.output, n.inputs[0])
                 self.targets.append(n.inputs[0])
 
     def _one(self, *values: Value) -> None:
-        first, *others = [v for v in values if isinstance(v.type, T.TensorType | T.TupleType)] or values
-        for v in others:
+        holders = [v for v in values if _may_hold(v.type)]
+        first = holders[0] if holders else None
+        for v in holders[1:]:
+            assert first is not None
             _join(self.same, first, v)
             _join(self.memory, first, v)
 
@@ -110,6 +125,40 @@ def last_read(v: Value, block: Block, order: Mapping[Node, int], end: Node) -> i
 
 def _moves(n: Node) -> bool:
     return len(n.outputs) == 1 and len(n.output.uses) == 1 and n.output.uses[0].user.block is n.block
+
+
+def put_into(n: Node) -> list[tuple[Value, Value]]:
+    """What a node puts where: lists or dicts, and tensors."""
+    if n.kind not in _PUT:
+        return []
+    table = n.output if n.kind.startswith("prim::") else n.inputs[0]
+    return [(table, v) for v in n.inputs if isinstance(v.type, T.TensorType)]
+
+
+def of_tables(n: Node) -> bool:
+    """Whether what a node does with lists and dicts of tensors is understood here; it does nothing with them, or may share them."""
+    return (
+        n.kind in _OF_TABLES
+        or n.kind.startswith("prim::")
+        or not any(holds_tensors(v.type) for v in (*n.inputs, *n.outputs))
+    )
+
+
+def taken_from(n: Node) -> Value | None:
+    """The list or dict that a node takes a tensor out of."""
+    return n.inputs[0] if n.kind in _TAKEN and isinstance(n.output.type, T.TensorType) else None
+
+
+def holds_tensors(t: T.Type) -> bool:
+    """Whether values of a type are lists or dicts of tensors."""
+    found = t.element if isinstance(t, T.ListType) else t.value if isinstance(t, T.DictType) else None
+    return isinstance(found, T.TensorType)
+
+
+def _may_hold(t: T.Type) -> bool:
+    return isinstance(t, T.TensorType | T.TupleType) or (
+        isinstance(t, T.ListType | T.DictType) and any(map(_may_hold, t.contained()))
+    )
 
 
 def _is_nested(t: T.Type) -> bool:

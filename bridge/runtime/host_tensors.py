@@ -24,7 +24,7 @@ from bridge.ir.passes.constants import NOT_CONSTANT, constant_value
 from bridge.ir.passes.inline import inlined_graph
 from bridge.runtime.host import Failed, NotHosted, Writer
 from bridge.runtime.host_entry import NUMBERS, Parameter, compiled, taken
-from bridge.runtime.host_memory import Memory
+from bridge.runtime.host_memory import Memory, holds_tensors, of_tables, put_into, taken_from
 from bridge.tensor import Tensor
 
 __all__ = ["may_be_hosted", "tensor_program"]
@@ -54,7 +54,8 @@ _SIZED = ("aten::zeros", "aten::ones", "aten::full")
 #: Of which numbers NumPy makes tensors of which type as torch does.
 _ALIKE = {(T.INT, "int64"), (T.FLOAT, "float32"), (T.FLOAT, "float64"), (T.BOOL, "bool")}
 _SHAPES = {"aten::size", "aten::numel", "aten::dim", "aten::len", "prim::dtype", "prim::device"}
-_NAMES = _ONCE | _FUNCTIONS | _ARITHMETIC.keys() | _COMPARED.keys() | _IN_PLACE.keys() | _READ.keys() | _SHAPES | {
+_TABLES = {"aten::_set_item", "aten::append", "aten::item"}
+_NAMES = _TABLES | _ONCE | _FUNCTIONS | _ARITHMETIC.keys() | _COMPARED.keys() | _IN_PLACE.keys() | _READ.keys() | _SHAPES | {
     "aten::select", "aten::slice", "aten::copy_", "aten::fill_",
 }  # fmt: skip
 #: The most operators of tensors outside of loops: with more, onnxruntime is quicker.
@@ -112,8 +113,8 @@ def tensor_program(
     own = graph.inputs[1:] if owner is not None else graph.inputs
     if any(_kind_of(v) is _OTHER for v in given) or len(graph.outputs) != 1:
         return None
-    types = _types(graph, own, given, owner)
-    writer = _TensorWriter(types, Memory(graph))
+    memory = Memory(graph)
+    writer = _TensorWriter(*_types(graph, own, given, owner, memory), memory)
     writer.names["failed"] = failed
     if owner is not None:
         writer.objects[graph.inputs[0]] = owner
@@ -173,25 +174,39 @@ def _kind_of(v: Any) -> Any:
     return _OTHER
 
 
-def _types(graph: Graph, own: Sequence[Value], given: Sequence[Any], owner: ScriptObject | None) -> KnownTypes:
+def _types(
+    graph: Graph, own: Sequence[Value], given: Sequence[Any], owner: ScriptObject | None, memory: Memory
+) -> tuple[KnownTypes, dict[Value, T.Type]]:
+    """What is known of tensors, and of those in lists and dicts, by one of the values that these go by."""
     tensors: Mapping[Value, T.Type] = {
         v: T.TensorType(by_numpy(a._array.dtype), [None] * a._array.ndim)
         for v, a in zip(own, given, strict=True)
         if isinstance(a, Tensor)
     }
-    types = KnownTypes(tensors, {graph.inputs[0]: owner} if owner is not None else {})
-    while _walk(types, graph.block):
+    owners = {graph.inputs[0]: owner} if owner is not None else {}
+    held: dict[Value, T.Type] = {}
+    types = KnownTypes(tensors, owners)
+    while _walk(types, graph.block, memory, held):
         pass
-    return types
+    for n in graph.all_nodes() if memory.has_tables else ():
+        for table, v in put_into(n):
+            known = types.types.get(v)
+            if isinstance(known, T.TensorType) and known.dims is not None:
+                held.setdefault(memory.holder(table), known)
+    if held:  # from the start: what is put there may be made of what was there
+        types = KnownTypes(tensors, owners)
+        while _walk(types, graph.block, memory, held):
+            pass
+    return types, held
 
 
-def _walk(types: KnownTypes, block: Block) -> bool:
+def _walk(types: KnownTypes, block: Block, memory: Memory, held: Mapping[Value, T.Type]) -> bool:
     """Infer in order; whether less is known of something than before."""
     less = False
     for n in block.nodes:
         if n.kind == "prim::If":
             for b in n.blocks:
-                less |= _walk(types, b)
+                less |= _walk(types, b, memory, held)
             for i, o in enumerate(n.outputs):
                 less |= types.join(o, *(b.outputs[i] for b in n.blocks))
         elif n.kind == "prim::Loop":
@@ -199,13 +214,14 @@ def _walk(types: KnownTypes, block: Block) -> bool:
             carried = list(zip(body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True))
             for p, first, again in carried:
                 less |= types.enter(p, first, again)
-            less |= _walk(types, body)
+            less |= _walk(types, body, memory, held)
             for o, (_, first, again) in zip(n.outputs, carried, strict=True):
                 less |= types.join(o, first, again)
         else:
             before = types.types.get(n.output) if len(n.outputs) == 1 else None
             changed = types.node(n)
-            made = _made(types, n)
+            table = taken_from(n) if held else None
+            made = _made(types, n) if table is None else held.get(memory.holder(table))
             if made is not None:
                 types.types[n.output] = made
                 changed = before is not None and made != before
@@ -228,9 +244,9 @@ class _TensorWriter(Writer):
     """Writes statements about tensors, too. ``given`` names the parameters that are attributes, ``held`` says which; ``once`` counts
     the operators that are more than a read or a write."""
 
-    def __init__(self, types: KnownTypes, memory: Memory) -> None:
+    def __init__(self, types: KnownTypes, tables: Mapping[Value, T.Type], memory: Memory) -> None:
         super().__init__()
-        self.types, self.memory = types, memory
+        self.types, self.tables, self.memory = types, tables, memory
         self.objects: dict[Value, ScriptObject] = {}
         self.held: list[Parameter] = []
         self.parts: dict[
@@ -252,9 +268,7 @@ class _TensorWriter(Writer):
         return str(found.name)
 
     def is_plain(self, t: T.Type) -> bool:
-        if isinstance(t, T.ListType):
-            return self.is_plain(t.element)
-        return t is T.NONE or super().is_plain(t)
+        return t is T.NUMBER or super().is_plain(t) or (self.memory.has_tables and holds_tensors(t))
 
     def name(self, v: Value) -> str:
         part = self.parts.get(v)
@@ -263,6 +277,8 @@ class _TensorWriter(Writer):
     # -- statements --------------------------------------------------------------------------------------------------------
 
     def statement(self, n: Node, depth: int) -> None:
+        if not of_tables(n):
+            raise NotHosted
         if n.kind == "prim::GetAttr":
             self.attribute(n)
         elif n.kind == "prim::device":
@@ -307,6 +323,10 @@ class _TensorWriter(Writer):
             self.part(n, depth)
         elif kind in ("aten::copy_", "aten::fill_") or kind in _IN_PLACE:
             self.write(n, depth)
+        elif kind == "aten::item" and self.rank(n.inputs[0]) == 0:
+            self.line(depth, f"{self.name(n.output)} = {self.name(n.inputs[0])}.item()")
+        elif put_into(n) or taken_from(n) is not None:
+            self.table(n, depth)
         elif kind in _READ and len(n.inputs) == 1:
             self.give(n, self.read(n), depth)
         elif kind in _SHAPES:
@@ -318,9 +338,20 @@ class _TensorWriter(Writer):
         else:
             self.compute(n, depth)
 
+    def table(self, n: Node, depth: int) -> None:
+        """Tensors into a list or dict, and out of it."""
+        source = taken_from(n)
+        if n.kind == "aten::pop" and len(n.inputs) > 2:
+            raise NotHosted
+        for table, v in put_into(n) if source is None else [(source, n.output)]:
+            known = self.types.types.get(v)
+            if known is None or known != self.tables.get(self.memory.holder(table)) or not self.is_plain(table.type):
+                raise NotHosted
+        super().operator(n, [self.name(v) for v in n.inputs], depth)
+
     def give(self, n: Node, text: str, depth: int) -> None:
         """What is computed of elements; of those that are written to at once."""
-        if any(v in self.parts and self.memory.is_written(v) for v in n.inputs):
+        if any((v in self.parts or self.rank(v)) and self.memory.is_written(v) for v in n.inputs):
             self.line(depth, f"{self.name(n.output)} = {text}")
         else:
             self.put(n.output, text, depth)
@@ -414,12 +445,12 @@ class _TensorWriter(Writer):
         if made is not None and not self.nested:
             self.line(depth, f"{self.name(n.output)} = {made}")
             return
-        if single and (n.kind in _ARITHMETIC or n.kind in _COMPARED):
+        if (single or self.memory.has_tables) and (n.kind in _ARITHMETIC or n.kind in _COMPARED):
             self.give(n, self.arithmetic(n), depth)
             return
-        if n.kind not in _ONCE and not (n.kind in _FUNCTIONS and (single or self.memory.has_lists_of_lists)):
+        if n.kind not in _ONCE and not (n.kind in _FUNCTIONS and (single or self.memory.has_tables)):
             raise NotHosted
-        if self.nested and not single and not self.memory.has_lists_of_lists:
+        if self.nested and not single and not self.memory.has_tables:
             raise NotHosted
         self.once += not self.nested
         self.computes = True
@@ -441,6 +472,8 @@ class _TensorWriter(Writer):
     def arithmetic(self, n: Node) -> str:
         a, b = n.inputs[:2]
         tensors = [v for v in (a, b) if isinstance(v.type, T.TensorType)]
+        if any(self.rank(v) is None for v in tensors):
+            raise NotHosted
         if len({self.dtype(v) for v in tensors}) > 1 or not isinstance(a.type, T.TensorType):
             raise NotHosted
         if not isinstance(b.type, T.TensorType):
@@ -503,7 +536,7 @@ class _TensorWriter(Writer):
 
     def handed(self, text: str, t: T.Type) -> str:
         """A value as the caller gets it."""
-        if self.is_plain(t):
+        if self.is_plain(t) and not holds_tensors(t):
             return text
         if isinstance(t, T.TensorType):
             return f"wrap(array({text}))"
