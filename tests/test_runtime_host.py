@@ -194,6 +194,13 @@ def shifted(n: int, a: int, b: int) -> tuple[int, int, int, int]:
     return a, b, c, kept
 
 
+def extremes(a: int, b: float) -> tuple[float, float, float]:
+    total = 0.0
+    for i in range(a):
+        total += max(i, b)
+    return max(a, b), min(b, a), total
+
+
 LARGE = 2**62
 #: What has left 64 bits once is given to onnxruntime from then on.
 WRAP = {factorial, hashed, opposite, doubled, nested_counts}
@@ -203,7 +210,7 @@ COMPARED = [
     (nested_counts, (9,)), (nested_counts, (60,)), (of_floats, (1.0, 0.1)), (of_floats, (-7.5, 2.0)), (of_floats, (5.0, -0.3)),
     (of_floats, (1e300, 1e-5)), (words, ("a bb ccc bb ddd", 1)), (words, ("", 0)), (grouped, ([4, 1, 3, 7, 5],)), (grouped, ([],)),
     (perhaps, ([1.0, 3.0, float("nan")],)), (perhaps, ([],)), (transposed, ([[1, 2], [3, 4]], {"a": 1, "b": 2})),
-    (shifted, (9, 4, 7)), (shifted, (30, 5, 2)), (shifted, (0, 1, 1)), (shifted, (25, 8, 8)),
+    (extremes, (3, 2.0)), (extremes, (1, 2.5)), (shifted, (9, 4, 7)), (shifted, (30, 5, 2)), (shifted, (0, 1, 1)), (shifted, (25, 8, 8)),
 ]  # fmt: skip
 
 
@@ -212,7 +219,7 @@ def test_gives_what_the_interpreter_gives(f, arguments):
     """64 bits of ints, floats that are rounded before they are cut off, dicts, texts, None."""
     script = bridge.jit.script(f)
     expected = interpreted(script)(*copy.deepcopy(arguments))
-    assert script(*copy.deepcopy(arguments)) == expected
+    assert repr(script(*copy.deepcopy(arguments))) == repr(expected)
     assert script._function.runtime.host is not None or f in WRAP
     given = copy.deepcopy(arguments)
     assert script(*given) == expected

@@ -163,6 +163,8 @@ class Writer:
         floats = any(v.type is T.FLOAT for v in n.inputs)
         if kind in ("aten::floordiv", "aten::remainder") and floats:
             return None  # rounded before they are cut off
+        if kind in ("prim::max", "prim::min") and len({v.type for v in n.inputs}) > 1:
+            return None  # the result is a float, whichever it is
         if kind == "aten::div" and not floats and max(map(self.ranges.bits, n.inputs)) > _EXACT:
             return None
         if kind == "aten::__and__" and all(v.type is T.BOOL for v in n.inputs):
