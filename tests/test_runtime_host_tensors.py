@@ -187,6 +187,20 @@ def extended(rows):
     return a[0] + a[len(kept)]
 
 
+def truncated(values):
+    out: list[int] = []
+    for i in range(values.size(0)):
+        out.append(int(values[i]))
+    return out
+
+
+def digits(values):
+    h = 7
+    for i in range(values.size(0)):
+        h = h * 31 + int(values[i])
+    return h
+
+
 def handed_out(rows):
     kept: dict[int, bridge.Tensor] = {}
     for i in range(rows.size(0)):
@@ -214,6 +228,8 @@ ROWS = {
     "views in dicts": (written_through_dicts, [([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]],)], True),
     "tensors of two types in a dict": (two_types, [([[1.0], [2.0]], [[1], [2]])], False),
     "lists that are joined": (extended, [([[1.0], [2.0]],)], False),
+    "floats beyond ints": (truncated, [([1.5, -2.7],), ([1.0, 1e30],)], True),
+    "ints that leave 64 bits": (digits, [([3, 2],), ([5] * 40,)], False),
     "a dict that is given out": (handed_out, [([[1.0], [2.0]],)], False),
     "functions of numbers": (rates, [([0, 1, 5, 9],)], True),
     "numbers of one type": (mixed, [([0.1, 0.3, 0.7, 1e30], 0.1), ([1e38, 1e-38], 0.5), ([1.0, 0.0], 0.0)], True),

@@ -25,6 +25,7 @@ from bridge.ir.passes.inline import inlined_graph
 from bridge.runtime.host import Failed, NotHosted, Writer
 from bridge.runtime.host_entry import NUMBERS, Parameter, compiled, taken
 from bridge.runtime.host_memory import Memory, holds_tensors, of_tables, put_into, taken_from
+from bridge.runtime.host_ranges import FULL
 from bridge.tensor import Tensor
 
 __all__ = ["may_be_hosted", "tensor_program"]
@@ -328,7 +329,12 @@ class _TensorWriter(Writer):
         elif put_into(n) or taken_from(n) is not None:
             self.table(n, depth)
         elif kind in _READ and len(n.inputs) == 1:
-            self.give(n, self.read(n), depth)
+            text = self.read(n)
+            if _READ[kind] == "int" and self.dtype(n.inputs[0]).startswith("float"):
+                self.line(depth, f"{self.name(n.output)} = {text}")
+                self.line(depth, f"if not {-1 << FULL} <= {self.name(n.output)} < {1 << FULL}: raise OverflowError")
+            else:
+                self.give(n, text, depth)
         elif kind in _SHAPES:
             text = self.shape(n)
             if n.output.type in NUMBERS:  # a tensor keeps its shape
