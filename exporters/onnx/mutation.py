@@ -26,8 +26,9 @@ from bridge.ir.registry import Operator
 
 __all__ = ["choice", "lower_mutable", "may_share", "note_view", "present"]
 
-#: Operators that may or may not give a view: strides decide, which a program for free sizes does not know.
-_MAYBE = {
+#: Operators that may or may not give a view: strides decide, which a program for free sizes does not know. Their results are
+#: tensors of their own here; ``sharing.py`` refuses programs in which that makes a difference.
+MAYBE = {
     "aten::reshape", "aten::contiguous", "aten::flatten", "aten::reshape_as", "aten::ravel", "aten::sum_to_size",
 }  # fmt: skip
 #: Views in which elements may have the same place, or another type.
@@ -106,10 +107,10 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
         return
     if o.schema.name in CONVERSIONS and _is_new(o, values, base, result):
         return
-    if o.schema.name in _DROPOUTS and result is not base:
-        return  # in training it drops out
+    if o.schema.name in MAYBE or (o.schema.name in _DROPOUTS and result is not base):
+        return  # (in training it drops out)
     name = node.inputs[0].debug_name_base or node.inputs[0].debug_name
-    single = isinstance(result, Run) and o.schema.name not in _MAYBE
+    single = isinstance(result, Run)
 
     def reapply(now: Run) -> Run:
         if not single:

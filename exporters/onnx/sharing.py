@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.exporters.onnx.known_types import KnownTypes
 from bridge.exporters.onnx.may_write import written as tensors_written
-from bridge.exporters.onnx.mutation import CONVERSIONS
+from bridge.exporters.onnx.mutation import CONVERSIONS, MAYBE
 from bridge.exporters.onnx.report import Entry
 from bridge.exporters.onnx.same_tensor import comes_after, earlier, follows, inside, repeated, source
 from bridge.exporters.onnx.slots import is_assigned
@@ -261,6 +261,8 @@ class _Sharing:
                 continue
             if n.kind == "prim::TupleUnpack" and n.input.node.kind == "prim::TupleConstruct":
                 self._like(o, n.input.node.inputs[i])
+            elif n.kind in MAYBE and view_of is not None:
+                self._give(o, self._of(view_of) | {o}, o, frozenset((o,)))
             elif view_of is not None and isinstance(o.type, T.TensorType):
                 self._like(o, view_of)
             elif isinstance(o.type, _HOLDERS) or any(isinstance(i.type, _HOLDERS) for i in n.inputs if _takes_out(n)):
