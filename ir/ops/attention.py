@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import as_large_as
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import BOOL, INT64, ints, is_lowered, reduce_axes, typed, where
 from bridge.ir.ops._samples import S, b1, f4, f8, of
@@ -37,13 +38,27 @@ def _flash(
     """softmax(q kᵀ · scale + mask) v, and the logarithms of the sums; what sees nothing gives 0."""
     scores = np.matmul(q, np.swapaxes(k, -1, -2)) * q.dtype.type(_scale(q, scale))
     bias = _bias(q, k, causal, mask)
-    scores = scores if bias is None else scores + bias
+    if bias is not None:
+        _check_mask(bias, scores)
+        scores = scores + bias
     top = scores.max(-1, keepdims=True)
     top = np.where(np.isneginf(top), 0, top)
     e = np.exp(scores - top)
     total = e.sum(-1, keepdims=True)
     weights = np.divide(e, total, out=np.zeros_like(e), where=total != 0)
     return np.matmul(weights, v).astype(q.dtype), (np.log(total) + top)[..., 0].astype(q.dtype)
+
+
+def _check_mask(mask: Any, scores: Any) -> None:
+    """Raise what torch raises for a mask of other sizes, which broadcasting would make the scores larger by."""
+    shapes = [tuple(t.shape) for t in (scores, mask)]
+    whole = (
+        np.broadcast_shapes(*shapes)
+        if all(a == b or 1 in (a, b) for a, b in zip(reversed(shapes[0]), reversed(shapes[1]), strict=False))
+        else shapes[0]
+    )
+    if whole != shapes[0]:
+        raise BridgeError(f"output with shape {list(shapes[0])} doesn't match the broadcast shape {list(whole)}")
 
 
 def _scale(q: Any, scale: float | None) -> float:
@@ -75,6 +90,7 @@ def sdpa(
     q, k = (ops("aten::mul.Scalar", t, root) for t in (q, k))
     scores = ops("aten::matmul", q, ops("aten::transpose.int", k, -2, -1))
     if mask is not None:
+        _check_mask(mask, scores)
         if str(mask.dtype) in ("bool", "torch.bool", "bridge.bool"):
             none = ops("aten::zeros_like", scores)
             mask = ops("aten::masked_fill.Scalar", none, ops("aten::logical_not", mask), -math.inf)
@@ -143,11 +159,22 @@ def _lower(e: Emitter, call: LoweredCall) -> Any:
         return typed(e, "MatMul", t, _softmax(e, _masked(e, scores, mask, dims), dims), v)
     if mask is None:
         return typed(e, "MatMul", t, _softmax(e, scores, dims), v)
-    scores = _masked(e, scores, mask, dims)
+    scores = (
+        as_large_as(e, _masked(e, scores, mask, dims), scores)
+        if _may_grow(mask, dims)
+        else _masked(e, scores, mask, dims)
+    )
     weights = _softmax(e, scores, dims)
     top = reduce_axes(e, "ReduceMax", scores, [-1], True)
     blind = e.op("Equal", top, e.scalar(-math.inf, t), dtype=BOOL)  # sees nothing: the softmax is nan
     return typed(e, "MatMul", t, where(e, blind, e.scalar(0.0, t), weights, t), v)
+
+
+def _may_grow(mask: Any, dims: Any) -> bool:
+    """Whether a mask may make more of scores of these dimensions than there is."""
+    if mask.dims is None or dims is None or len(mask.dims) > len(dims):
+        return True
+    return any(m != 1 and (m is None or m != d) for m, d in zip(reversed(mask.dims), reversed(dims), strict=False))
 
 
 def _turned(dims: Any) -> Any:

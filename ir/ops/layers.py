@@ -253,7 +253,7 @@ def _lower_batch_norm(e: Emitter, call: LoweredCall) -> Any:
     if m is None:
         axes = [i for i in range(rank) if i != 1]
         spread = ints(1, -1, *[1] * (rank - 2))
-        shaped = [None if t is None else e.op("Reshape", t, spread) for t in (w, b)]
+        shaped = [None if t is None else e.op("Reshape", sized_along(e, t, x, [1]), spread) for t in (w, b)]
         return affine_node(e, _standard_node(e, x, axes, call["eps"]), *shaped)
     one = e.op("Sub", m, m)
     scale = w if w is not None else e.op("Add", one, e.scalar(1.0, x.dtype))
@@ -404,7 +404,7 @@ def _lower_instance_norm(e: Emitter, call: LoweredCall) -> Any:
         )
     rank = known_rank(e, x, "instance_norm")
     spread = ints(1, -1, *[1] * (rank - 2))
-    shaped = [None if t is None else e.op("Reshape", t, spread) for t in (w, b)]
+    shaped = [None if t is None else e.op("Reshape", sized_along(e, t, x, [1]), spread) for t in (w, b)]
     return affine_node(e, _standard_node(e, x, list(range(2, rank)), call["eps"]), *shaped)
 
 
