@@ -225,7 +225,7 @@ def what_may_be_the_tensor_itself_is_written(x, n: int):
 def what_may_be_a_view_is_written_in_a_loop(x, n: int):
     y = x * 2
     z = x.flatten()
-    for i in range(n):
+    for _ in range(n):
         z.add_(y.sum())
         z = y.flatten()
     return z

@@ -628,3 +628,30 @@ def test_tensors_in_a_list_of_numbers_have_one_element() -> None:
         assert [t.tolist() for t in listed(x)] == [a.tolist() for a in session.run(None, {"x": x.numpy()})] == expected
     with pytest.raises(RuntimeError, match="only one element tensors can be converted to Python scalars"):
         rows_as_numbers(torch.ones(2, 2))
+
+
+class Mixed(nn.Module):
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: torch.Tensor, scaled: bool = False) -> torch.Tensor:
+        for layer in self.layers:
+            if isinstance(layer, nn.Identity):
+                x = x + 1
+            elif isinstance(layer, (nn.ReLU, nn.Tanh)):
+                x = -layer(x)
+            else:
+                x = layer(x)
+        if scaled or isinstance(self.layers[0], nn.Linear):
+            return x * 2
+        return x
+
+
+def test_isinstance_of_modules_is_decided_by_their_python_classes() -> None:
+    x = torch.randn(3, 2)
+    for m in (Mixed(nn.Linear(2, 2), nn.Identity(), nn.ReLU()), Mixed(nn.Tanh(), nn.Identity())):
+        s = torch.jit.script(m)
+        assert "isinstance" not in s.code
+        for scaled in (False, True):
+            assert torch.allclose(s(x, scaled), m(x, scaled))

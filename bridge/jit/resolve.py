@@ -51,7 +51,7 @@ from bridge.jit.annotations import (
 )
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.live_functions import live_function, template_of
-from bridge.jit.names import public_module, python_cu
+from bridge.jit.names import public_module, python_cu, qualified_name
 from bridge.pytorch.names import boolean_dispatch, legacy_constructor, special_form
 from bridge.pytorch.programs import is_program, taken_over
 from bridge.pytorch.tensors import is_torch_tensor, plain
@@ -59,6 +59,7 @@ from bridge.pytorch.tensors import is_torch_tensor, plain
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
     from bridge.importers.script.matching import Named
+from bridge.jit.bases import is_module_class
 from bridge.jit.callbacks import Callback, closure_names, is_module, python_schema
 from bridge.jit.operator_names import OPERATOR_MODULES, PYTHON_IN_TORCH, builtin_name
 
@@ -107,6 +108,13 @@ class NamesResolver:
         if isinstance(found, staticmethod):
             return python_to_sugared(found.__func__, m, range)
         return None if found is None else captured(found, m, range)
+
+    def module_class(self, name: str) -> ClassType | None:
+        """What ``isinstance(self.layer, name)`` asks for where that is a class of modules: it tells the Python class only."""
+        cls = self.find(name)
+        if not inspect.isclass(cls) or not is_module_class(cls):
+            return None
+        return ClassType(qualified_name(cls), True, cls)
 
     def new_function_name(self, base: str) -> str:
         """A qualified name that no function has yet."""

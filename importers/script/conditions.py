@@ -265,7 +265,7 @@ class ConditionMixin(EmitterCore):
             else:
                 true.append(found)
         refinements = Refinements()
-        if isinstance(object, X.Var):
+        if isinstance(object, X.Var) and not getattr(value.type, "is_module", False):
             for types, side in ((true, refinements.true), (false, refinements.false)):
                 unified = T.unify_all(types, True) if types else None
                 if unified is not None:
@@ -279,7 +279,10 @@ class ConditionMixin(EmitterCore):
     def _gather_types(self, e: X.Expr) -> list[T.Type]:
         if isinstance(e, X.TupleLit):
             return [t for part in e.elements for t in self._gather_types(part)]
-        return [self.type_of(e)]
+        name = e.name if isinstance(e, X.Var) else dotted_name(e)
+        of = getattr(self.resolver, "module_class", None)
+        found: T.Type | None = of(name) if of is not None and name is not None else None
+        return [self.type_of(e) if found is None else found]
 
 
 def _inherits(t: T.Type, other: T.Type) -> bool:
