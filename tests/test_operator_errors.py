@@ -136,6 +136,43 @@ def test_element_types_that_torch_refuses(row):
         bridge.onnx.export(f, tensors(given))
 
 
+#: Mixed element types that torch takes, ``expression | arguments | result``.
+_TAKEN = """
+torch.where(a)[1]                           | tensor([[0, 3, 0]])                                | tensor([1])
+a.index_put((a > 1,), b)                    | tensor([1.0, 2.0]), tensor(5)                      | tensor([1.0, 5.0])
+F.softmax(a, -1, dtype=torch.float32)       | zeros(2).long()                                    | tensor([0.5, 0.5])
+a.long().mean(dtype=torch.float32)          | tensor([1.0, 2.0])                                 | tensor(1.5)
+F.embedding(a, b)                           | tensor([1]).int(), tensor([[1.0], [2.0]])          | tensor([[2.0]])
+a.scatter(0, b, 2)                          | tensor([1.0, 3.0]), tensor([1])                    | tensor([1.0, 2.0])
+torch.where(a, b, b)                        | tensor([1, 0]) > 0, tensor([1, 2])                 | tensor([1, 2])
+a.clone().add_(b)                           | tensor([1.0]), tensor([2])                         | tensor([3.0])
+"""
+TAKEN = [[cell.strip() for cell in line.split(" | ")] for line in _TAKEN.strip().splitlines()]
+
+
+@pytest.mark.parametrize("row", TAKEN, ids=" of ".join)
+def test_element_types_that_torch_takes(row):
+    expression, given, wanted = row
+    f = function(expression, arguments(given))
+    expected = tensors(wanted)[0]
+    for run_it in (f, bridge.jit.script(f), bridge.onnx.export(f, tensors(given))):
+        found = run_it(*tensors(given))
+        assert found.dtype == expected.dtype
+        assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("row", TAKEN, ids=" of ".join)
+def test_torch_takes_those_element_types(row):
+    torch = pytest.importorskip("torch")
+    expression, given, wanted = row
+    space = {"torch": torch}
+    exec(NAMES, space)
+    given, wanted = eval(f"({given},)", space), eval(wanted, space)
+    found = eval(expression, space, dict(zip("abc", given, strict=False)) | {"torch": torch})
+    assert found.tolist() == wanted.tolist()
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize("row", TYPES, ids=" of ".join)
 def test_torch_refuses_those_element_types(row):

@@ -77,7 +77,7 @@ def declare(
     if kernel is not None and not composite and "Tensor" in str(schema):
         o.kernel = quiet(kernel)
     if o.kernel is not None:
-        o.kernel = guarded(o.name, o.kernel, lambda: [a.name for a in o.schema.arguments], composite)
+        o.kernel = guarded(o.full_name, o.kernel, lambda: [a.name for a in o.schema.arguments], composite)
     o.types, o.onnx, o.grad, o.samples = types, onnx, grad, samples
     o.composite, o.side_effect = composite, side_effect
     o.grad_name = grad_name or (_grad_name(o.name) if grad is not None else None)

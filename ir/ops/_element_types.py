@@ -136,8 +136,6 @@ RULES: dict[str, Rule] = {
     "masked_scatter": _same("masked_scatter: expected self and source to have same dtypes but got{0} and {1}", "self", "source"),
     "put": _same("put_(): self and source expected to have the same dtype, but got self.dtype = {0} and source.dtype = {1}",
                  "self", "source"),
-    "index_put": _same("Index put requires the source and destination dtypes match, got {0} for the destination and {1} "
-                       "for the source.", "self", "values"),
     "index": _only("tensors used as indices must be long, int, byte or bool tensors", "indices", "int64", "int32", "uint8", "bool"),
     "gather": _only("gather(): Expected dtype int32/int64 for index", "index", "int64", "int32"),
     "index_select": _only("index_select(): Expected dtype int32 or int64 for index", "index", "int64", "int32"),
@@ -214,8 +212,10 @@ def _of_value(name: str, value: Any) -> DType | None:
 
 
 def rule_of(name: str) -> Rule | None:
-    """The rule of an operator, or of the one that it is the in-place form of."""
-    short = name.removeprefix("aten::")
+    """The rule of an operator (its name with the overload), or of the one that it is the in-place form of."""
+    if name == "aten::where":  # of one tensor of any type: where it is not zero
+        return None
+    short = name.removeprefix("aten::").partition(".")[0]
     return RULES.get(short) or RULES.get(short.removesuffix("_"))
 
 

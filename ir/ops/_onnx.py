@@ -294,7 +294,7 @@ def lower_functional(e: Emitter, call: LoweredCall, o: Operator) -> Any:
         from bridge.ir.ops._complex import lower_complex
 
         return lower_complex(e, call, o)
-    if (why := refused(o.name, [a.name for a in call.schema.arguments], call.__getitem__)) is not None:
+    if (why := refused(o.full_name, [a.name for a in call.schema.arguments], call.__getitem__)) is not None:
         e.unsupported(why)
     if isinstance(o.onnx, Unsupported):
         e.unsupported(o.onnx.why)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import by_numpy
+from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import equal_dims
@@ -58,13 +58,17 @@ def index(self: Array, indices: Sequence[Any]) -> Any:
     return np.array(self[_key(self, indices)], order="C")
 
 
+def _other_type(own: DType, given: DType) -> str:
+    return f"Index put requires the source and destination dtypes match, got {own.label} for the destination and {given.label} for the source."
+
+
 def index_put(self: Array, indices: Sequence[Any], values: Array, accumulate: bool = False) -> Array:
     """Writes in place and returns self."""
     if values.dtype != self.dtype:
-        names = by_numpy(self.dtype).label, by_numpy(values.dtype).label
-        raise BridgeError(
-            f"Index put requires the source and destination dtypes match, got {names[0]} for the destination and {names[1]} for the source."
-        )
+        present = [i for i in indices if i is not None]
+        if accumulate or len(present) != 1 or present[0].dtype != np.bool_ or values.size != 1:
+            raise BridgeError(_other_type(by_numpy(self.dtype), by_numpy(values.dtype)))
+        values = values.astype(self.dtype)  # as masked_fill does
     key = _key(self, indices)
     if accumulate:
         np.add.at(self, key, values)
@@ -224,7 +228,21 @@ def _is_choice(call: LoweredCall) -> bool:
     return is_lowered(x) and bool(mask.dtype is BOOL and x.dims and mask.dims == x.dims and None not in x.dims)
 
 
+def _refuse_other_type(e: Emitter, call: LoweredCall) -> None:
+    """Refuse values of another type; one value goes where a mask says, whatever its type is."""
+    own, values = call["self"].dtype, call["values"]
+    present = [i for i in call["indices"] if i is not None]
+    dims = values.shape if isinstance(values, np.ndarray) else values.dims
+    one = dims is not None and all(d == 1 for d in dims)
+    if e.dtype_of(values) is own or (
+        not call["accumulate"] and len(present) == 1 and e.dtype_of(present[0]).kind == "b" and one
+    ):
+        return
+    e.unsupported(_other_type(own, e.dtype_of(values)))
+
+
 def _lower_index_put(e: Emitter, call: LoweredCall) -> Any:
+    _refuse_other_type(e, call)
     if _is_choice(call):
         x = call["self"]
         return where(e, call["indices"][0], e.cast(call["values"], x.dtype), x, x.dtype)
