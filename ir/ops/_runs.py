@@ -8,6 +8,7 @@ import numpy as np
 
 from bridge.ir.dtypes import by_name
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import from_front
 from bridge.ir.ops._composite import lower_steps, lowered_as
 from bridge.ir.ops._onnx import INT64, axis_of, is_lowered, known_rank
 
@@ -124,7 +125,7 @@ def lower_bincount(e: Emitter, call: LoweredCall) -> Any:
         if weights is not None
         else e.op("Expand", e.scalar(1, dtype), e.shape_of(x), dims=(None,))
     )
-    return e.op("ScatterElements", empty, x, given, axis=0, reduction="add", dims=(None,))
+    return e.op("ScatterElements", empty, from_front(e, x), given, axis=0, reduction="add", dims=(None,))
 
 
 def _counted(t: Any, x: Any, bins: int, low: Any, high: Any) -> Any:

@@ -229,11 +229,18 @@ declare(
     onnx=_lower_unique2,
     samples=of((i8(8, low=0, high=4),), (i8(2, 4, low=0, high=4), True, True, True)),
 )
+
+
+def _bincount(x: Array, weights: Any, least: int) -> Array:
+    if x.ndim != 1 or x.dtype.kind not in "biu" or (x.size and x.min() < 0):
+        raise BridgeError("bincount only supports 1-d non-negative integral inputs.")
+    kind = np.int64 if weights is None else weights.dtype if weights.dtype.kind == "f" else np.float64
+    return np.bincount(x, weights, least).astype(kind)
+
+
 declare(
     "aten::bincount(Tensor self, Tensor? weights=None, SymInt minlength=0) -> Tensor",
-    lambda x, w, n: np.bincount(x, w, n).astype(
-        np.int64 if w is None else w.dtype if w.dtype.kind == "f" else np.float64
-    ),
+    _bincount,
     types=lambda call: result(by_name("int64") if str(call.types["weights"]) == "NoneType" else None, (None,)),
     onnx=lower_bincount,
     samples=of((i8(6, low=0, high=4),), S(i8(3, low=0, high=3), minlength=5), (i8(6, low=0, high=4), f4(6))),

@@ -22,6 +22,21 @@ _INT32, _INT64 = by_name("int32"), by_name("int64")
 _EDGES = np.asarray([[-1.0, 0.0, 1.0], [0.5, 1.5, 2.5]], np.float32)
 
 
+def _for_each(t: Any, edges: Any, x: Any) -> Any:
+    """Edges of several rows, of which there must be as many as of values."""
+
+    def why() -> str:
+        return (
+            "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and "
+            f"input value tensor must match, but we got boundaries tensor {list(t.shape(edges))} and input value tensor "
+            f"{list(t.shape(x))}"
+        )
+
+    if t.rank(edges) != t.rank(x):
+        raise BridgeError(why())
+    return t.shaped(edges, [*t.shape(x)[:-1], t.size(edges, t.rank(edges) - 1)], why)
+
+
 def _search(t: Any, edges: Any, x: Any, out_int32: bool, right: bool, side: Any, sorter: Any) -> Any:
     if side is not None and (side not in ("left", "right") or (side == "left" and right)):
         raise BridgeError(
@@ -34,6 +49,8 @@ def _search(t: Any, edges: Any, x: Any, out_int32: bool, right: bool, side: Any,
         edges = t.gather(edges, t.rank(edges) - 1, sorter)
     if not hasattr(x, "dtype"):
         x = t.scalar_tensor(x, dtype=t.dtype(edges).code)
+    if t.rank(edges) > 1:
+        edges = _for_each(t, edges, x)
     wide = t.unsqueeze(x, t.rank(x))
     over = edges if t.rank(edges) == 1 else t.unsqueeze(edges, t.rank(edges) - 1)
     passed = (t.ge if right else t.gt)(wide, over)

@@ -122,6 +122,8 @@ F.binary_cross_entropy_with_logits(a, b, pos_weight=c) | ones(3, 4), ones(3, 4),
 F.instance_norm(a, None, None, b)               | ones(2, 4, 3), ones(4) | ones(2, 1, 3), ones(4)
 F.scaled_dot_product_attention(a, b, b, c)      | ones(2, 3, 4), ones(2, 5, 4), ones(3, 5) | ones(2, 1, 4), ones(2, 5, 4), ones(3, 5)
 F.scaled_dot_product_attention(a, b, b, c > 0)  | ones(2, 3, 4), ones(2, 5, 4), ones(3, 5) | ones(2, 3, 4), ones(2, 1, 4), ones(3, 5)
+torch.bincount(a)                               | tensor([0, 1, 3]) | tensor([-1, 1, 3])
+torch.searchsorted(a, b)                        | arange(8.0).reshape(2, 4), ones(2, 3) | arange(4.0).reshape(1, 4), ones(2, 3)
 torch.gather(a, 0, b)                           | tensor(3.0), tensor(0) | tensor(3.0), tensor(1)
 torch.cholesky_inverse(a)                       | torch.eye(3) | ones(3, 4)
 torch.cholesky_solve(a, b)                      | ones(3, 2), torch.eye(3) | ones(3, 2), ones(3, 4)
