@@ -16,6 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
+_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 
 infj = complex(0.0, inf)
 nanj = complex(0.0, nan)
@@ -24,8 +25,8 @@ number = int | float | complex
 
 
 def annotate(the_type: Any, the_value: T) -> T:
-    """The value; the type is for the compiler."""
-    return the_value
+    """The value; the type is for the compiler. What a dict tells of itself is a list there."""
+    return list(the_value) if isinstance(the_value, _VIEWS) else the_value  # type: ignore[return-value]
 
 
 def unchecked_cast(the_type: Any, the_value: T) -> T:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from bridge.exporters.onnx.inputs import array_of
-from bridge.ir.classes import ClassType, ScriptObject
+from bridge.ir.classes import ClassType, Function, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.printer import type_text
 
@@ -63,6 +63,8 @@ def describe(
         objects[path] = [o.type.name, {n: _describe_value(v, o) for n, v in o.attributes.items() if _is_plain(o, n, v)}]
         if o.type.name not in classes:
             classes[o.type.name] = _class(o.type, silent.get(o.type.name, {}))
+    for t in _script_classes([frame.function for frame in program.frames]):
+        classes.setdefault(t.name, {**_class(t, {}), "script": True})
     table = {**options_of(program, arguments), "classes": classes, "objects": objects}
     pairs = [path for path, v in (all_tensors(root) if root is not None else ()) if array_of(v).dtype.kind == "c"]
     if pairs:
@@ -70,6 +72,23 @@ def describe(
     if silent.get(""):
         table["functions"] = silent[""]
     return json.dumps(table, separators=(",", ":"))
+
+
+def _script_classes(functions: Iterable[Function]) -> list[ClassType]:
+    """The classes of the objects that a program makes: those that are no modules, and those of their attributes."""
+    found: dict[ClassType, None] = {}
+    waiting = [
+        n.output.type for f in dict.fromkeys(functions) for n in f.graph.all_nodes() if n.kind == "prim::CreateObject"
+    ]
+    while waiting:
+        t = waiting.pop()
+        if isinstance(t, ClassType) and t not in found:
+            found[t] = None
+            waiting += [inside for a in t.attributes.values() for inside in a.type.walk()]
+            waiting += [
+                n.output.type for m in t.methods.values() for n in m.graph.all_nodes() if n.kind == "prim::CreateObject"
+            ]
+    return list(found)
 
 
 def options_of(program: ProgramLowering, arguments: list[Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from bridge.exporters.onnx.records import Body, Frame, FunctionRecord
 from bridge.exporters.onnx.report import Entry, ExportError
 from bridge.exporters.onnx.values import Run
 from bridge.exporters.onnx.write import Writer, add_metadata, records_in_order, tensor_proto, value_info
-from bridge.ir.classes import Function, FunctionType, ScriptObject
+from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
 from bridge.ir.dtypes import by_numpy, physical
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Graph
@@ -211,9 +211,13 @@ def _add_silent(found: dict[str, dict[str, list[str]]], program: ProgramLowering
 
 
 def _called(f: Function) -> list[Function]:
-    """The free functions that the text of a function has calls of."""
+    """The free functions, and the methods of objects, that the text of a function has calls of."""
     types = [n.output.type for n in f.graph.all_nodes() if n.kind == "prim::Constant"]
-    return [t.function for t in types if isinstance(t, FunctionType)]
+    calls = [(n.inputs[0].type, n["name"]) for n in f.graph.all_nodes() if n.kind == "prim::CallMethod"]
+    methods = [
+        t.methods[name] for t, name in calls if isinstance(t, ClassType) and not t.is_module and name in t.methods
+    ]
+    return [*(t.function for t in types if isinstance(t, FunctionType)), *methods]
 
 
 def _full_name(frame: Frame) -> tuple[str, str]:

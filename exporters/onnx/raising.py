@@ -19,12 +19,16 @@ from bridge.exporters.onnx.operators import lower_operator, plain
 from bridge.exporters.onnx.values import BOOL, INT64, Abstract, Run, RunList, Text
 from bridge.ir import types as T
 from bridge.ir.graph import Node
+from bridge.ir.ops.formatting import percent_format, specifiers
 from bridge.ir.value_text import value_text
 
 __all__ = ["DOCUMENTATION", "ERRORS", "message_of", "no_error"]
 
 #: The metadata key of the table of what can be raised.
 ERRORS = "bridge.errors"
+
+#: Specifiers that show what ``str`` does.
+_AS_TEXT = ("%s", "%{}", "%{!s}")
 
 #: The doc string of the output.
 DOCUMENTATION = (
@@ -44,15 +48,63 @@ def format_text(m: Machine, node: Node) -> Abstract:
         pieces.append(literal)
         if i < len(values):
             pieces.append(values[i])
-    return Text([p for p in pieces if not (isinstance(p, str) and not p)])
+    return _text(pieces)
+
+
+@handles("aten::str")
+def text_of(m: Machine, node: Node) -> Abstract:
+    """``str(n)``, which only an exception can carry where ``n`` is known at run time alone."""
+    shown = m.get(node.input)
+    if isinstance(shown, Text):
+        return shown
+    shown = _shown(m, shown)
+    return _text([shown]) if _at_run_time(shown) else lower_operator(m, node)
+
+
+@handles("aten::percentFormat")
+def percent_text(m: Machine, node: Node) -> Abstract:
+    """``"%d of %s" % (n, m)``; of numbers in other formats (``%.2f``) an exception shows the type."""
+    template, *values = [_shown(m, m.get(v)) for v in node.inputs]
+    if len(values) == 1 and isinstance(values[0], tuple):
+        values = list(values[0])
+    if not isinstance(template, str) or not any(map(_at_run_time, values)):
+        return lower_operator(m, node)
+    parts = list(specifiers(template))
+    if sum(count for _, _, count in parts) != len(values):
+        return lower_operator(m, node)
+    pieces: list[Any] = []
+    for before, how, count in parts:
+        taken, values = values[:count], values[count:]
+        pieces += [before, _formatted(m, how, taken, node) if how else ""]
+    return _text(pieces)
+
+
+def _formatted(m: Machine, how: str, taken: list[Any], node: Node) -> Any:
+    """Values as ``%`` shows them, where that is what ``str`` gives; known values are shown at once."""
+    if not any(map(_at_run_time, taken)):
+        return percent_format(how, *taken)
+    v = taken[0]
+    if how in _AS_TEXT or (how in ("%d", "%i") and isinstance(v, Run) and v.number is T.INT):
+        return v
+    what = str(v.number) if isinstance(v, Run) and v.number is not None else "value"
+    m.program.report.note("message", f"the model does not carry what {how} shows of a {what}", node.range)
+    return f"<{what}>"
 
 
 def _shown(m: Machine, v: Abstract) -> Any:
-    return v if isinstance(v, Run) and v.number is T.STR else plain(m, v)
+    if isinstance(v, tuple):
+        return tuple(_shown(m, x) for x in v)
+    return v if isinstance(v, Text) or (isinstance(v, Run) and v.number is T.STR) else plain(m, v)
 
 
 def _at_run_time(v: Any) -> bool:
-    return any(map(_at_run_time, v)) if isinstance(v, list | tuple) else isinstance(v, Run)
+    return any(map(_at_run_time, v)) if isinstance(v, list | tuple) else isinstance(v, Run | Text)
+
+
+def _text(pieces: list[Any]) -> Text:
+    """Pieces as one text; those that are texts are opened."""
+    flat = [x for p in pieces for x in (p.pieces if isinstance(p, Text) else [p])]
+    return Text([p for p in flat if not (isinstance(p, str) and not p)])
 
 
 @handles("prim::RaiseException")

@@ -17,6 +17,7 @@ import numpy as np
 
 from bridge.exporters.python.expressions import write_expression
 from bridge.exporters.python.literals import tensor_literal
+from bridge.exporters.python.objects import declared_attributes, initialised, making
 from bridge.exporters.python.shared_classes import is_indexed
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
@@ -86,10 +87,12 @@ class FilePrinter(SourcePrinter):
     ) -> None:
         super().__init__(type_name=type_name)
         self.function_name, self.stored = function_name, stored
+        self.attributes: dict[Node, T.Type] = {}
 
     def print_method(self, function: Function, is_method: bool = True) -> str:
         """The ``def`` of a method or function, without indentation."""
         schema, graph = function.schema, function.graph
+        self.attributes = declared_attributes(function)
         self._used.clear()
         parts = []
         for i, (a, v) in enumerate(zip(schema.arguments, graph.inputs, strict=True)):
@@ -145,12 +148,21 @@ class FilePrinter(SourcePrinter):
         return text.size + self.level * 4 >= _LONG_LINE
 
     def stands_alone(self, n: Node) -> bool:
-        return extends_list(n)
+        return extends_list(n) or n.kind == "prim::CreateObject"
+
+    def declaration(self, n: Node) -> str:
+        t = self.attributes.get(n)
+        return "" if t is None else f": {self.annotation(t)}"
 
     def define(self, n: Node, expression: TaggedText | str) -> None:
         statement = statement_in_words(self, n)
         if statement is not None:
             self.indent().join(statement).raw("\n")
+        elif n.kind == "prim::CreateObject" and initialised(n) is not None:
+            self.name_values(n.outputs)
+        elif (made := making(n)) is not None:
+            self.indent().join(self.use(made.output)).raw(f" = {self.annotation(made.output.type)}")
+            self.body.joined(self.uses(n.inputs[1:]), "(", ")").raw("\n")
         elif extends_list(n):
             self.name_values(n.outputs)
             for sign, given in zip(("=", "+="), n.inputs, strict=True):
@@ -344,7 +356,8 @@ def _length(p: FilePrinter, out: TaggedText, n: Node) -> None:
 
 def _call_method(p: FilePrinter, out: TaggedText, n: Node) -> None:
     out.join(p.use(n.inputs[0]))
-    if n["name"] != "forward":
+    owner = n.inputs[0].type
+    if n["name"] != "forward" or not (isinstance(owner, ClassType) and owner.is_module):
         out.raw(".").add(n["name"])
     out.joined(p.uses(n.inputs[1:]), "(", ")")
 

@@ -89,6 +89,8 @@ class _File:
         #: How each module is made, by the identity of the object; numbers are marked.
         self.made: dict[int, str] = {}
         self.tuples: dict[str, str] = {}
+        #: Classes of objects that are no modules; those that are being printed have no name yet.
+        self.scripted: dict[ClassType, str | None] = {}
         #: The texts of methods by what they hang on.
         self.texts: dict[Any, str] = {}
 
@@ -188,7 +190,21 @@ class _File:
             return self.function(t.function)
         if isinstance(t, ClassType) and t.is_module:
             return None
+        if isinstance(t, ClassType):
+            return self._scripted(t)
         raise UnsupportedError(f"{t} has no form in a Python file yet")
+
+    def _scripted(self, t: ClassType) -> str:
+        """The name of a class of objects; its definition is added."""
+        if t not in self.scripted:
+            self.scripted[t] = None
+            methods = [textwrap.indent(self.method(m), "    ") for m in t.methods.values()]
+            made = self.scripted[t] = self.name(t.name)
+            self.definitions.append(f"class {made}:\n" + "\n\n".join(methods or ["    pass"]) + "\n")
+        found = self.scripted[t]
+        if found is None:
+            raise UnsupportedError(f"{t}, whose methods name the class itself, has no form in a Python file yet")
+        return found
 
 
 #: What the class of a model says whose statements are the nodes that they came from.

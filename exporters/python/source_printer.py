@@ -227,6 +227,10 @@ class SourcePrinter:
         """Whether a node is a statement even where its result is used once."""
         return False
 
+    def declaration(self, n: Node) -> str:
+        """What stands between an attribute that is assigned and its value: the type, where it is declared there."""
+        return ""
+
     def define(self, n: Node, expression: TaggedText | str) -> None:
         """Append ``outputs = expression``."""
         self.name_values(n.outputs)

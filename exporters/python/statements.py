@@ -139,7 +139,7 @@ def _unpack(p: SourcePrinter, n: Node) -> None:
 
 def _set_attribute(p: SourcePrinter, n: Node) -> None:
     owner, value = n.inputs
-    p.indent().join(p.use(owner)).raw(".").add(n["name"]).raw(" = ").join(p.use(value)).raw("\n")
+    p.indent().join(p.use(owner)).raw(".").add(n["name"]).raw(p.declaration(n)).raw(" = ").join(p.use(value)).raw("\n")
 
 
 def _forked(keyword: str, function: str) -> Callable[[SourcePrinter, Node], None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bridge.exporters.python.tagged import TaggedText
 from bridge.ir import types as T
 from bridge.ir.graph import Node, Value
+from bridge.ir.ops.formatting import specifiers
 
 if TYPE_CHECKING:
     from bridge.exporters.python.file_printer import FilePrinter
@@ -118,12 +119,55 @@ def _format(p: FilePrinter, out: TaggedText, n: Node) -> None:
     out.join(primary(p, n.inputs[0])).joined(p.uses(n.inputs[1:]), ".format(", ")")
 
 
+def _percent(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    """``"%d" % n``; what Python's ``%`` does not know is a field of ``.format``."""
+    text, given = n.inputs[0].node.attributes.get("value"), n.inputs[1:]
+    if not isinstance(text, str) or "%{" not in text:
+        out.join(p.operand(n.inputs[0])).raw(" % ")
+        if len(given) == 1:
+            out.join(p.operand(given[0]))
+        else:
+            out.joined(p.uses(given), "(", ")")
+        return
+    made = given[0].node
+    if len(given) == 1 and made.kind == "prim::TupleConstruct" and made in p.inlined:
+        given = made.inputs
+    elif len(given) == 1 and isinstance(given[0].type, T.TupleType):
+        out.raw(p.constant(_as_fields(text), T.STR)).raw(".format(*").join(p.use(given[0])).raw(")")
+        return
+    out.raw(p.constant(_as_fields(text), T.STR)).joined(p.uses(given), ".format(", ")")
+
+
+def _as_fields(text: str) -> str:
+    """A text with ``%`` as one for ``.format``."""
+    parts = []
+    for before, how, _ in specifiers(text):
+        parts.append(before.replace("{", "{{").replace("}", "}}"))
+        if how == "%%":
+            parts.append("%")
+        elif how.startswith("%{"):
+            parts.append(how[1:])
+        elif how:
+            parts.append("{}" if how == "%s" else f"{{:{how[1:]}}}")
+    return "".join(parts)
+
+
+def _dict_as_list(p: FilePrinter, out: TaggedText, n: Node) -> None:
+    """TorchScript's keys, values and items are lists; ``list(…)`` would be another one when it is compiled."""
+    out.raw(f"annotate({p.annotation(n.output.type)}, ").join(primary(p, n.input))
+    out.raw(f".{n.kind.partition('::')[2]}())")
+
+
 _SPECIAL: dict[str, Callable[[FilePrinter, TaggedText, Node], None]] = {
     "aten::__range_length": _length_of_range,
     "aten::__derive_index": _place_in_range,
     "aten::__contains__": _contains,
     "aten::slice": _slice,
     "aten::format": _format,
+    "aten::percentFormat": _percent,
+    "aten::keys": _dict_as_list,
+    "aten::values": _dict_as_list,
+    "aten::items": _dict_as_list,
 }
 
 

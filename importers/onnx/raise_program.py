@@ -99,6 +99,7 @@ class _Builder:
         self.free: dict[str, FrameClaim] = {k[1]: f for k, f in claims.silent.items() if not k[0]}
         self.functions: dict[str, Function] = {}
         self.classes: dict[Any, ClassType] = {}
+        self.scripted: dict[str, ClassType] = {}
         self.names: dict[str, Any] = {}
         self.taken: set[str] = set()
         self.statements: dict[tuple[GraphKey, int], list[StatementClaim]] = {}
@@ -112,10 +113,15 @@ class _Builder:
         main = self.claims.graphs[None].frames.get(0)
         if main is None:
             raise Disbelief("the main graph claims to be no function")
+        self._name_script_classes()
         for name in self.free:
+            owner_name, _, last = name.rpartition(".")
             self.functions[name] = f = Function(name)
+            if owner_name in self.scripted:
+                self.scripted[owner_name].add_method(f)
+                continue
             self.names[name] = f
-            self.names.setdefault(name.rpartition(".")[2], f)
+            self.names.setdefault(last, f)
         owner = self.object("") if self.table["objects"] else None
         for name, frame in self.free.items():
             self._define(self.functions[name], frame, None)
@@ -140,6 +146,15 @@ class _Builder:
             t = parse_type(text, self.names)
             if isinstance(t, T.TupleType) and t.fields:
                 self.names[name] = T.TupleType(*t.elements, name=name, fields=t.fields, defaults=t.defaults)
+
+    def _name_script_classes(self) -> None:
+        """The classes of objects that are no modules; their attributes may be objects of one another."""
+        described = {name: c for name, c in self.table["classes"].items() if c.get("script")}
+        for name in described:
+            self.names[name] = self.scripted[name] = ClassType(name)
+        for name, c in described.items():
+            for attribute, (text, _) in c["attributes"].items():
+                self.scripted[name].add_attribute(attribute, parse_type(text, self.names))
 
     def _register(self, key: GraphKey, frame: FrameClaim) -> None:
         """Note whose method a frame is."""

@@ -7,6 +7,7 @@ Python. ``%{…}`` is a field of ``str.format`` (``%{:>8.3f}``, ``%{!r}``): that
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,23 +46,31 @@ def _take(given: list[Any], count: int) -> list[Any]:
     return taken
 
 
+def specifiers(text: str) -> Iterator[tuple[str, str, int]]:
+    """(text before it, specifier, how many values it takes) of each; the last is ``""``, behind which there is nothing."""
+    at = 0
+    while (m := _SPECIFIER.search(text, at)) is not None:
+        before, at = text[at : m.start()], m.end()
+        if m["field"]:
+            at = _field_end(text, m.end() - 1)
+        found = text[m.start() : at]
+        yield before, found, found.count("{") if m["field"] else int(found != "%%")
+    yield text[at:], "", 0
+
+
 def percent_format(text: str, *values: Any) -> str:
     """``"%s of %d" % (a, b)``. Raises BridgeError for the wrong number of values and unknown specifiers."""
     given = list(values[0]) if len(values) == 1 and isinstance(values[0], tuple) else list(values)
     out: list[str] = []
-    at = 0
-    while (m := _SPECIFIER.search(text, at)) is not None:
-        out.append(text[at : m.start()])
-        at = m.end()
-        if m["field"]:
-            at = _field_end(text, m.end() - 1)
-            field = text[m.end() - 1 : at]
-            out.append(field.format(*map(_plain, _take(given, field.count("{")))))
-            continue
-        out.append(_one(m["spec"], m["kind"], given))
+    for before, found, count in specifiers(text):
+        out.append(before)
+        if found.startswith("%{"):
+            out.append(found[1:].format(*map(_plain, _take(given, count))))
+        elif found:
+            out.append(_one(found[1:-1], found[-1], given) if len(found) > 1 else _one("", "", given))
     if given:
         raise BridgeError("Too many arguments for format string")
-    return "".join([*out, text[at:]])
+    return "".join(out)
 
 
 def _one(spec: str, kind: str, given: list[Any]) -> str:

@@ -6,13 +6,14 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.random_programs.further import Further
+from support.random_programs.everyday import CLASSES, Everyday, layer
 from support.random_programs.kinds import FLOAT, INT, Kind, ListOf, Named, Num, Ten, Tup, Var
 from support.random_programs.statements import Helper, Stuck
 
 __all__ = ["RandomProgram", "generate", "inputs_of"]
 
 _HEAD = """import math
+from dataclasses import dataclass
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
@@ -35,11 +36,14 @@ class RandomProgram:
         return f"{self.text}\nCALLS = {self.calls!r}\n"
 
 
-class _Function(Further):
+class _Function(Everyday):
     """One function being written."""
 
-    def __init__(self, r: random.Random, sizes: dict[str, int], helpers: list[Helper], named: list[Named]) -> None:
+    def __init__(
+        self, r: random.Random, sizes: dict[str, int], helpers: list[Helper], named: list[Named], used: set[str]
+    ) -> None:
         super().__init__(r, sizes)
+        self.used = used
         self.lines = []
         self.indent = 1
         self.helpers, self.named = helpers, named
@@ -53,8 +57,8 @@ def _tensor_kind(r: random.Random, sizes: list[str]) -> Ten:
 
 
 def _helper(r: random.Random, sizes: dict[str, int], name: str, kinds: list[Kind], helpers: list[Helper], named: list[Named],
-            method: bool, buffers: dict[str, Ten] | None = None) -> tuple[Helper, list[str]]:  # fmt: skip
-    f = _Function(r, sizes, helpers if not method else [], named)
+            used: set[str], method: bool, buffers: dict[str, Ten] | None = None) -> tuple[Helper, list[str]]:  # fmt: skip
+    f = _Function(r, sizes, helpers if not method else [], named, used)
     for b, t in (buffers or {}).items():
         f.declare(b, t, dense=True, fixed=True)
     f.scopes.append({})
@@ -112,19 +116,22 @@ def _generate(r: random.Random, size: int) -> RandomProgram:
     for k in named:
         lines += ["", f"class {k.name}(NamedTuple):", *(f"    {n}: {t.annotation()}" for n, t in k.fields), ""]
     helpers: list[Helper] = []
+    used: set[str] = set()
+    functions: list[str] = []
     for i in range(r.choice([0, 0, 1, 2])):
-        h, text = _helper(r, sizes, f"helper{i}", kinds, list(helpers), named, method=False)
+        h, text = _helper(r, sizes, f"helper{i}", kinds, list(helpers), named, used, method=False)
         helpers.append(h)
-        lines += ["", *text]
-    lines += _subject(r, sizes, kinds + extra, helpers, named, is_module, size)
+        functions += ["", *text]
+    functions += _subject(r, sizes, kinds + extra, helpers, named, used, is_module, size)
+    lines += [*(CLASSES[u] for u in sorted(used)), *functions]
     program = RandomProgram("\n".join(lines) + "\n", [], is_module)
     program.calls = inputs_of(r, sizes, kinds + extra)
     return program
 
 
 def _subject(r: random.Random, sizes: dict[str, int], kinds: list[Kind], helpers: list[Helper], named: list[Named],
-             is_module: bool, size: int) -> list[str]:  # fmt: skip
-    f = _Function(r, sizes, helpers, named)
+             used: set[str], is_module: bool, size: int) -> list[str]:  # fmt: skip
+    f = _Function(r, sizes, helpers, named, used)
     parameters = [f"{'x' if isinstance(k, Ten) else 'y'}{i}" for i, k in enumerate(kinds)]
     head: list[str] = []
     before: list[str] = []
@@ -140,21 +147,31 @@ def _subject(r: random.Random, sizes: dict[str, int], kinds: list[Kind], helpers
             )
             v = f.declare(f"self.b{i}", Ten(dtype, shape), dense=True, fixed=True)
             f.scopes[0][v.name] = f.scopes[1].pop(v.name)
-        if f.scopes[0] and r.random() < 0.04:  # one tensor under two names
+        if f.scopes[0] and r.random() < 0.01:  # one tensor under two names
             v = r.choice(list(f.scopes[0].values()))
             head.append(f"        self.register_buffer('tied', {v.name})")
             f.scopes[0]["self.tied"] = Var("self.tied", v.kind, v.groups, dense=True, fixed=True)
         if r.random() < 0.25:
-            h, text = _part(r, sizes, kinds, named)
+            h, text = _part(r, sizes, kinds, named, used)
             before += text
             head.append("        self.sub = Part()")
             f.helpers = [*helpers, h]
             if r.random() < 0.3:
                 head.append("        self.again = self.sub")
                 f.helpers.append(Helper("self.again", h.parameters, h.result))
+        if r.random() < 0.2:
+            usable = [
+                k for k in kinds if k == INT or (isinstance(k, Ten) and k.dtype in ("float32", "int64", "float64"))
+            ]
+            chosen = r.choice(usable or [INT])
+            assert isinstance(chosen, Num | Ten)
+            f.layer_kind = chosen
+            before.append(layer(chosen))
+            made = r.choice(["Layer(i) for i in range(4)", "Layer(2), Layer(3), Layer(-1)", "Layer(1), Layer(3)"])
+            head.append(f"        self.layers = nn.ModuleList([{made}])")
         if r.random() < 0.3:
             h, text = _helper(
-                r, sizes, "part", [k for k in kinds if isinstance(k, Ten)] or [INT], [], named, method=True
+                r, sizes, "part", [k for k in kinds if isinstance(k, Ten)] or [INT], [], named, used, method=True
             )
             head += ["", *text]
             f.helpers = [*f.helpers, h]
@@ -175,12 +192,14 @@ def _subject(r: random.Random, sizes: dict[str, int], kinds: list[Kind], helpers
     return [*before, *head, "", start + result, *f.lines]
 
 
-def _part(r: random.Random, sizes: dict[str, int], kinds: list[Kind], named: list[Named]) -> tuple[Helper, list[str]]:
+def _part(
+    r: random.Random, sizes: dict[str, int], kinds: list[Kind], named: list[Named], used: set[str]
+) -> tuple[Helper, list[str]]:
     """A module inside the program, which has a buffer of its own and may write to it."""
     kind = Ten(r.choice(["float32", "int64"]), r.choice([(), (2,), (3,)]))
     sizes_text = ", ".join(map(str, kind.shape)) if kind.shape else "()"
     usable = [k for k in kinds if isinstance(k, Ten)] or [INT]
-    h, text = _helper(r, sizes, "forward", usable, [], named, method=True, buffers={"self.c0": kind})
+    h, text = _helper(r, sizes, "forward", usable, [], named, used, method=True, buffers={"self.c0": kind})
     head = ["", "class Part(nn.Module):", "    def __init__(self) -> None:", "        super().__init__()"]
     head.append(f"        self.register_buffer('c0', torch.ones({sizes_text}, dtype=torch.{kind.dtype}))")
     return Helper("self.sub", h.parameters, h.result), [*head, "", *text, ""]
