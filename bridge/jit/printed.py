@@ -16,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 infj = complex(0.0, inf)
 nanj = complex(0.0, nan)

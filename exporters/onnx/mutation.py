@@ -222,7 +222,9 @@ def lower_mutable(m: Machine, node: Node, o: Operator, values: Sequence[Any]) ->
     made = lower_call(m, node, o, values)
     if not isinstance(made, Run):
         raise LoweringError(f"{node.kind} has more than one result", node.range)
-    if written != [0] and (made.dims is None or None in made.dims or made.dims != target.dims):
+    alone = target.view is None and not target.viewed and target.root.name not in m.parameters
+    same = made.dims is not None and None not in made.dims and made.dims == target.dims
+    if written != [0] and not same and not alone:  # what is alone gets the shape of the result, whatever that is
         raise LoweringError(
             f"'{name}' is what {node.kind} writes to (out=), and it is not known to have the shape of the result",
             node.range,

@@ -399,7 +399,7 @@ class Everyday(Further):
 
     def together(self) -> bool:
         """A loop over two lists at once, or over a list with its places."""
-        lists = [v for v in self.list_of(INT) + self.list_of(FLOAT)]
+        lists = self.list_of(INT) + self.list_of(FLOAT)
         if not lists or self.loops > 1:
             return False
         a, b = self.r.choice(lists), self.r.choice(lists)
