@@ -164,7 +164,7 @@ class Everyday(Further):
             return True
         if k < 0.7:
             text = self.r.choice(
-                [f"(({a}) // {by})", f"(({a}) % {by})", f"int(({a}) / {by})", f"round(({a}) / 4)", f"math.floor({f} / 3)",
+                [f"(({a}) // {by})", f"(({a}) % {by})", f"int(({a}) / {by})", f"math.floor({f} / 3)",
                  f"math.ceil(({a}) / {by})", f"int({f} // 2)", f"min(({a}) * ({a}), 50)", f"int(({a}) > {b}) + 1", f"abs({a}) % 5",
                  f"(-7 // {by})", f"(7 % {by})", f"int(round({f}))"]
             )  # fmt: skip

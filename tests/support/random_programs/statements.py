@@ -93,6 +93,12 @@ class Statements(Writes):
         groups = frozenset().union(*(p.groups for p in known))
         return Expr(form.format(", ".join(bare(p.text) for p in known)), kind, LIMIT, groups)
 
+    def seldom_shared(self, e: Expr) -> Expr:
+        """The value, most often as one of its own: which of two tensors a name is, is seldom left to data."""
+        if not e.groups or not isinstance(e.kind, Ten) or self.chance(0.15):
+            return e
+        return Expr(f"{e.text}.clone()", e.kind, e.bound)
+
     def some_kind(self) -> Kind:
         """The kind of a value that a program may keep."""
         k = self.r.random()
@@ -203,7 +209,7 @@ class Statements(Writes):
             return False
         if e.shown and not own:
             return False
-        self._rebound(v, e)
+        self._rebound(v, e if own else self.seldom_shared(e))
         return True
 
     def _rebound(self, v: Var, e: Expr) -> None:
@@ -277,6 +283,7 @@ class Statements(Writes):
         e = self.value(element, 1)
         if e is None:
             return False
+        e = self.seldom_shared(e) if self.loops or self.depth else e
         text, name = bare(e.text), v.name
         forms = [f"{name}.append({text})"] * 5
         others = [o.name for o in self.list_of(element) if o.name != name]
@@ -343,6 +350,8 @@ class Statements(Writes):
                  if a.name < b.name and a.kind == b.kind and isinstance(a.kind, Num | Ten)]  # fmt: skip
         if pairs and self.chance(0.4):
             a, b = self.r.choice(pairs)
+            if isinstance(a.kind, Ten) and (self.loops or self.depth) and self.chance(0.85):
+                return False
             self.emit(f"{a.name}, {b.name} = {b.name}, {a.name}")
             if isinstance(a.kind, Ten):
                 self.link(a, b.groups)
@@ -508,6 +517,7 @@ class Statements(Writes):
                     e = self.value(join)
                     if e is None:
                         e = Expr(name, join)
+                    e = self.seldom_shared(e)
                     self.emit(f"{name} = {bare(e.text)}")
                     groups |= e.groups
                     shown = shown or e.shown
