@@ -421,15 +421,19 @@ def _restack(m: Machine, run: Run, dim: int, stacking: bool) -> Run:
     assert moved.dims is not None
     sizes = [*moved.dims[:at], None, *moved.dims[at + 2 :]]
     known = [d if isinstance(d, int) else None for d in sizes]
-    if known.count(None) == 1:
+    if known.count(None) == 1 and 0 not in known:
         shape: Any = np.array([-1 if d is None else d for d in known], np.int64)
-    else:
-        shape = e.op("Shape", moved, dtype=INT64, dims=(rank,))
-        parts = [e.op("Slice", shape, np.array([0], np.int64), np.array([at], np.int64), dims=(at,)),
-                 np.array([-1], np.int64),
-                 e.op("Slice", shape, np.array([at + 2], np.int64), np.array([rank], np.int64), dims=(rank - at - 2,))]  # fmt: skip
-        shape = e.op("Concat", *parts, axis=0, dtype=INT64, dims=(rank - 1,))
-    return e.op("Reshape", moved, shape, dims=sizes)  # type: ignore[no-any-return]
+        return e.op("Reshape", moved, shape, dims=sizes)  # type: ignore[no-any-return]
+    shape = e.op("Shape", moved, dtype=INT64, dims=(rank,))
+
+    def part(start: int, end: int) -> Run:
+        bounds = np.array([start], np.int64), np.array([end], np.int64)
+        return e.op("Slice", shape, *bounds, dims=(end - start,))  # type: ignore[no-any-return]
+
+    folded = e.op("Mul", part(at, at + 1), part(at + 1, at + 2), dims=(1,))  # no -1, which of no elements means nothing
+    shape = e.op("Concat", part(0, at), folded, part(at + 2, rank), axis=0, dtype=INT64, dims=(rank - 1,))
+    allow = 1 if e.opset >= 14 else None  # a 0 is a size, not "keep"
+    return e.op("Reshape", moved, shape, dims=sizes, allowzero=allow)  # type: ignore[no-any-return]
 
 
 @handles("aten::keys", "aten::values", "aten::items", "aten::get", "aten::update", "aten::setdefault", "aten::popitem")
