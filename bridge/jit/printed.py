@@ -26,7 +26,8 @@ number = int | float | complex
 
 def annotate(the_type: Any, the_value: T) -> T:
     """The value; the type is for the compiler. What a dict tells of itself is a list there."""
-    return list(the_value) if isinstance(the_value, _VIEWS) else the_value  # type: ignore[return-value]
+    view: Any = the_value
+    return list(view) if type(view) in _VIEWS else view  # type: ignore[return-value]
 
 
 def unchecked_cast(the_type: Any, the_value: T) -> T:
