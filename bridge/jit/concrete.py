@@ -22,6 +22,7 @@ from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.dtypes import DType
 from bridge.jit.bases import container_kind, is_base, submodules
+from bridge.jit.first_values import found_type
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import declare_class, public_module
 from bridge.pytorch.programs import is_program, taken_over
@@ -309,6 +310,10 @@ def _add_attribute(c: ConcreteType, name: str, value: Any, module: Module, annot
     builtin = _builtin_name(value)
     if builtin is not None:
         c.builtins[name] = builtin
+        return
+    known = found_type(type(module), name, value)
+    if known is not None:
+        c.attributes[name] = (known, False, False)
         return
     try:
         if type(value).__name__ == "Attribute" and hasattr(value, "value") and hasattr(value, "type"):

@@ -218,10 +218,13 @@ def _signature_of_texts(body: X.Def, arguments: list[str], result: str) -> tuple
 @uncollected()
 def _script_module(module: Any) -> RecursiveScriptModule:
     from bridge.jit.concrete import concrete_type_of
+    from bridge.jit.first_values import with_types_found
     from bridge.jit.modules import create_script_module
     from bridge.jit.script_modules import compile_methods
 
-    made = create_script_module(module, concrete_type_of(module), compile_methods)
+    made: RecursiveScriptModule = with_types_found(
+        lambda: create_script_module(module, concrete_type_of(module), compile_methods)
+    )
     versions: Any = getattr(getattr(type(module), "onnx_opset", None), "versions", None)
     if _is(versions, dict):
         graph = made._method("forward")._function.graph

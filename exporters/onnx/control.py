@@ -116,11 +116,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
     def value(a: Abstract, b: Abstract) -> Abstract:
         a, b = _decided(a, there, absent), _decided(b, absent, there)
         if isinstance(a, Cell) and isinstance(b, Cell) and a is not b:
-            x, y = then.heap[a], other.heap[b]
-            if is_object(a) and is_object(b) and x.keys() == y.keys():
-                joined = {k: value(v, y[k]) for k, v in x.items()}
-            else:
-                joined = merge_content(m, a, x, y, test, (then.body, other.body), pair)
+            joined = content(a, then.heap[a], other.heap[b])
             made = m.new_cell(a.type, joined)
             freeze_if_shared(m, made, [c for c in (a, b) if c in m.heap], node)
             return made
@@ -148,13 +144,17 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
             )
         return m.new_cell(cell.type, made)
 
+    def content(cell: Cell, x: Any, y: Any) -> Any:
+        if is_object(cell) and x.keys() == y.keys():
+            return {k: value(v, y[k]) for k, v in x.items()}
+        return merge_content(m, cell, x, y, test, (then.body, other.body), pair)
+
     for o, a, b in zip(node.outputs, then.values, other.values, strict=True):
         refuse_mixed(o.type, a, b)
     results = [value(a, b) for a, b in zip(then.values, other.values, strict=True)]
     for key in _changed(m, then, other, start):
         if isinstance(key, Cell):
-            sides = (then.body, other.body)
-            m.heap[key] = merge_content(m, key, then.heap[key], other.heap[key], test, sides, pair)
+            m.heap[key] = content(key, then.heap[key], other.heap[key])
         else:
             m.heap[key] = merge_pair(m, then.heap.get(key, key), other.heap.get(key, key), pair)
     if pairs:

@@ -97,9 +97,10 @@ def as_maybe(v: Abstract) -> Maybe | None:
     return Maybe(True, v) if isinstance(v, tuple) or runtime_type(v) is not None else None
 
 
-def _merge_maybe(m: Machine, a: Maybe, b: Maybe, pair: Pair) -> Maybe:
+def _merge_maybe(m: Machine, a: Maybe, b: Maybe, pair: Pair) -> Abstract:
     """Whether it is there, and the value: empty, of any size, where it is not."""
-    return Maybe(merge_pair(m, a.present, b.present, pair), _merge_there(m, a.value, b.value, pair))
+    present, value = merge_pair(m, a.present, b.present, pair), _merge_there(m, a.value, b.value, pair)
+    return value if present is True else Maybe(present, value)
 
 
 def _merge_there(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:

@@ -133,7 +133,8 @@ def _tensors(main: MainRecord, owner: ScriptObject | None, everything: bool) -> 
     for path, run in main.parameters.items():
         if path not in found and (used is None or run in used or path in main.states):
             assert owner is not None
-            found[path] = owner.resolve(path)
+            initial = main.machine.program.slots.initial
+            found[path] = initial[path] if path in initial else owner.resolve(path)
     return found
 
 

@@ -13,6 +13,7 @@ from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine, handles
 from bridge.exporters.onnx.objects import attribute_of, is_context, is_object, set_attribute
 from bridge.exporters.onnx.operators import lower_operator
+from bridge.exporters.onnx.raising import raise_unless
 from bridge.exporters.onnx.records import Record
 from bridge.exporters.onnx.values import (
     Abstract,
@@ -217,11 +218,15 @@ def tensor(m: Machine, node: Node) -> Abstract:
 def pass_through(m: Machine, node: Node) -> Abstract:
     v = m.get(node.inputs[0])
     if isinstance(v, Maybe):
-        if node.kind != "prim::unchecked_cast":
-            raise LoweringError("a value that may be None, depending on data, is used as if it were none", node.range)
+        if node.kind == "aten::_unwrap_optional" and v.present is not True:
+            if not m.program.raises:
+                raise LoweringError(
+                    "a value that may be None, depending on data, is used as if it were not", node.range
+                )
+            raise_unless(m, v.present, "Unwrapping null optional")
         return v.value
     if v is None and node.kind != "prim::unchecked_cast":
-        raise LoweringError("a value that is None here is used as if it were none", node.range)
+        raise LoweringError("a value that is None here is used as if it were not", node.range)
     return m.env[node.inputs[0]]  # not what it is now: it is the same tensor
 
 

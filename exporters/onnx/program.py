@@ -62,7 +62,7 @@ class MainRecord:
     def states(self) -> dict[str, Run]:
         """The tensors of the module that the program writes to, by path: inputs, with their new values as outputs."""
         slots = self.machine.program.slots
-        known, changed = {s.path for s in slots.found.values()}, slots.changed(self.machine)
+        known, changed = slots.paths(), slots.changed(self.machine)
         return {
             path: run
             for path, run in self.parameters.items()
@@ -262,7 +262,7 @@ class ProgramLowering:
         changed = self.slots.changed(m)
         for path, run in main.states.items():
             if path in changed:
-                _flatten(m, changed[path].value(m), leaves, [])
+                _flatten(m, changed[path], leaves, [])
                 continue
             now = m.current(run)
             now.dims = run.dims  # writing in place changes no shape

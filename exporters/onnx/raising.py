@@ -22,7 +22,7 @@ from bridge.ir.graph import Node
 from bridge.ir.ops.formatting import percent_format, specifiers
 from bridge.ir.value_text import value_text
 
-__all__ = ["DOCUMENTATION", "ERRORS", "message_of", "no_error"]
+__all__ = ["DOCUMENTATION", "ERRORS", "message_of", "no_error", "raise_unless"]
 
 #: The metadata key of the table of what can be raised.
 ERRORS = "bridge.errors"
@@ -122,6 +122,15 @@ def raise_exception(m: Machine, node: Node) -> Abstract:
     here = e.constant(np.array([code], np.int64))
     m.heap[m.error] = e.op("Concat", m.current(m.error), here, *shown, axis=0, dtype=INT64, dims=(None,))
     return []
+
+
+def raise_unless(m: Machine, holds: Abstract, message: str) -> None:
+    """Append an exception to the list of what was raised, unless a run-time bool holds."""
+    e = m.emitter
+    code = e.constant(np.array([m.program.error_code(_row(None, [message]))], np.int64))
+    failed = e.op("Reshape", e.op("Not", e.scalar(holds, BOOL), dims=()), np.array([1], np.int64), dims=(1,))
+    here = e.op("Compress", code, failed, axis=0, dims=(None,))
+    m.heap[m.error] = e.op("Concat", m.current(m.error), here, axis=0, dtype=INT64, dims=(None,))
 
 
 def _carried(m: Machine, v: Any, shown: list[Run], node: Node) -> Any:

@@ -186,7 +186,11 @@ class _Builder:
                 made.attributes[attribute] = self.object(full)
             elif full in self.tensors:
                 held = self._tensor(self.tensors[full])
-                made.attributes[attribute] = held.item() if type_text in ("int", "float", "bool") else held
+                flag_there = self.tensors.get(f"{full}_present") if type_text.endswith("?") else None
+                if flag_there is not None and not self._tensor(flag_there).item():
+                    made.attributes[attribute] = None
+                    continue
+                made.attributes[attribute] = held.item() if type_text.rstrip("?") in ("int", "float", "bool") else held
             elif attribute in values:
                 made.attributes[attribute] = None  # below: it may have tensors of the object in it
             elif flag and type_text.endswith("Tensor"):

@@ -285,8 +285,14 @@ class AssignMixin(EmitterCore):
             self.frame.set_value(target.range, target.name, self._augmented(s, before))
         elif isinstance(target, X.Select):
             this = self.sugared(target.value, 1)
-            before = this.attr(target.range, self, target.name).as_value(target.range, self)
-            this.set_attr(s.range, self, target.name, self._augmented(s, before))
+            if self.as_python:  # with what is known of it
+                before = self.expr(target)
+            else:
+                before = this.attr(target.range, self, target.name).as_value(target.range, self)
+            result = self._augmented(s, before)
+            this.set_attr(s.range, self, target.name, result)
+            if self.as_python:
+                self._know_attribute(target, result)
         elif isinstance(target, X.Subscript):
             self._augment_subscript(s, target)
         else:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from bridge.importers.script.calls import compiling
 from bridge.importers.script.captures import refuse_writes
 from bridge.importers.script.closures import inline_forked_closures, lift_closures
-from bridge.importers.script.errors import CompileError, LoopVariable, NeedsOperand, StartsAsNone, StartsEmpty
+from bridge.importers.script.errors import (
+    AttributeType,
+    CompileError,
+    LoopVariable,
+    NeedsOperand,
+    StartsAsNone,
+    StartsEmpty,
+)
 from bridge.importers.script.loops import canonicalize_modified_loops
 from bridge.importers.script.modules import Self, SimpleSelf
 from bridge.importers.script.normalize import normalize_operators
@@ -97,6 +104,8 @@ class _Attempts:
 
     def learn(self, e: CompileError) -> None:
         """Take a type from an error, or raise the one that the program is refused with."""
+        if isinstance(e, AttributeType):
+            raise e
         nones = self.current.nones if self.current is not None else []
         if isinstance(e, StartsEmpty) and isinstance(e.place, Assign):
             seen = self._tried.setdefault(e.place, [])

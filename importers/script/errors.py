@@ -8,10 +8,11 @@ from bridge.importers.script.calls import trail
 from bridge.ir.errors import BridgeError
 
 if TYPE_CHECKING:
+    from bridge.ir.classes import ClassType
     from bridge.ir.source import SourceRange
     from bridge.ir.types import Type
 
-__all__ = ["VARIADIC", "CompileError", "FrontendError", "NotSupportedError", "StartsAsNone"]
+__all__ = ["VARIADIC", "AttributeType", "CompileError", "FrontendError", "NotSupportedError", "StartsAsNone"]
 
 VARIADIC = "Compiled functions can't take a variable number of keyword arguments, except where a program calls them: take a dict"
 
@@ -46,6 +47,17 @@ class StartsEmpty(CompileError):
     def __init__(self, message: str, range: SourceRange | None, place: object, type: Type) -> None:
         super().__init__(message, range)
         self.place, self.type = place, type
+
+
+class AttributeType(CompileError):
+    """An attribute of a module is used as what its value at first, None or an empty list, does not tell.
+
+    ``owner`` is the class, ``type`` what the attribute would have to be (None when that is not known).
+    """
+
+    def __init__(self, message: str, range: SourceRange, owner: ClassType, name: str, type: Type | None) -> None:
+        super().__init__(message, range)
+        self.owner, self.name, self.type = owner, name, type
 
 
 class LoopVariable(CompileError):

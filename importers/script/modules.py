@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bridge.importers.script import matching
-from bridge.importers.script.errors import CompileError
+from bridge.importers.script.errors import AttributeType, CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.sugared import (
     BuiltinFunction,
@@ -222,9 +222,10 @@ class ModuleValue(SugaredValue):
         t = self.module.type
         if isinstance(t, ClassType) and name in t.properties:
             return MethodValue(self.value, [t.properties[name][0].name]).call(range, m, (), (), 1)
-        raise CompileError(
-            f"Module '{t.name.rpartition('.')[2]}' has no attribute '{name}' {self.module.hint(name)}".rstrip(), range
-        )
+        text = f"Module '{t.name.rpartition('.')[2]}' has no attribute '{name}' {self.module.hint(name)}".rstrip()
+        if isinstance(t, ClassType) and self.module.hint(name):
+            raise AttributeType(text, range, t, name, None)
+        raise CompileError(text, range)
 
     def has_attr(self, range: SourceRange, m: EmitterCore, name: str) -> bool:
         return self.find(range, m, name) is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bridge.importers.script import matching
 from bridge.importers.script.annotations import shown_type
-from bridge.importers.script.errors import CompileError
+from bridge.importers.script.errors import AttributeType, CompileError
 from bridge.importers.script.matching import Named, insert_constant
 from bridge.importers.script.sugared import (
     _CASTS,
@@ -150,10 +150,10 @@ class SimpleValue(SugaredValue):
         else:
             expected = declared.type
         if not value.type.is_subtype_of(expected):
-            raise CompileError(
-                f"Wrong type for attribute assignment. Expected {expected.annotation()} but got {value.type.annotation()}",
-                range,
-            )
+            text = f"Wrong type for attribute assignment. Expected {expected.annotation()} but got {value.type.annotation()}"
+            if expected is T.NONE and t.is_module:
+                raise AttributeType(text, range, t, name, T.optional(value.type))
+            raise CompileError(text, range)
         m.node("prim::SetAttr", [self.value, value], 0, None, name=name)
         return None
 

@@ -1,5 +1,7 @@
 """Programs that write to buffers of their modules."""
 
+from typing import Optional, Tuple
+
 import bridge as torch
 from bridge import Tensor, nn
 
@@ -178,3 +180,88 @@ class OtherType(nn.Module):
     def forward(self, x):
         self.h = x.double()
         return self.h
+
+
+class NoneFirst(nn.Module):
+    """Nothing says what the attribute will be."""
+
+    def __init__(self):
+        super().__init__()
+        self.h = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.h is None:
+            self.h = torch.zeros(x.size(1))
+        self.h = self.h * 0.5 + x.sum(0)
+        return x * self.h
+
+
+class KeysAndValues(nn.Module):
+    k: Optional[Tensor]
+    v: Optional[Tensor]
+
+    def __init__(self):
+        super().__init__()
+        self.k = None
+        self.v = None
+        self.lin = nn.Linear(3, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        k, v = self.lin(x).chunk(2, -1)
+        before, values = self.k, self.v
+        if before is not None and values is not None:
+            k = torch.cat([before, k], 0)
+            v = torch.cat([values, v], 0)
+        self.k = k
+        self.v = v
+        return torch.softmax(x @ k.t(), -1) @ v
+
+
+class Resets(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.h: Optional[Tensor] = None
+        self.last: Optional[int] = None
+
+    def forward(self, x: Tensor, reset: bool) -> Tensor:
+        if reset:
+            self.h = None
+        h = self.h
+        if h is None:
+            h = torch.zeros_like(x)
+        h = torch.tanh(h + x)
+        last = self.last
+        self.h = h
+        self.last = x.size(0)
+        return h if last is None else h + last
+
+
+class PairFirstNone(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hc: Optional[Tuple[Tensor, Tensor]] = None
+        self.cell = nn.LSTMCell(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hc = self.hc
+        if hc is None:
+            z = torch.zeros(x.size(0), 4)
+            hc = (z, z)
+        h, c = self.cell(x, hc)
+        self.hc = (h, c)
+        return h
+
+
+class NoneAsItIs(nn.Module):
+    """Raises where the attribute is None."""
+
+    def __init__(self):
+        super().__init__()
+        self.ref = None
+
+    def forward(self, x: Tensor, store: bool) -> Tensor:
+        if store:
+            self.ref = x
+        ref = self.ref
+        assert ref is not None
+        return x - ref
