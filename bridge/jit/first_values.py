@@ -42,10 +42,10 @@ def with_types_found(compiled: Callable[[], Any]) -> Any:
                 key = (e.owner.python_class, e.name)
                 wanted = _wanted(e) if key not in _found else None
                 if wanted is None:
-                    raise first from None
+                    refusal = CompileError(first.message, first.range)
+                    refusal.args = first.args
+                    raise refusal from None
                 _found[key] = wanted
-            except CompileError as e:
-                raise (e if first is None or first.type is not None else first) from None
     finally:
         _found.clear()
         _found.update(before)
