@@ -16,6 +16,7 @@ import bridge as torch
 import bridge.onnx
 from bridge import nn, tools
 from bridge.cli import main
+from bridge.ir.errors import BridgeError
 
 
 class Cell(nn.Module):
@@ -215,6 +216,27 @@ def test_a_model_does_not_differ_from_the_file_that_it_prints_as(plain: Path, tm
     ]
     assert said[1].rpartition("  ")[2].startswith("printed.py:")
     assert said[2].rpartition("  ")[2].startswith(str(file))
+
+
+def test_modules_of_other_tools_models_are_extracted(tmp_path: Path) -> None:
+    steps = [("MatMul", ["x", "enc.w"]), ("Relu", ["a0"]), ("Exp", ["a1"]), ("Neg", ["a2"])]
+    nodes = [helper.make_node(op, i, [f"a{n}"], f"/enc/{op}") for n, (op, i) in enumerate(steps)]
+    nodes.append(helper.make_node("Mul", ["a3", "head.w"], ["y"], "/head/Mul"))
+    nodes.append(helper.make_node("Abs", ["y"], ["z"], "/Abs"))
+    values = [helper.make_tensor_value_info(n, 1, ["N", 4]) for n in ("x", "z")]
+    weights = [
+        numpy_helper.from_array(np.eye(4, dtype="f") * 2, "enc.w"),
+        numpy_helper.from_array(np.ones(4, "f"), "head.w"),
+    ]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), tmp_path / "a.onnx")
+    x = np.array([[1, -1, 0, 2]], np.float32)
+    tools.extract(tmp_path / "a.onnx", tmp_path / "enc.onnx", module="enc", args=[torch.from_numpy(x)])
+    assert [n.op_type for n in onnx.load(tmp_path / "enc.onnx").graph.node] == ["MatMul", "Relu", "Exp", "Neg"]
+    session = onnxruntime.InferenceSession(tmp_path / "enc.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], -np.exp(np.maximum(x * 2, 0)), rtol=1e-6)
+    with pytest.raises(BridgeError, match="'head' is called nowhere as a whole"):
+        tools.extract(tmp_path / "a.onnx", tmp_path / "head.onnx", module="head")
 
 
 def test_names_of_a_file_are_shown_harmless(tmp_path: Path) -> None:

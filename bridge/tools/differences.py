@@ -16,7 +16,7 @@ from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.graph import Graph, Node
 from bridge.ir.printable import printable_line
 
-__all__ = ["Difference", "diff"]
+__all__ = ["Difference", "as_printed", "diff", "forward_graph"]
 
 #: The most lines about one method.
 _MOST = 12
@@ -50,7 +50,7 @@ def diff(
     one, other = formats.load(a), formats.load(b)
     if _is_printed(one) != _is_printed(other):
         with tempfile.TemporaryDirectory() as folder:
-            one, other = (m if _is_printed(m) else _as_printed(m, Path(folder)) for m in (one, other))
+            one, other = (m if _is_printed(m) else as_printed(m, Path(folder)) for m in (one, other))
             lines = [
                 (d, tuple(line.replace(f"{folder}{os.sep}", "") for line in d.lines))
                 for d in _told(one, other, rtol, atol)
@@ -72,7 +72,8 @@ def _told(one: Any, other: Any, rtol: float, atol: float) -> Iterator[Difference
         yield from _methods("", {"call": one._function}, {"call": other._function})
 
 
-def _forward(module: Any) -> Graph | None:
+def forward_graph(module: Any) -> Graph | None:
+    """The graph of a module's ``forward``; None for what has none."""
     held = getattr(module, "_c", None)
     method = held.type.find_method("forward") if held is not None else None
     return method.graph if method is not None else None
@@ -80,16 +81,16 @@ def _forward(module: Any) -> Graph | None:
 
 def _is_printed(module: Any) -> bool:
     """Whether a program consists of the nodes of a model, but is none."""
-    graph = _forward(module)
+    graph = forward_graph(module)
     return graph is not None and bool(graph.opsets) and graph.foreign is None
 
 
-def _as_printed(module: Any, folder: Path) -> Any:
+def as_printed(module: Any, folder: Path) -> Any:
     """The program of the Python file that a model prints as; any other program as it is."""
     from bridge import formats
     from bridge.onnx.python_file import write_python
 
-    graph = _forward(module)
+    graph = forward_graph(module)
     if graph is None or graph.foreign is None:
         return module
     path = folder / "printed.py"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bridge.ir.errors import BridgeError
+from bridge.tools.differences import as_printed, forward_graph
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +28,7 @@ def extract(
 ) -> list[Path]:
     """Write a part of a model file as a model of its own; returns the files written.
 
-    Either the submodule at the dotted path ``module``, in the format of ``target`` (for .onnx with example arguments ``args``,
+    Either the submodule at the dotted path ``module`` (of another tool's model, as the modules that it prints as), in the format of ``target`` (for .onnx with example arguments ``args``,
     unless the program tells its types), or, of an .onnx file, the nodes that compute the values named ``outputs`` from
     those named ``inputs`` and the model's own inputs and weights. Raises BridgeError for a name that is not there or a value
     that needs more than it is given, and what reading and writing raise.
@@ -36,7 +38,8 @@ def extract(
     if bool(module) == bool(outputs):
         raise BridgeError("say either which submodule to extract, or which outputs")
     if module:
-        return formats.save(submodule(formats.load(source), module), target, args=args)
+        with tempfile.TemporaryDirectory() as folder:
+            return formats.save(_runnable(formats.load(source), module, Path(folder)), target, args=args)
     if Path(source).suffix != ".onnx" or Path(target).suffix != ".onnx":
         raise BridgeError("values by name are extracted from .onnx files to .onnx files; extract a submodule instead")
     from bridge.exporters.onnx.large import save_model
@@ -53,6 +56,24 @@ def extract(
         if is_external(t) and not origin.record(t):
             _host(t)
     return save_model(part, arrays, target, external_data=beside or None)
+
+
+def _runnable(whole: Any, path: str, folder: Path) -> Any:
+    """The submodule at a path, as a program of its own. Raises BridgeError where it has no ``forward``."""
+    part = submodule(whole, path)
+    graph = forward_graph(whole)
+    if graph is not None and graph.foreign is not None:
+        whole = as_printed(whole, folder)
+        part, graph = submodule(whole, path), forward_graph(whole)
+        inner = forward_graph(part)
+        if inner is not None and graph is not None:
+            inner.exact = graph.exact
+            inner.opsets.update(graph.opsets)
+    if forward_graph(part) is None:
+        raise BridgeError(
+            f"'{path}' is called nowhere as a whole, so it is no model by itself: extract what lies between values, or a module in it"
+        )
+    return part
 
 
 def _host(t: onnx.TensorProto) -> None:
