@@ -219,6 +219,56 @@ def test_results_that_nothing_with_a_gradient_reaches_have_none(program, expecte
         assert [t.requires_grad for t in leaves(found)] == expected
 
 
+class Shares(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+        self.register_buffer("seen", torch.zeros(3))
+
+    def forward(self, x):
+        return x * self.weight, self.seen[1:], self.weight, self.seen
+
+
+VIEWS = {
+    "view": lambda x: x.view(-1),
+    "transposed, of a size": lambda x: x.view([x.size(1), x.size(0)]).t(),
+    "nothing to convert": lambda x: x.to(torch.float32),
+    "itself": lambda x: (x.contiguous(), x * 2),
+    "a row beside a sum": lambda x: (x[1], x.sum()),
+    "detached": lambda x: x.detach(),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_results_that_are_views_of_an_argument_share_its_memory(name):
+    f, x = torch.jit.trace(VIEWS[name], (torch.ones(2, 3),)), torch.ones(2, 3)
+    result, expected = f(x), VIEWS[name](x)
+    result, expected = (leaves(r)[0] for r in (result, expected))
+    assert (result is x) == (expected is x)
+    assert result.stride() == expected.stride()
+    result.add_(1)
+    assert expected.tolist() == result.tolist()
+    assert x.sum().item() == 6 + result.numel()
+
+
+@torch.jit.script
+def first(rows: dict[str, list[torch.Tensor]]) -> torch.Tensor:
+    return rows["a"][0]
+
+
+def test_results_that_are_parts_of_arguments_and_attributes():
+    x = torch.ones(2, requires_grad=True)
+    assert first({"a": [x]}) is x
+    m = torch.jit.script(Shares())
+    y, part, weight, seen = m(torch.ones(2))
+    part.add_(1)
+    assert (m.seen.tolist(), seen.tolist()) == ([0, 1, 1], [0, 1, 1])
+    assert weight.data_ptr() == m.weight.data_ptr()
+    assert (y.requires_grad, part.requires_grad, weight.is_leaf) == (True, False, True)
+    y.sum().backward()
+    assert m.weight.grad.tolist() == [1, 1]
+
+
 def asked(x):
     return x * 2 if x.requires_grad else x * 3
 

@@ -22,6 +22,7 @@ from bridge.runtime.host_tensors import may_be_hosted, tensor_program
 from bridge.runtime.plans import Plan, build_plan, tensors_of
 from bridge.runtime.reach import asks_for_gradients, makes_leaves, reached_results
 from bridge.runtime.sessions import CPU, ProviderError, chosen
+from bridge.runtime.shared_results import shared_results
 from bridge.runtime.signature import signature_of
 from bridge.tensor import Tensor
 
@@ -253,6 +254,7 @@ def _make_plan(entry: _Entry, function: Function, owner: ScriptObject | None, ow
     try:
         plan = build_plan(owner, function, own, entry.live)
         plan.leaves, plan.asks = makes_leaves(function), asks_for_gradients(function)
+        plan.shared = shared_results(function)
         return plan
     except ProviderError:
         raise
@@ -299,6 +301,8 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
         np.copyto(tensor._array, outs[index])
         tensor._share_counter()[0] += 1
     result = plan.build(outs, given)
+    if plan.shared is not None:
+        result = plan.shared(result, [owner, *args] if owner is not None else args)
     if state.enabled:
         for t in args if plan.simple else tensors_of(args):
             if t._requires_grad:
@@ -385,7 +389,8 @@ def _attach(plan: Plan, function: Function, owner: ScriptObject | None, args: Se
     if reached is None:
         reached = plan.reached[requires, held, len(results)] = reached_results(function, owner, requires, result)
     for index, t in enumerate(results):
-        if t._array.dtype.kind in "fcV" and reached[index] and t._lazy_grad is None and id(t) not in mine:
+        known = t._requires_grad or t._lazy_grad is not None or id(t) in mine
+        if t._array.dtype.kind in "fcV" and reached[index] and not known:
             t._requires_grad = True
             t._lazy_grad = partial(replay.result, index)
 

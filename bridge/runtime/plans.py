@@ -98,7 +98,7 @@ class Plan:
     """
 
     __slots__ = (
-        "asks", "build", "direct", "distinct", "inputs", "leaves", "lengths", "live", "outputs", "parameters", "raises", "reached", "reads", "run", "shapes", "simple", "states", "tracked", "types",
+        "asks", "build", "direct", "distinct", "inputs", "leaves", "lengths", "live", "outputs", "parameters", "raises", "reached", "reads", "run", "shapes", "shared", "simple", "states", "tracked", "types",
     )  # fmt: skip
 
     def __init__(
@@ -120,6 +120,7 @@ class Plan:
         self.shapes = [(held, n, held[n]._array.shape, held[n]._array.dtype) for _, held, n in live]
         self.reads: list[tuple[dict[str, Any], str, Any]] = []
         self.raises = self.distinct = self.leaves = self.asks = False
+        self.shared: Callable[[Any, Sequence[Any]], Any] | None = None  # see ``shared_results``
         self.reached: dict[Any, list[bool]] = {}  # which results may have a gradient, by what requires one
         self.states: list[
             tuple[dict[str, Any], str, int]
