@@ -261,12 +261,12 @@ def test_results_that_are_parts_of_arguments_and_attributes():
     assert first({"a": [x]}) is x
     m = torch.jit.script(Shares())
     y, part, weight, seen = m(torch.ones(2))
+    y.sum().backward()
+    assert m.weight.grad.tolist() == [1, 1]
     part.add_(1)
     assert (m.seen.tolist(), seen.tolist()) == ([0, 1, 1], [0, 1, 1])
     assert weight.data_ptr() == m.weight.data_ptr()
     assert (y.requires_grad, part.requires_grad, weight.is_leaf) == (True, False, True)
-    y.sum().backward()
-    assert m.weight.grad.tolist() == [1, 1]
 
 
 def asked(x):
