@@ -134,6 +134,13 @@ RAISED = {
         "h = Constant <value = float {0.5}> () r = Dropout (x, h)",
         "torch.dropout(x, 0.5, False)",
     ),
+    "one inside the other": (
+        (
+            "w = Constant <value = float[4] {1.0, 2.0, 3.0, 4.0}> () matmul_1 = MatMul (x, w) relu_1 = Relu (matmul_1) o = Constant <value = int64[1] {1}> () neg = Neg (relu_1) "
+            "unsqueeze_3 = Unsqueeze (neg, o) r = Add (unsqueeze_3, y)"
+        ),
+        "unsqueeze3 = (-torch.relu(x @ torch.tensor([1.0, 2.0, 3.0, 4.0]))).unsqueeze(1)\n        r = unsqueeze3 + y\n",
+    ),
     "a copy": ("a = Identity (x) r = Relu (a)", "a = x.clone()\n"),
 }
 
@@ -335,7 +342,7 @@ def run_all(printed: Printed, model: onnx.ModelProto) -> None:
 def test_scopes_are_modules_and_alike_ones_share_a_class(dynamo: bool, tmp_path: Path) -> None:
     model = blocks_model(["/encoder/layers.0", "/encoder/layers.1", "/head"], dynamo)
     printed = same_nodes(model, tmp_path)
-    assert printed.text.count("= x @ self.weight") == 2  # layers, and the head, which gives y
+    assert printed.text.count("x @ self.weight") == 2  # layers, and the head, which gives y
     assert "self.encoder(x)" in printed.text
     assert "class Encoder(nn.Module):" in printed.text
     run_all(printed, model)
@@ -418,7 +425,7 @@ def test_no_constant_is_handed_from_module_to_module(tmp_path: Path) -> None:
     model = blocks_model(["/a", "/b", "/c"], kinds=("MatMul", "Reshape", "Relu", "Mul"))
     printed = same_nodes(model, tmp_path)
     assert "Tuple[" not in printed.text.partition("class A")[2]
-    assert printed.text.count("mat_mul.reshape(-1, 4)") == 2  # a and b are one class
+    assert printed.text.count("(x @ self.weight).reshape(-1, 4)") == 2  # a and b are one class
     run_all(printed, model)
 
 

@@ -17,7 +17,7 @@ from bridge.ir.element_types import ElementTypes
 from bridge.ir.errors import BridgeError
 from bridge.ir.node_style import finished
 from bridge.ir.ops._onnx import lower_functional
-from bridge.ir.readings import Default, Operand, forms
+from bridge.ir.readings import Operand, forms
 from bridge.ir.registry import Operator
 
 __all__ = ["ELEMENT_TYPES", "OneNode", "OneNodes", "one_node"]

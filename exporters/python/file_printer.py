@@ -22,7 +22,7 @@ from bridge.exporters.python.shared_classes import is_indexed
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
 from bridge.exporters.python.tensor_words import tensor_in_words
-from bridge.exporters.python.words import expression_in_words, extends_list, primary, statement_in_words
+from bridge.exporters.python.words import expression_in_words, extends_list, has_operator, primary, statement_in_words
 from bridge.ir import dtypes
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, FunctionType
@@ -154,6 +154,20 @@ class FilePrinter(SourcePrinter):
         t = self.attributes.get(n)
         return "" if t is None else f": {self.annotation(t)}"
 
+    def name_values(self, values: Sequence[Value]) -> None:
+        """What an imported model does not name usefully is called after the operator that made it."""
+        for v in values:
+            kind = v.node.kind.rpartition("::")[2].lower()
+            if (
+                not v.has_debug_name
+                and isinstance(v.type, T.TensorType)
+                and v.node.graph.opsets
+                and kind.isidentifier()
+            ):
+                self.assign(v, self.unique_name(kind))
+            else:
+                super().name_values([v])
+
     def define(self, n: Node, expression: TaggedText | str) -> None:
         statement = statement_in_words(self, n)
         if statement is not None:
@@ -220,7 +234,7 @@ class FilePrinter(SourcePrinter):
         """A value beside an operator: in parentheses where it is made by one itself, or is negative."""
         use = self.use(v)
         text = str(use)
-        if text.startswith("-") or (v.node in self.inlined and not text.isidentifier() and _has_operator(text)):
+        if text.startswith("-") or (v.node in self.inlined and not text.isidentifier() and has_operator(text)):
             return TaggedText(self.current).raw("(").join(use).raw(")")
         return use
 
@@ -256,23 +270,6 @@ def _is_infix(n: Node) -> bool:
         return False
     alpha = n.inputs[2].node.attributes.get("value") if len(n.inputs) == 3 else 1
     return len(n.inputs) == 2 or (n.kind in _WITH_ALPHA and type(alpha) is int and alpha == 1)
-
-
-def _has_operator(text: str) -> bool:
-    """Whether an expression is made of parts outside of all brackets."""
-    depth, quoted, skip = 0, False, False
-    for c in text:
-        if skip:
-            skip = False
-        elif quoted:
-            quoted, skip = c != '"', c == "\\"
-        elif c == '"':
-            quoted = True
-        elif c == " " and depth == 0:
-            return True
-        else:
-            depth += (c in "([{") - (c in ")]}")
-    return False
 
 
 def _float(value: float) -> str:

@@ -16,7 +16,7 @@ from bridge.ir.ops.formatting import specifiers
 if TYPE_CHECKING:
     from bridge.exporters.python.file_printer import FilePrinter
 
-__all__ = ["expression_in_words", "extends_list", "primary", "statement_in_words"]
+__all__ = ["expression_in_words", "extends_list", "has_operator", "primary", "statement_in_words"]
 
 #: Functions of Python, by operator; those of ``math`` are for numbers.
 _FUNCTIONS = {
@@ -40,11 +40,29 @@ _OPERATORS = {
 _OF_LISTS = {"aten::add": "+", "aten::mul": "*", "aten::eq": "==", "aten::ne": "!="}
 
 
+def has_operator(text: str) -> bool:
+    """Whether an expression is made of parts outside of all brackets."""
+    depth, quoted, skip = 0, False, False
+    for c in text:
+        if skip:
+            skip = False
+        elif quoted:
+            quoted, skip = c != '"', c == "\\"
+        elif c == '"':
+            quoted = True
+        elif c == " " and depth == 0:
+            return True
+        else:
+            depth += (c in "([{") - (c in ")]}")
+    return False
+
+
 def primary(p: FilePrinter, v: Value) -> TaggedText:
     """A value that something may be asked of: in parentheses unless it is a name, a call or the like."""
     use = p.use(v)
     text = str(use)
-    if v.node in p.inlined and not (text.isidentifier() or (text[-1] in ")]" and text[0] not in "([{-")):
+    plain = text.isidentifier() or (text[-1] in ")]" and text[0] not in "([{-" and not has_operator(text))
+    if v.node in p.inlined and not plain:
         return TaggedText(p.current).raw("(").join(use).raw(")")
     return use
 

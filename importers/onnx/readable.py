@@ -19,6 +19,7 @@ from bridge.importers.onnx.divide import Divider
 from bridge.importers.onnx.functions import MethodMaker
 from bridge.importers.onnx.kinds import propagate_kinds
 from bridge.importers.onnx.names import short_name
+from bridge.importers.onnx.nesting import nest
 from bridge.importers.onnx.raise_nodes import Lowering, NodeRaiser
 from bridge.importers.onnx.structure import call, structure
 from bridge.importers.onnx.values import attribute_value, type_of
@@ -136,6 +137,7 @@ def _finish(function: Function, numbered: bool) -> None:
     """Names and types for the reader; without ``numbered`` names lose the numbers that the file gave them."""
     graph = function.graph
     _shorten_names(graph, numbered)
+    nest(graph)
     propagate_kinds(graph)
     _unshape_all(graph)
     name = function.schema.name

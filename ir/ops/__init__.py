@@ -60,6 +60,7 @@ from bridge.ir.ops import (  # isort: skip
     formatting,
     prim,
     node_forms,
+    node_form_parts,
 )
 
 from bridge.ir.registry import in_order
@@ -133,6 +134,7 @@ __all__ = [
     "margins",
     "masks",
     "maths",
+    "node_form_parts",
     "node_forms",
     "numbers",
     "packed",
