@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import ast
 import copy
+import time
 from collections.abc import Callable, Iterator
 
 __all__ = ["reduced"]
 
 
-def reduced(text: str, fails: Callable[[str], bool], rounds: int = 150) -> str:
-    """The smallest text found for which ``fails`` is still true."""
+def reduced(text: str, fails: Callable[[str], bool], rounds: int = 150, seconds: float = 120.0) -> str:
+    """The smallest text found, in that time, for which ``fails`` is still true."""
     best = text
+    end = time.monotonic() + seconds
     tree = ast.parse(text)
     progress = True
     while progress and rounds > 0:
         progress = False
         for change in list(_changes(tree)):
-            if rounds <= 0:
-                break
+            if rounds <= 0 or time.monotonic() > end:
+                return best
             again = _changed(tree, change)
             if again is None:
                 continue
