@@ -11,11 +11,13 @@ from numpy.lib.array_utils import byte_bounds
 __all__ = ["check_overlap"]
 
 
-def check_overlap(written: Any, read: Iterable[Any]) -> None:
+def check_overlap(written: Any, read: Iterable[Any], itself: bool = True) -> None:
     """Raises RuntimeError when elements of an array that is written to share memory with each other, or with another array that is
-    read in another order or from another place. Arrays with gaps are not looked at, as they are not in torch."""
+    read in another order or from another place. Arrays with gaps are not looked at, as they are not in torch. ``itself``: whether it
+    matters that elements of the array are one."""
     if (
-        written.size
+        itself
+        and written.size
         and 0 in written.strides
         and any(n > 1 and s == 0 for n, s in zip(written.shape, written.strides, strict=True))
     ):
