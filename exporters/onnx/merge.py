@@ -128,6 +128,8 @@ def _why_not(a: Abstract, b: Abstract) -> str:
         return "which string the value is depends on data"
     if isinstance(a, ObjectRef) or isinstance(b, ObjectRef):
         return "which module this is depends on data"
+    if isinstance(a, Unset) or isinstance(b, Unset):
+        return "a list is returned from inside a loop; leave the loop with 'break' and return the list after it"
     return f"the value is a {_describe(a)} or a {_describe(b)}, depending on data"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import by_name, by_numpy
+from bridge.ir.dtypes import DType, by_name, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
@@ -20,6 +20,19 @@ from bridge.ir.types import ListType, TensorType
 # -- masks -------------------------------------------------------------------------------------------------------------
 
 
+_C_NAMES = {"int64": "int64_t", "int32": "int", "int16": "short", "int8": "signed char", "uint8": "uint8_t"}
+
+
+def _overflow(value: Any, dtype: DType) -> str | None:
+    """What torch says of a number that an integer type cannot hold; of negative ones unsigned types take the remainder."""
+    if dtype.name not in _C_NAMES or isinstance(value, complex) or not isinstance(value, int | float):
+        return None
+    limits = np.iinfo(dtype.numpy)
+    if min(limits.min, -limits.max) <= value <= limits.max:
+        return None
+    return f"value cannot be converted to type {_C_NAMES[dtype.name]} without overflow"
+
+
 def masked_fill(self: Array, mask: Array, value: Any) -> Any:
     if mask.dtype != np.bool_:
         raise BridgeError(
@@ -30,6 +43,8 @@ def masked_fill(self: Array, mask: Array, value: Any) -> Any:
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{np.ndim(value)} dimension(s)."
         )
+    if (why := _overflow(value, by_numpy(self.dtype))) is not None:
+        raise BridgeError(why)
     return np.where(mask, to_dtype(np.asarray(value), self.dtype), self)
 
 
@@ -40,6 +55,8 @@ def _masked_types(call: Call) -> Results:
 
 def _lower_masked_fill(e: Emitter, call: LoweredCall) -> Any:
     x = call["self"]
+    if (why := _overflow(call["value"], x.dtype)) is not None:
+        e.unsupported(why)
     return _where_any(e, call["mask"], e.cast(call["value"], x.dtype), x)
 
 
