@@ -316,7 +316,7 @@ def _embedding_bag(
     if scale is not None:
         rows = t.mul(rows, t.unsqueeze(scale, 1))
     width, code = t.size(weight, 1), t.dtype(weight).code
-    kept = t.ones_like(indices) if skip is None else t.to(t.ne(indices, skip), _INT64.code)
+    kept = t.to(t.ones_like(indices) if skip is None else t.ne(indices, skip), _INT64.code)
     cut = last and mode == 0 and skip is None  # torch sums no further than the last offset; other ways read to the end
     if cut:
         inside = t.lt(t.arange(t.size(indices, 0)), t.narrow(offsets, 0, bags, 1))
