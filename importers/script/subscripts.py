@@ -44,6 +44,8 @@ class SubscriptMixin(EmitterCore):
         if base.is_function:
             return base.getitem(e.range, self, self.expr(index), hint)
         value = base.as_value(e.value.range, self)
+        if isinstance(index, X.Dots) and isinstance(value.type, T.TensorType):
+            return SimpleValue(self._multi_index(e.range, value, e.indices))
         sugared = self.sugared(index, 1)
         if isinstance(sugared, SliceValue):
             dim = insert_constant(self.graph, 0, e.value.range) if isinstance(value.type, T.TensorType) else None
