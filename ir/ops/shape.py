@@ -314,7 +314,7 @@ declare(
 
 
 def _narrow_from(ops: Any, self: Any, dim: int, start: Any, length: int) -> Any:
-    if len(start.shape) or start._array.dtype.kind not in "iu":
+    if len(start.shape) or getattr(start, "_array", start).dtype.kind not in "iu":
         raise BridgeError("start must be an 0-dim integral Tensor.")
     return narrow(ops, self, dim, int(start), length)
 
@@ -332,7 +332,7 @@ declare(
     types=_narrow_types,
     onnx=_lower_narrow_from,
     composite=True,
-    samples=of((f4(5, 4), 0, np.asarray(1), 3), (f4(5, 4), 1, np.asarray(-2), 2)),
+    samples=of((f4(5, 4), 0, np.asarray(1), 3), (f4(5, 4), 1, np.asarray(2), 2)),
 )
 
 # -- transposition -----------------------------------------------------------------------------------------------------
