@@ -54,7 +54,7 @@ from bridge.jit.live_functions import live_function, template_of
 from bridge.jit.names import public_module, python_cu, qualified_name
 from bridge.pytorch.names import boolean_dispatch, legacy_constructor, special_form
 from bridge.pytorch.programs import is_program, taken_over
-from bridge.pytorch.tensors import is_torch_tensor, plain
+from bridge.pytorch.tensors import foreign_code, is_torch_tensor, plain
 
 if TYPE_CHECKING:
     from bridge.importers.script.core import EmitterCore
@@ -380,6 +380,9 @@ def _constant(obj: Any, m: EmitterCore, range: SourceRange) -> SugaredValue | No
         return SimpleValue(matching.insert_constant(m.graph, str(obj), None, T.DEVICE))
     if type(obj).__module__ in ("bridge.ir.dtypes", "bridge.types") and isinstance(getattr(obj, "code", None), int):
         return SimpleValue(matching.insert_constant(m.graph, obj.code, range))
+    foreign = foreign_code(obj)
+    if foreign is not None:
+        return SimpleValue(matching.insert_constant(m.graph, foreign, range))
     if isinstance(obj, tuple):
         items = [python_to_sugared(v, m, range, True).as_value(range, m) for v in obj]
         return SimpleValue(matching.make_tuple(m.graph, items))

@@ -51,6 +51,8 @@ _OPERATOR_OF = {
 }  # fmt: skip
 
 #: Functions whose first tensor may be a number.
+#: Operators whose methods take the tensor as the second argument: ``x.where(condition, other)``.
+_SELF_IS_SECOND = ("aten::where", "aten::polygamma")
 _TAKE_NUMBERS = frozenset(f"aten::{n}" for n in "add sub mul div true_divide floor_divide".split())
 
 #: Methods that are ``to`` with one argument.
@@ -124,6 +126,9 @@ class Recorder:
         full = "aten::detach" if full == "aten::detach_" else full  # what torch's own trace says of it
         given = {k: v for k, v in kwargs.items() if k not in ("requires_grad", "out")}
         ours, named = self._shadows.ours(list(args)), self._shadows.ours(given)
+        if full in _SELF_IS_SECOND and func is getattr(self._torch.Tensor, name, None):
+            this = ours.pop(0)
+            ours, named = ([ours[0], this, *ours[1:]], named) if ours else (ours, {**named, "self": this})
         if ours and isinstance(ours[0], int | float | complex) and full in _TAKE_NUMBERS:
             ours = [Tensor._wrap(np.asarray(ours[0])), *ours[1:]]
         operator, recorded = self._resolved(func, full, schema_of, ours, named, args, given)

@@ -60,6 +60,15 @@ def _holds(values: Any, kind: type) -> bool:
 # -- from PyTorch ------------------------------------------------------------------------------------------------------
 
 
+#: Element types of PyTorch that tensors here do not have, with their numbers.
+_FOREIGN = {"complex32": 8, "qint8": 12, "quint8": 13, "qint32": 14, "quint4x2": 16, "quint2x4": 17}
+
+
+def foreign_code(value: Any) -> int | None:
+    """The number of an element type of PyTorch that tensors here do not have; None for everything else."""
+    return _FOREIGN.get(str(value).removeprefix("torch.")) if type(value).__module__ == "torch" else None
+
+
 def plain(value: Any) -> Any:
     """A value of PyTorch (tensor, dtype, device, layout, memory format, size) as ours; anything else as it is."""
     torch = library()
@@ -68,7 +77,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return from_torch(value)
     if isinstance(value, torch.dtype):
-        return by_name(str(value).removeprefix("torch."))
+        return value if foreign_code(value) is not None else by_name(str(value).removeprefix("torch."))
     if isinstance(value, torch.device):
         return device(str(value))
     if isinstance(value, torch.Size):
