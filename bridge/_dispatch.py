@@ -296,7 +296,9 @@ def _write(plan: Plan, args: Sequence[Any], arrays: list[Any], record: bool) -> 
 
 
 #: In-place operators to which it does not matter that elements are one.
-_FILLING = frozenset(f"aten::{n}_" for n in "fill zero set resize masked_fill index_put index_fill _index_put_impl".split())
+_FILLING = frozenset(
+    f"aten::{n}_" for n in "fill zero set resize masked_fill index_put index_fill _index_put_impl".split()
+)
 
 #: In-place operators that change the shape of a tensor and not its memory.
 _INPLACE_VIEWS = frozenset(
