@@ -4,6 +4,7 @@ import typing
 import warnings
 from typing import Any, Optional
 
+import numpy as np
 import pytest
 
 import bridge as torch
@@ -655,3 +656,40 @@ def test_isinstance_of_modules_is_decided_by_their_python_classes() -> None:
         assert "isinstance" not in s.code
         for scaled in (False, True):
             assert torch.allclose(s(x, scaled), m(x, scaled))
+
+
+def checked(x: torch.Tensor, shape: list[str], raises: bool = True) -> bool:
+    target, sizes = shape, x.shape
+    if shape[0] == "*":
+        target = shape[1:]
+        sizes = x.shape[-len(target) :]
+    for i in range(len(sizes)):
+        wanted: str = target[i]
+        if not wanted.isnumeric():
+            continue
+        if sizes[i] != int(wanted):
+            if raises:
+                raise ValueError(f"dimension {i} has {sizes[i]} elements")
+            return False
+    return True
+
+
+def scaled_after_a_check(x: torch.Tensor, factor: float) -> torch.Tensor:
+    checked(x, ["*", "2", "W"])
+    by = torch.tensor(factor)
+    while by.dim() != x.dim():
+        by = by[..., None]
+    return x * by
+
+
+def test_loops_whose_steps_are_known_are_written_out() -> None:
+    program = torch.onnx.export(torch.jit.script(scaled_after_a_check), (torch.ones(3, 2, 5), 2.0))
+    assert str(program.report).count("loop unrolled") == 2
+    session = runtime.open_session(program.model_proto.SerializeToString())
+    for shape, factor in (((3, 2, 5), 2.0), ((1, 2, 1), -1.5), ((4, 2, 0), 3.0)):
+        x = torch.randn(*shape)
+        found, error = session.run(None, {"x": x.numpy(), "factor": np.array(factor)})
+        assert found.tolist() == scaled_after_a_check(x, factor).tolist()
+        assert not error.size
+    found, error = session.run(None, {"x": torch.ones(3, 4, 5).numpy(), "factor": np.array(2.0)})
+    assert error.size

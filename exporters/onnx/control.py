@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -57,11 +57,35 @@ def lower_if(m: Machine, node: Node) -> Abstract:
     sides = [Side(m, name, partial(_block, m, b)) for name, b in zip(("then", "else"), node.blocks, strict=True)]
     if any(isinstance(v, Poison) for s in sides for v in s.values):
         raise Skip
+    if m.step_by_step:
+        _after_a_raise(m, node, sides)
     results = _join(m, node, test, sides[0], sides[1], start)
     if m.program.writes:
         pairs = zip(*(s.tensors for s in sides), results, strict=True)
         results = [_shared(m, test, a, b, r, start) for a, b, r in pairs]
     return _results(node, results)
+
+
+def _after_a_raise(m: Machine, node: Node, sides: Sequence[Side]) -> None:
+    """Where one branch raises whatever happens, nobody looks at its results, and the condition is known behind the ``if``."""
+    ends = [_raises(m, b) for b in node.blocks]
+    if ends[0] == ends[1]:
+        return
+    raising = sides[0] if ends[0] else sides[1]
+    raising.tensors = raising.values = [Unset(o.type) for o in node.outputs]
+    if node.inputs[0].node.block is node.block:
+        m.env[node.inputs[0]] = ends[1]
+
+
+def _raises(m: Machine, block: Block) -> bool:
+    for n in block.nodes:
+        if n.kind == "prim::RaiseException":
+            return True
+        if n.kind == "prim::If":
+            chosen = m.frame.decisions.get(n)
+            if all(_raises(m, b) for b in (n.blocks if chosen is None else [n.blocks[chosen]])):
+                return True
+    return False
 
 
 def _block(m: Machine, block: Block) -> list[Abstract]:

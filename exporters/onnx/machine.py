@@ -91,6 +91,8 @@ class Machine:
         self.frozen: dict[Cell, str] = {}
         self.parameters: dict[str, Run] = {}
         #: What was raised: nothing at first, written to by every raise.
+        #: Whether a loop is written out here, of which every condition that can be known should be.
+        self.step_by_step = False
         self.error = Run(INT64, (None,), "error")
         self.error.constant = np.array([], np.int64)
 

@@ -56,7 +56,7 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
         raise LoweringError("which list this is depends on data")
     ta, tb = runtime_type(a), runtime_type(b)
     for one, other in ((a, b), (b, a)):
-        if isinstance(one, Unset) and (other is None or isinstance(other, str | ObjectRef)):
+        if isinstance(one, Unset) and (other is None or isinstance(other, str | bool | int | float | ObjectRef)):
             return other
     if a is None or b is None or isinstance(a, Maybe) or isinstance(b, Maybe):
         maybe, other_maybe = as_maybe(a), as_maybe(b)

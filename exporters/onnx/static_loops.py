@@ -24,6 +24,8 @@ __all__ = ["run_static", "unrolled"]
 _STEPS = 8
 #: The longest loop that is written out step by step.
 _WRITTEN_OUT = 64
+#: The number of steps of a loop that its condition ends (``while``, or ``for`` with a way out).
+_ANY_NUMBER = 2**63 - 1
 
 
 def run_static(m: Machine, node: Node, trip: Any, proceed: Any) -> list[Abstract] | None:
@@ -59,19 +61,23 @@ def run_static(m: Machine, node: Node, trip: Any, proceed: Any) -> list[Abstract
 def unrolled(m: Machine, node: Node, trip: Any, proceed: Any) -> list[Abstract] | None:
     """The results of the loop written out here; None when its number of steps depends on data, or it cannot be lowered so."""
     hosted = m.program.hosted  # there the interpreter runs it: models for one text each would be many
-    if hosted or proceed is not True or not isinstance(trip, int) or trip > _WRITTEN_OUT:
+    if hosted or proceed is not True or not isinstance(trip, int) or _WRITTEN_OUT < trip < _ANY_NUMBER:
         return None
     block = node.blocks[0]
     mark, decisions, heap, frozen = m.program.mark(), dict(m.frame.decisions), m.heap, dict(m.frozen)
     body, values, done = Body(name="unrolled"), [m.get(v) for v in node.inputs[2:]], False
     taken: dict[Node, set[int]] = {}
-    m.heap = dict(heap)
+    m.heap, within, m.step_by_step = dict(heap), m.step_by_step, True
     try:
         with m.into(body):
-            for i in range(trip):
+            steps = 0
+            for i in range(min(trip, _WRITTEN_OUT + 1)):
+                if i == _WRITTEN_OUT:
+                    return None
                 for v, given in zip(block.inputs, [i, *values], strict=True):
                     m.bind(v, given)
                 m.run_block(block)
+                steps += 1
                 going, *values = [m.env[v] for v in block.outputs]
                 for n, chosen in m.frame.decisions.items():
                     taken.setdefault(n, set()).add(chosen)
@@ -82,13 +88,14 @@ def unrolled(m: Machine, node: Node, trip: Any, proceed: Any) -> list[Abstract] 
         m.frame.decisions = {n: c for n, c in m.frame.decisions.items() if n in decisions or len(taken[n]) == 1}
         m.emitter.body.nodes += body.nodes
         m.program.report.note(
-            "loop unrolled", f"the loop is written out {trip} times: it cannot be a loop in ONNX", node.range
+            "loop unrolled", f"the loop is written out {steps} times: it cannot be a loop in ONNX", node.range
         )
         done = True
         return values
     except LoweringError:
         return None
     finally:
+        m.step_by_step = within
         if not done:
             m.program.reset(mark)
             m.frame.decisions, m.heap, m.frozen = decisions, heap, frozen
