@@ -78,6 +78,10 @@ class Session(onnxruntime.InferenceSession):
         return None if random or len(nodes) > _MANY else model
 
 
+def _is_number(t):
+    return t in _NUMBERS or (isinstance(t, T.UnionType) and all(m in _NUMBERS for m in t.members))
+
+
 def compare(model, feed, results):
     """Assert that the interpreter gives what onnxruntime gave for these inputs by name."""
     state = {t.name for t in model.graph.initializer}
@@ -94,11 +98,11 @@ def compare(model, feed, results):
     if len(own) != len(feeds) or any(n.kind.startswith("onnx::") for g in graphs for n in g.all_nodes()):
         return  # inputs that are parts of one argument; programs that are known by their nodes alone
     if any(
-        f.size != 1 if a.type in _NUMBERS else isinstance(a.type, T.ListType) for a, f in zip(own, feeds, strict=True)
+        f.size != 1 if _is_number(a.type) else isinstance(a.type, T.ListType) for a, f in zip(own, feeds, strict=True)
     ):
         return
     Session.compared += 1
-    given = [f.item() if a.type in _NUMBERS else Tensor._wrap(f.copy()) for a, f in zip(own, feeds, strict=True)]
+    given = [f.item() if _is_number(a.type) else Tensor._wrap(f.copy()) for a, f in zip(own, feeds, strict=True)]
     raised = results.pop("error", None)
     with bridge.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
