@@ -81,7 +81,7 @@ def _arguments(
         if by_name:
             out.add(a.name).raw("=")
         inside = _constant(v)
-        if isinstance(inside, list) and unpacked and not by_name:
+        if isinstance(inside, list) and inside and unpacked and not by_name:
             out.raw(", ".join(map(repr, inside)))
         elif isinstance(inside, list) and inside and all(x == inside[0] for x in inside) and _spread(a, inside):
             out.raw(repr(inside[0]))
