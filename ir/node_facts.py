@@ -21,6 +21,8 @@ class Facts:
         self.types = types
         self.dtypes: dict[Hashable, DType | None] = {}
         self.sizes: dict[Hashable, Sizes | None] = {}
+        #: What a loop starts with no elements: its other sizes may be anything then, which Concat overlooks and torch does not.
+        self.hollow: set[Hashable] = set()
 
     def tell(self, key: Hashable, dtype: DType | None, dims: Sequence[Any] | None) -> None:
         """Note what is known of a value; names of free sizes say nothing."""
@@ -41,6 +43,8 @@ class Facts:
 
     def carried(self, key: Hashable, start: Hashable) -> None:
         """Note a value that a loop carries: its element type stays, its sizes need not."""
+        if start in self.hollow or 0 in (self.sizes.get(start) or ()):
+            self.hollow.add(key)
         self.dtypes[key], self.sizes[key] = self.dtypes.get(start), None
 
     def node(

@@ -118,7 +118,7 @@ class NodeRaiser:
 
     def _raise(self, node: Node, op_type: str) -> None:
         candidates = readings(op_type)
-        if not candidates or node.overload:
+        if not candidates or node.overload or (op_type == "Concat" and not self.facts.hollow.isdisjoint(node.inputs)):
             return
         since = _TYPES.since(op_type, "", self.opset)
         inputs = list(node.inputs)
