@@ -103,7 +103,7 @@ class ElementTypes:
     ) -> list[DType | None]:
         """The element type of each of ``count`` results; None for what is no tensor and for what is not told."""
         s = self._signature(op_type, domain, version)
-        if s is None or not s.outputs:
+        if s is None or not s.outputs or (op_type == "SequenceEmpty" and not domain):  # its dtype is that of elements
             return [None] * count
         if op_type in ("Constant", "ConstantOfShape") and not domain:
             value = attributes.get("value")
