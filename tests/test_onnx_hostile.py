@@ -74,6 +74,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "an element type that is none": (lambda m: setattr(_weight(m), "data_type", 99), "cannot be read"),
     "too few packed bytes": (lambda m: _raw(m, b"\0", TensorProto.INT4, (3,)), "cannot be read"),
     "too many packed bytes": (lambda m: _raw(m, b"\0" * 3, TensorProto.INT4, (3,)), "cannot be read"),
+    "too few packed typed values": (lambda m: (_raw(m, b"", TensorProto.INT4, (1 << 20, 1 << 20)), _weight(m).ClearField("raw_data")), "cannot be read"),
     "a name given twice": (lambda m: m.graph.node[1].output.__setitem__(0, "h"), "'h', given by 'f', is defined already"),
     "an initializer twice": (lambda m: m.graph.initializer.append(_weight(m)), "'w', given by 'an initializer', is defined already"),
     "an input that nothing gives": (lambda m: m.graph.node[0].input.__setitem__(0, "nowhere"), "'nowhere', used by 'MatMul', is not defined"),

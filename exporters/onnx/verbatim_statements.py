@@ -289,6 +289,8 @@ def _loop(w: Writer, n: Node) -> Any:
         attribute.g.input.add(name=carried.name)
     w.block(body)
     proceed, *handed = w.results(body)
+    if len(handed) != len(starts):
+        raise NotVerbatim("a loop hands on other values than it takes", n.range)
     for start, v in zip(starts, handed, strict=True):
         if start is None and not (isinstance(v, Counter) and v.scope is scope and v.more == 1):
             raise NotVerbatim("a loop carries a number that is not its own count", n.range)

@@ -7,6 +7,7 @@ graph computes. A node whose bodies have no such form is refused by name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -260,6 +261,8 @@ def _empty(graph: Graph, info: Subgraph, inner: Value, outer: Value, axis: int =
     t = next((t for t in known if t.dims is not None), known[0])
     assert t.dtype is not None
     sizes = [0] if t.dims is None else [0, *(max(d, 0) if isinstance(d, int) else 0 for d in t.dims)]
+    if math.prod(d or 1 for d in sizes) >= 1 << 56:
+        return graph.constant(None, NONE)  # numpy has no such array, not even an empty one
     return graph.constant(np.empty(sizes, t.dtype.numpy), TENSOR)
 
 

@@ -62,7 +62,7 @@ def tensor_value(proto: TensorProto, where: Source | str) -> ForeignArray:
     _check(proto, where)
     try:
         array = _strings(proto) if proto.data_type == TensorProto.STRING else numpy_helper.to_array(proto)
-    except (ValueError, TypeError, KeyError, NotImplementedError) as e:
+    except (ValueError, TypeError, KeyError, NotImplementedError, MemoryError) as e:
         raise OnnxImportError(f"{where}: tensor '{proto.name}' cannot be read: {e}") from e
     array = np.asarray(array)
     value = (array if array.flags.writeable else array.copy()).view(ForeignArray)  # programs may write to their weights
@@ -97,6 +97,12 @@ def _check(proto: TensorProto, where: Source | str) -> None:
             raise OnnxImportError(
                 f"{where}: tensor '{proto.name}' cannot be read: its data does not fit {list(proto.dims)}"
             )
+    elif (bits := PACKED_BITS.get(proto.data_type)) is not None and math.prod(proto.dims) * bits > len(
+        proto.int32_data
+    ) * 8:  # onnx would make room for as many
+        raise OnnxImportError(
+            f"{where}: tensor '{proto.name}' cannot be read: its data does not fit {list(proto.dims)}"
+        )
     if min(proto.dims, default=0) < 0:
         raise OnnxImportError(f"{where}: tensor '{proto.name}' cannot be read: its shape is {list(proto.dims)}")
 
