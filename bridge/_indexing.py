@@ -234,7 +234,7 @@ def _bound(value: Any, default: int) -> int:
 def _slice(tensor: Tensor, dim: int, key: slice) -> Tensor:
     step = _bound(key.step, 1)
     if step <= 0:
-        raise ValueError("step must be greater than zero")
+        raise ValueError("slice step cannot be zero" if step == 0 else "step must be greater than zero")
     start, stop = _bound(key.start, 0), _bound(key.stop, _MAX)
     if _dispatch.tracer is None:
         if start == 0 and step == 1 and stop >= tensor._array.shape[dim]:

@@ -66,14 +66,6 @@ PROGRAMS = {
         ["torch.arange(3), 'row '", "torch.zeros(0), ''"],
         [("string", "str(i)")],
     ),
-    "an object that escapes": Program(
-        "@torch.jit.script\nclass Counter:\n    def __init__(self, n: int):\n        self.n = n\n"
-        "    def up(self, by: int):\n        self.n += by\n"
-        "def f(x: Tensor):\n    many: List[Counter] = []\n    for i in range(x.size(0)):\n        c = Counter(i)\n"
-        "        c.up(int(x[i]))\n        many.append(c)\n    total = 0\n    for c in many:\n        total += c.n\n    return total",
-        ["torch.arange(4)", "torch.zeros(0, dtype=torch.long)"],
-        [("", "")],
-    ),
     "a string or a number": Program(
         "def f(x: Tensor):\n    y: Union[str, int] = 'foo'\n    if x.sum() > 0:\n        y = 3\n    return y",
         ["torch.ones(2)", "torch.zeros(2)"],

@@ -1,6 +1,8 @@
 """Exported models: right in plain onnxruntime, accepted by the checker, named as promised; what cannot be exported says why."""
 
 from collections import OrderedDict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -271,3 +273,38 @@ def test_roll_by_what_a_size_decides():
     for n in (3, 4, 7):
         x = torch.rand(3, n)
         np.testing.assert_array_equal(run_plain(program.model_proto, [x])[0], Rolled()(x).numpy())
+
+
+@pytest.mark.parametrize(
+    "equation",
+    [
+        "bnqd,bnkd->bnqk",
+        "bthd,bshd->bhts",
+        "bchw,bkhw->bck",
+        "dbh,dbk->bhk",
+        "bqd,kd->bqk",
+        "ijk,ilm,njm,nlk->",
+        "bqd,bkd->bq",
+    ],
+)
+def test_einsum_of_tensors_without_elements(equation: str, tmp_path: Path) -> None:
+    """Operands in another order than that of a matrix product have onnxruntime divide by a size of 0, which ends the process."""
+    terms = equation.split("->")[0].split(",")
+    names = ", ".join(f"x{i}" for i in range(len(terms)))
+    (tmp_path / "product.py").write_text(
+        f"import bridge as torch\ndef product({names}):\n    return torch.einsum({equation!r}, {names})\n"
+    )
+    space: dict[str, Any] = {}
+    exec(compile((tmp_path / "product.py").read_text(), str(tmp_path / "product.py"), "exec"), space)
+
+    def operands(empty: str) -> list[Any]:
+        sizes = {c: 0 if c == empty else 2 + ord(c) % 3 for t in terms for c in t}
+        return [np.random.default_rng(0).standard_normal([sizes[c] for c in t]).astype(np.float32) for t in terms]
+
+    examples = tuple(map(bridge.from_numpy, operands("")))
+    model = bridge.onnx.export(bridge.jit.script(space["product"]), examples).model_proto
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    for empty in ["", *sorted({c for t in terms for c in t})]:
+        given = operands(empty)
+        (found,) = session.run(None, {i.name: a for i, a in zip(session.get_inputs(), given, strict=True)})
+        np.testing.assert_allclose(found, np.einsum(equation, *given), rtol=1e-4, atol=1e-4)

@@ -115,7 +115,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 #: What stands in the way in `Obstacles`: the text of the line, and what the message has.
 IN_THE_WAY = [
     ("w.add_(1)", "is written to in place"),
-    ("str(x.size(0))", "strings"),
+    ("if len(text) > 3", "strings"),
     ("print(y)", "printing"),
     ('print("three")', "printing"),
 ]

@@ -269,6 +269,8 @@ def _alternative(t: Type, example: Any) -> Type | None:
         if isinstance(example, python):
             fitting = [x for x in known if isinstance(x, kind)]
             return fitting[0] if len(fitting) == 1 else None
+    if not isinstance(example, np.ndarray) and not hasattr(example, "detach"):
+        return None
     return next((x for x in known if isinstance(x, T.TensorType)), None)
 
 

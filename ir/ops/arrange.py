@@ -375,6 +375,9 @@ def _diag_dims(call: Call) -> Any:
 
 def _unfold(self: Array, dimension: int, size: int, step: int) -> Any:
     d = dim_of(dimension, self.ndim)
+    for name, n, least in (("size", size, ">= 0"), ("step", step, "> 0")):
+        if n < 0 or (n == 0 and least == "> 0"):
+            raise BridgeError(f"{name} is {n} but must be {least}")
     if not self.ndim and size <= 1:
         return self.reshape(1)[:size]
     n = ((self.shape[d] if self.ndim else 1) - size) // step + 1
@@ -440,7 +443,8 @@ def _windows_of_run_time(e: Emitter, x: Any, axis: int, rank: int, size: Any, st
     zero, one = e.scalar(0, INT64), e.scalar(1, INT64)
     length = e.op("Gather", e.shape_of(x), np.asarray(axis), dims=())
     last = e.op("Sub", length, size, dims=())
-    x = holds(e, x, e.op("GreaterOrEqual", last, zero, dtype=BOOL, dims=()))
+    least = e.op("Min", last, size, e.op("Sub", step, one, dims=()), dims=())  # none of them may be less than 0
+    x = holds(e, x, e.op("GreaterOrEqual", least, zero, dtype=BOOL, dims=()))
     starts = e.op("Range", zero, e.op("Add", last, one, dims=()), step, dtype=INT64)
     inside = e.op("Range", zero, size, one, dtype=INT64)
     at = e.op("Add", e.op("Unsqueeze", starts, ints(1)), inside, dims=(None, None))

@@ -14,6 +14,7 @@ from bridge.ir.ops._declare import Array, declare, dim_of
 from bridge.ir.ops._onnx import INT64, common, ints, is_lowered, known_rank, typed
 from bridge.ir.ops._samples import S, f4, of
 from bridge.ir.ops.linear import matmul_node
+from bridge.ir.ops.reduction import reduce_node
 from bridge.ir.promotion import as_arrays
 from bridge.ir.rules import UNKNOWN, Call, Results, broadcast, promote_all, result
 from bridge.ir.types import TENSOR, Dim, ListType, TensorType, TupleType
@@ -55,7 +56,7 @@ def _lower_tensordot(e: Emitter, call: LoweredCall) -> Any:
     for i, j in zip(call["dims_self"], call["dims_other"], strict=True):
         second[j % rb] = first[i % ra]
     kept = [x for x in first if x not in second] + [x for x in second if x not in first]
-    return typed(e, "Einsum", e.dtype_of(a), a, b, equation=f"{''.join(first)},{''.join(second)}->{''.join(kept)}")
+    return _product_node(e, e.dtype_of(a), a, first, b, second, set(kept), kept)[0]
 
 
 declare(
@@ -189,8 +190,52 @@ def _lower_einsum(e: Emitter, call: LoweredCall) -> Any:
     used = set("".join(terms))
     free = iter(c for c in "abcdefghijklmnopqrstuvwxyz" if c not in used)
     renamed = {c: next(free) for c in sorted(used) if c.isupper()}
-    text = ",".join(terms) + "->" + out
-    return typed(e, "Einsum", dtype, *tensors, equation="".join(renamed.get(c, c) for c in text))
+    given, wanted = [[renamed.get(c, c) for c in t] for t in terms], [renamed.get(c, c) for c in out]
+    if len(tensors) == 1 or any(len(set(t)) != len(t) for t in given):
+        text = ",".join(map("".join, given)) + "->" + "".join(wanted)
+        return typed(e, "Einsum", dtype, *tensors, equation=text)
+    left, sub = tensors[0], given[0]
+    for k, t in enumerate(given[1:], 1):
+        later = {c for x in (wanted, *given[k + 1 :]) for c in x}
+        made = wanted if k == len(given) - 1 else None
+        left, sub = _product_node(e, dtype, left, sub, tensors[k], t, later, made)
+    return left
+
+
+def _product_node(
+    e: Emitter, dtype: Any, a: Any, sa: list[str], b: Any, sb: list[str], later: set[str], out: list[str] | None
+) -> tuple[Any, list[str]]:
+    """One ``Einsum`` of two: its operands in the order of a matrix product, as others have onnxruntime divide by the sizes, which
+    ends the process where one is 0."""
+    a, sa = _summed(e, dtype, a, sa, {*sb, *later})
+    b, sb = _summed(e, dtype, b, sb, {*sa, *later})
+    batch, inner = [c for c in sa if c in sb and c in later], [c for c in sa if c in sb and c not in later]
+    rows, columns = [c for c in sa if c not in sb], [c for c in sb if c not in sa]
+    left, right, made = (
+        [*batch, *rows, *inner],
+        [*batch, *inner, *columns],
+        [*batch, *rows, *columns] if out is None else out,
+    )
+    operands = [_arranged(e, a, sa, left), _arranged(e, b, sb, right)]
+    text = f"{''.join(left)},{''.join(right)}->{''.join(made)}"
+    more: dict[str, Any] = {} if out is not None else {"dims": (None,) * len(made)}
+    return typed(e, "Einsum", dtype, *operands, equation=text, **more), made
+
+
+def _summed(e: Emitter, dtype: Any, x: Any, sub: list[str], wanted: set[str]) -> tuple[Any, list[str]]:
+    """Without the letters that nobody else has."""
+    gone = [i for i, c in enumerate(sub) if c not in wanted]
+    if not gone:
+        return x, sub
+    return reduce_node(e, "ReduceSum", x, gone, False, dtype), [c for c in sub if c in wanted]
+
+
+def _arranged(e: Emitter, x: Any, sub: list[str], order: list[str]) -> Any:
+    if sub == order:
+        return x
+    perm = [sub.index(c) for c in order]
+    dims = None if x.dims is None else tuple(x.dims[i] for i in perm)
+    return e.op("Transpose", x, perm=perm, dims=dims)
 
 
 declare(

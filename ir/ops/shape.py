@@ -9,9 +9,9 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import at_least
+from bridge.ir.ops._checks import at_least, holds
 from bridge.ir.ops._declare import Array, declare, dim_of, dims_of, op
-from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, known_rank, shape_vector, typed
+from bridge.ir.ops._onnx import BOOL, INT64, axis_of, ints, is_lowered, known_rank, shape_vector, typed
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, at_most_one, dims_from_list, like_self, promote_all, result, wrap
@@ -211,6 +211,8 @@ def _lower_slice(e: Emitter, call: LoweredCall) -> Any:
     x, start, end, step = call["self"], call["start"], call["end"], call["step"]
     axis = axis_of(e, x, call["dim"])
     low, high = 0 if start is None else start, MAX if end is None else end
+    if is_lowered(step):
+        x = holds(e, x, e.op("Greater", step, e.scalar(0, INT64), dtype=BOOL, dims=()))
     return e.op("Slice", x, e.ints([low]), e.ints([high]), ints(axis), e.ints([step]))
 
 

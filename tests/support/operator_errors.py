@@ -35,6 +35,10 @@ a[b]                                            | ones(3, 3), tensor([True, Fals
 a[b]                                            | ones(2, 3), ones(2, 3) > 0 | ones(2, 3), ones(3, 2) > 0
 a[:, b]                                         | ones(2, 3), tensor([True, False, True]) | ones(2, 3), tensor([True])
 a.narrow(0, 1, 3)                               | ones(7, 3) | ones(2, 3)
+a[::int(b)]                                     | ones(7, 3), tensor(2) | ones(7, 3), tensor(-1)
+a[:, 1::int(b)]                                 | ones(7, 3), tensor(2) | ones(7, 3), tensor(0)
+a.unfold(0, 2, int(b))                          | ones(7, 3), tensor(2) | ones(7, 3), tensor(-1)
+a.unfold(0, int(b), 1)                          | ones(7, 3), tensor(2) | ones(7, 3), tensor(-2)
 a.narrow(0, -1, 1)                              | ones(7, 3) | ones(0, 3)
 a.narrow(0, int(b), 2)                          | ones(7, 3), tensor(3) | ones(7, 3), tensor(6)
 a.scatter(1, b, 1.0)                            | ones(2, 3), tensor([[0], [1]]) | ones(2, 3), tensor([[0], [-1]])
