@@ -294,7 +294,7 @@ def test_einsum_of_tensors_without_elements(equation: str, tmp_path: Path) -> No
     (tmp_path / "product.py").write_text(
         f"import bridge as torch\ndef product({names}):\n    return torch.einsum({equation!r}, {names})\n"
     )
-    space: dict[str, Any] = {}
+    space: dict[str, Any] = {"__name__": "product"}
     exec(compile((tmp_path / "product.py").read_text(), str(tmp_path / "product.py"), "exec"), space)
 
     def operands(empty: str) -> list[Any]:

@@ -8,7 +8,7 @@ onnxruntime.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bridge.exporters.onnx.columns import element_of, to_form
@@ -19,7 +19,7 @@ from bridge.exporters.onnx.merge import as_maybe, finish_outputs, first_blank
 from bridge.exporters.onnx.names import freeze_if_shared
 from bridge.exporters.onnx.raising import no_error
 from bridge.exporters.onnx.records import Body, Record
-from bridge.exporters.onnx.same_tensor import stays
+from bridge.exporters.onnx.same_tensor import inside, stays
 from bridge.exporters.onnx.scans import Scan
 from bridge.exporters.onnx.static_loops import run_static, unrolled
 from bridge.exporters.onnx.values import (
@@ -38,12 +38,45 @@ from bridge.exporters.onnx.values import (
 )
 from bridge.ir import types as T
 from bridge.ir.errors import LoweringError
-from bridge.ir.graph import Node
+from bridge.ir.graph import Node, Value
 
 __all__: list[str] = []
 
 _FOREVER = 2**63 - 1
 _ATTEMPTS = 24
+
+
+def _returned(m: Machine, node: Node, k: int) -> Abstract | None:
+    """What a result of a loop is wherever anybody looks, as far as that is a list from outside: ``return found`` in the loop."""
+    block = node.blocks[0]
+
+    def sources(values: Iterable[Value]) -> set[Value]:
+        """Where values come from, through branches and loops in the body."""
+        found, open_, seen = set[Value](), list(values), set[Value]()
+        while open_:
+            v = open_.pop()
+            if v in seen or v is block.inputs[k + 1] or v.node.kind == "prim::Uninitialized":
+                continue
+            seen.add(v)
+            if v.node.kind == "prim::If" and inside(v.node, block):
+                open_ += [b.outputs[v.offset] for b in v.node.blocks]
+            elif v.node.kind == "prim::Loop" and inside(v.node, block):
+                open_ += [v.node.inputs[v.offset + 2], v.node.blocks[0].outputs[v.offset + 1]]
+            else:
+                found.add(v)
+        return found
+
+    def known(values: Iterable[Value]) -> Abstract | None:
+        found = sources(values)
+        if found and all(v.node.kind == "prim::TupleConstruct" for v in found):
+            parts = [known(p) for p in zip(*(v.node.inputs for v in found), strict=True)]
+            return tuple(Unset(T.ANY) if p is None else p for p in parts) if any(p is not None for p in parts) else None
+        v = found.pop() if len(found) == 1 else None
+        if v is None or not isinstance(v.type, T.ListType | T.DictType) or inside(v.node, block):
+            return None
+        return m.get(v)
+
+    return known([block.outputs[k + 1]])
 
 
 class LoopLowering:
@@ -53,6 +86,9 @@ class LoopLowering:
         self.m, self.node, self.block = m, node, node.blocks[0]
         self.trip, self.proceed = trip, proceed
         self.initial = [m.get(v) for v in node.inputs[2:]]
+        for k, v in enumerate(self.initial):
+            if isinstance(v, Unset) and (known := _returned(m, node, k)) is not None:
+                self.initial[k] = known
         self.heap0 = m.heap
         self.forms = Forms(self.heap0, self.initial, node.range)
         self.tensors = [m.env[v] for v in node.inputs[2:]]

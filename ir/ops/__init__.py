@@ -96,7 +96,7 @@ _ORDER = {
     "aten::median": "- dim",
     "aten::nanmedian": "- dim",
     "aten::dict": "-",
-    "aten::Complex": "Tensor_Tensor int_bool bool_int float_bool bool_float float_int int_float int_int bool_bool float_float "
+    "aten::Complex": "Scalar Tensor_Tensor int_bool bool_int float_bool bool_float float_int int_float int_int bool_bool float_float "
     "Tensor_float float_Tensor Tensor_int int_Tensor Tensor_bool bool_Tensor",
     "aten::count": "- int float bool Tensor str",
 }

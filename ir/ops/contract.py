@@ -138,7 +138,9 @@ def _contract(ops: Any, a: Any, sa: str, b: Any, sb: str, later: set[str]) -> tu
                     ops("aten::sum.dim_IntList", b, gone, False),
                     "".join(c for c in own if c in other or c in later),
                 )
-    size = {c: max(a.shape[sa.index(c)] if c in sa else 1, b.shape[sb.index(c)] if c in sb else 1) for c in sa + sb}
+    size = {c: 1 for c in sa + sb}
+    for t, own in ((a, sa), (b, sb)):
+        size.update({c: n for c, n in zip(own, t.shape, strict=True) if n != 1})
     batch = [c for c in sa if c in sb and c in later]
     inner = [c for c in sa if c in sb and c not in later]
     rows, columns = [c for c in sa if c not in sb], [c for c in sb if c not in sa]
