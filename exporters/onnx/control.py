@@ -144,6 +144,12 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
             made = m.new_cell(a.type, joined)
             freeze_if_shared(m, made, [c for c in (a, b) if c in m.heap], node)
             return made
+        if isinstance(a, Unset) and isinstance(b, tuple):
+            return tuple(value(a, y) for y in b)
+        if isinstance(b, Unset) and isinstance(a, tuple):
+            return tuple(value(x, b) for x in a)
+        if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b):
+            return tuple(value(x, y) for x, y in zip(a, b, strict=True))
         if isinstance(a, Unset) and isinstance(b, Cell):
             return only(b, other, lambda v: value(a, v))
         if isinstance(b, Unset) and isinstance(a, Cell):

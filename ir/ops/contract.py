@@ -138,7 +138,7 @@ def _contract(ops: Any, a: Any, sa: str, b: Any, sb: str, later: set[str]) -> tu
                     ops("aten::sum.dim_IntList", b, gone, False),
                     "".join(c for c in own if c in other or c in later),
                 )
-    size = {c: 1 for c in sa + sb}
+    size = dict.fromkeys(sa + sb, 1)
     for t, own in ((a, sa), (b, sb)):
         size.update({c: n for c, n in zip(own, t.shape, strict=True) if n != 1})
     batch = [c for c in sa if c in sb and c in later]
