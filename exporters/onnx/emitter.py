@@ -64,6 +64,8 @@ class OnnxEmitter:
             and any(isinstance(i, Run) and i.dtype.kind == "c" for i in inputs)
         ):
             self.unsupported("this cannot be done with complex tensors in ONNX, which has no complex numbers")
+        if op_type == "Expand" and not domain and (shape := _of_nothing(*inputs)) is not None:
+            return self.constant(np.zeros(shape, inputs[0].dtype.numpy), inputs[0].dtype)
         wired = [self._input(i) for i in inputs]
         while wired and wired[-1] is None:
             wired.pop()
@@ -244,3 +246,14 @@ class OnnxEmitter:
         new = value.like(f"{self.hint}/Identity")
         self.append(Record("Identity", "", [value], [new], {}, self.origin))
         return new
+
+
+def _of_nothing(x: Any, shape: Any) -> list[Any] | None:
+    """The known sizes of an expanded tensor without elements; None for every other. onnxruntime (1.32) takes an ``Expand`` to a
+    constant shape with a 0 in it for one that does nothing."""
+    wanted = shape if isinstance(shape, np.ndarray) else getattr(shape, "constant", None)
+    if wanted is None or 0 not in wanted or not isinstance(x, Run) or x.dims is None or len(wanted) < len(x.dims):
+        return None
+    own = [1] * (len(wanted) - len(x.dims)) + list(x.dims)
+    made = [d if n == 1 else int(n) for d, n in zip(own, wanted.tolist(), strict=True)]
+    return made if all(isinstance(d, int) for d in made) else None

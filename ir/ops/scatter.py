@@ -343,7 +343,8 @@ def _spread_index(e: Emitter, call: LoweredCall, source: Any) -> tuple[Any, int]
     if i.rank == 0:
         i = e.op("Reshape", i, ints(1), dims=(1,))
     i = sized_along(e, i, source, [axis])
-    i = e.op("Reshape", i, ints(*[-1 if k == axis else 1 for k in range(rank)]))
+    spread = [-1 if k == axis else 1 for k in range(rank)]
+    i = e.op("Reshape", i, ints(*spread), dims=tuple(None if n < 0 else n for n in spread))
     return e.op("Expand", i, e.shape_of(source)), axis
 
 
