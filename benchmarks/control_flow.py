@@ -305,7 +305,7 @@ def results(names: list[str], options: argparse.Namespace) -> Iterator[tuple[str
         if left and tool in skip[left[0]] | {"exports", "runs"}:
             yield left.pop(0), {"export": {}, "run": {}, "wrong": {}}
         elif left:
-            skip[left[0]].add(tool)
+            skip[left[0]].add(tool.removeprefix("check "))
 
 
 def _lines(worker: Any, limit: float) -> Iterator[dict[str, Any]]:
