@@ -53,7 +53,14 @@ class _Rows:
     def can(self) -> bool:
         """Whether all that happens to the tensor is of that kind."""
         t, body = self.tensor, self.body
-        if self.start is None or t.is_list or t.dims is None or not t.dims or t.dtype.name in ("string", "bfloat16"):
+        if (
+            self.start is None
+            or self.start.dims is None
+            or t.is_list
+            or t.dims is None
+            or not t.dims
+            or t.dtype.name in ("string", "bfloat16")
+        ):
             return False
         states = self.follow(body, {t})
         if states is None or not self.touched or self.offset is None or self.offset < self.lagging:
