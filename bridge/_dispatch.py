@@ -269,7 +269,10 @@ def _write(plan: Plan, args: Sequence[Any], arrays: list[Any], record: bool) -> 
     if plan.schema.name not in _FILLING:
         for t in targets:
             others = [a._array for a in args if isinstance(a, Tensor) and a is not t]
-            check_overlap(t._array, others, plan.schema.name != "aten::index_put_")  # of which torch only warns
+            if plan.schema.name in _OVER_ITSELF:  # a value of one element is filled in
+                check_overlap(t._array, [a for a in others if a.ndim], False)
+            else:
+                check_overlap(t._array, others)
     if record:
         kept = list(args)
         for i in plan.written:
@@ -295,10 +298,10 @@ def _write(plan: Plan, args: Sequence[Any], arrays: list[Any], record: bool) -> 
     ])  # fmt: skip
 
 
-#: In-place operators to which it does not matter that elements are one.
-_FILLING = frozenset(
-    f"aten::{n}_" for n in "fill zero set resize masked_fill index_put index_fill _index_put_impl".split()
-)
+#: In-place operators that read no memory but what they write to, or numbers.
+_FILLING = frozenset(f"aten::{n}_" for n in "fill zero set resize masked_fill".split())
+#: In-place operators that take elements that are one; torch warns of these.
+_OVER_ITSELF = frozenset(("aten::index_put_", "aten::_index_put_impl_"))
 
 #: In-place operators that change the shape of a tensor and not its memory.
 _INPLACE_VIEWS = frozenset(
