@@ -299,7 +299,7 @@ def _write(plan: Plan, args: Sequence[Any], arrays: list[Any], record: bool) -> 
 
 
 #: In-place operators that read no memory but what they write to, or numbers.
-_FILLING = frozenset(f"aten::{n}_" for n in "fill zero set resize masked_fill".split())
+_FILLING = frozenset(f"aten::{n}_" for n in "fill zero set resize masked_fill index_fill".split())
 #: In-place operators that take elements that are one; torch warns of these.
 _OVER_ITSELF = frozenset(("aten::index_put_", "aten::_index_put_impl_"))
 

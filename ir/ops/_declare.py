@@ -136,7 +136,9 @@ def in_place(
             raise BridgeError(
                 f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(value.shape)}"
             )
-        out[...] = value
+        # Where one element is several, what is written to one of them stays.
+        where: Any = value != out if 0 in out.strides else ...
+        out[where] = value[where]
         return out
 
     def lower(e: Any, call: Any) -> Any:

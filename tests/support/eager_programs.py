@@ -385,6 +385,10 @@ b[0].expand(4, 3).relu_()
 b[0].expand(4, 3).copy_(b + 1)
 b[0].expand(4, 3).fill_(1)
 b[0].expand(4, 3)[0, 0] = 5
+m = torch.zeros(4, 3) > 1; m[0] = True; b[0].expand(4, 3).masked_fill_(m, 7.0)
+b[0].expand(4, 3).index_fill_(0, torch.tensor([1]), 5.0)
+b[torch.tensor([0, 1])] = b[1:3]
+b[b > 2] = b[0, 0]
 b[1:].addcmul_(b[:-1], b[:-1])
 b.index_add_(0, torch.tensor([0, 1]), b[1:3])
 b.scatter_(0, torch.tensor([[0, 1, 2]]), b[1:])
