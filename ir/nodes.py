@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.ir.errors import IRError
 from bridge.ir.foreign import NodeInfo
-from bridge.ir.inspection import BlockNames, CallableList, NodeNames, NodeWalk, ValueNames, kind_of
+from bridge.ir.inspection import BlockNames, CallableList, NodeWalk, ValueNames, kind_of
+from bridge.ir.node_inspection import NodeNames
 from bridge.ir.source import SourceRange
 from bridge.ir.types import TENSOR, Type
 
