@@ -186,6 +186,33 @@ class Graph(GraphNames):
             copy.add_block().clone_from(b, value_map)
         return copy
 
+    def take(self, node: Node) -> Node:
+        """Make a node of another graph, with all in its blocks, an unplaced node of this one; its results keep their names.
+
+        What it uses of the other graph it uses still: that is the caller's to replace.
+        """
+        if node.block is not None:
+            node._unlink()
+        self._own(node)
+        return node
+
+    def _own(self, node: Node) -> None:
+        names = node.graph._names
+        node.graph = self
+        for v in node._outputs:
+            v.unique = self._next_unique
+            self._next_unique += 1
+            if v._name:
+                names.pop(v._name, None)
+                name, v._name = v._name, ""
+                v.set_debug_name(name)
+        for b in node.blocks:
+            b.graph = self
+            self._own(b.param_node)
+            for n in b.nodes:
+                self._own(n)
+            self._own(b.return_node)
+
     def copy(self) -> Graph:
         """A deep copy."""
 

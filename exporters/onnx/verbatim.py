@@ -10,6 +10,7 @@ the tensors themselves. Any other statement raises :class:`NotVerbatim`; then th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper
 
 from bridge.exporters.onnx.foreign import onnx_attribute, onnx_tensor, split_kind, type_proto
-from bridge.exporters.onnx.one_node import ELEMENT_TYPES, OneNodes
+from bridge.exporters.onnx.one_node import ELEMENT_TYPES, OneNode, OneNodes
 from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
 from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
 from bridge.ir import types as T
@@ -51,6 +52,16 @@ def write_verbatim(
     return w.model, results, {name.name: path for path, name in w.initializers.items()}
 
 
+@dataclass(slots=True, frozen=True)
+class _Written:
+    """What a statement became: its node, what its results are called and are, and the node's attributes."""
+
+    one: OneNode
+    hints: list[str]
+    facts: list[tuple[Any, Any]]
+    attributes: list[AttributeProto]
+
+
 class Writer:
     """Writes one model."""
 
@@ -71,6 +82,9 @@ class Writer:
         #: Element types and sizes by ONNX name, as far as nodes tell them, and small constants.
         self.facts = Facts(ELEMENT_TYPES)
         self.small: dict[str, np.ndarray[Any, Any]] = {}
+        #: How the statements of a block are written, and what a statement became for arguments of the same kinds: methods are called again and again.
+        self.steps: dict[Block, list[tuple[Node, Any, list[Value]]]] = {}
+        self.alike: dict[Any, _Written] = {}
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -222,24 +236,25 @@ class Writer:
     # -- statements --------------------------------------------------------------------------------------------------
 
     def block(self, block: Block) -> None:
-        for node in block.nodes:
-            namespace = node.kind.partition("::")[0]
-            if namespace not in ("aten", "prim"):
-                self.operator(node)
-                continue
-            if self.exact and namespace == "aten" and _of_tensors(node):
-                self.torch_operator(node)
-                continue
-            handler = HANDLERS.get(node.kind)
-            if handler is None:
-                raise NotVerbatim(f"{node.kind} is no ONNX operator", node.range)
+        steps = self.steps.get(block)
+        if steps is None:
+            steps = self.steps[block] = [(n, self._handler(n), list(n.outputs)) for n in block.nodes]
+        for node, handler, outputs in steps:
             result = handler(self, node)
-            if len(node.outputs) == 1:
-                self.values[node.output] = result
-            elif node.outputs:
-                self.values.update(zip(node.outputs, result, strict=True))
+            if len(outputs) == 1:
+                self.values[outputs[0]] = result
+            elif outputs:
+                self.values.update(zip(outputs, result, strict=True))
 
-    def operator(self, node: Node) -> None:
+    def _handler(self, node: Node) -> Any:
+        namespace = node.kind.partition("::")[0]
+        if namespace not in ("aten", "prim"):
+            return Writer.operator
+        if self.exact and namespace == "aten" and _of_tensors(node):
+            return Writer.torch_operator
+        return HANDLERS.get(node.kind, _refused)
+
+    def operator(self, node: Node) -> Any:
         """The node that the statement names."""
         if node.blocks:
             raise NotVerbatim(f"{node.kind} holds graphs", node.range)
@@ -251,45 +266,68 @@ class Writer:
         if domain:
             proto.domain = domain
         proto.input.extend(inputs)
-        for v in node.outputs:
-            made = self.fresh(hint_of(v))
-            self.values[v] = made
-            proto.output.append(made.name)
+        made = [self.fresh(hint_of(v)) for v in node.outputs]
+        proto.output.extend(m.name for m in made)
         for name, value in node.attributes.items():
             if isinstance(value, StoredAttribute):
                 raise LoweringError(f"attribute '{name}' is not loaded", node.range)
             proto.attribute.append(onnx_attribute(name, value, node))
-        made_of = [self.values[v] for v in node.outputs]
-        self._note_types(proto.op_type, domain, inputs, node.attributes, made_of)
+        self._note_types(proto.op_type, domain, inputs, node.attributes, made)
+        return made[0] if len(made) == 1 else made
 
-    def torch_operator(self, node: Node) -> None:
+    def torch_operator(self, node: Node) -> Any:
         """The one node that a torch operator on tensors is. Raises NotVerbatim where it is not one."""
-        names: list[str] = []
-        operator = operator_of(node)
         given = [self.get(v) for v in node.inputs]
         if node.kind == "aten::slice" and given[2:] == [None, None, 1]:  # the `:` of `x[:, 1]`
-            self.values[node.output] = given[0]
-            return
+            return given[0]
+        key = self._key(node, given)
+        found = self.alike.get(key) if key is not None else None
+        names: list[str] = [v.name for v in given if type(v) is Name] if found is not None else []
+        one = found.one if found is not None else self._one_node(node, given, names)
+        inputs = ["" if i is None else names[i] if isinstance(i, int) else self.constant(i).name for i in one.inputs]
+        proto = self.scope.graph.node.add(op_type=one.op_type)
+        proto.input.extend(inputs)
+        listed = isinstance(node.outputs[0].type, T.ListType)
+        hints = found.hints if found is not None else [hint_of(v) for v in (_unpacked(node) if listed else node.outputs)]
+        made = [self.fresh(hint) for hint in hints]
+        proto.output.extend([m.name for m in made])
+        if found is None:
+            self._note_types(one.op_type, "", inputs, one.attributes, made)
+            proto.attribute.extend(onnx_attribute(name, value, node) for name, value in one.attributes.items())
+            if key is not None:
+                facts = [(self.facts.dtypes.get(m.name), self.facts.sizes.get(m.name)) for m in made]
+                self.alike[key] = _Written(one, hints, facts, list(proto.attribute))
+        else:
+            for m, (dtype, sizes) in zip(made, found.facts, strict=True):
+                self.facts.dtypes[m.name], self.facts.sizes[m.name] = dtype, sizes
+            if found.attributes:
+                proto.attribute.extend(found.attributes)
+        if listed:
+            return Items(self.scope, made)
+        return made[0] if len(made) == 1 else made
+
+    def _key(self, node: Node, given: Sequence[Any]) -> Any:
+        """All that decides what a statement becomes; None where that is more than element types, sizes and numbers."""
+        parts: list[Any] = [node]
+        for v in given:
+            if type(v) is Name:
+                if v.name in self.small:
+                    return None
+                parts.append((self.facts.dtypes.get(v.name), self.facts.sizes.get(v.name)))
+            elif v is None or isinstance(v, bool | int | float | str):
+                parts.append(repr(v))  # 1, 1.0 and True are equal, and so are 0.0 and -0.0
+            else:
+                return None
+        return tuple(parts)
+
+    def _one_node(self, node: Node, given: Sequence[Any], names: list[str]) -> OneNode:
+        operator = operator_of(node)
         arguments = [self._argument(v, names, node) for v in given]
         opset = self.opsets.get("", 0)
         one = self.one_node(operator, arguments, opset) if operator is not None else None
         if one is None:
             raise NotVerbatim(f"{node.kind} is not one ONNX node", node.range)
-        one = self.one_node.styled(one, self.written.get(one.op_type), opset)
-        inputs = ["" if i is None else names[i] if isinstance(i, int) else self.constant(i).name for i in one.inputs]
-        proto = self.scope.graph.node.add(op_type=one.op_type)
-        proto.input.extend(inputs)
-        results = list(node.outputs)
-        if isinstance(results[0].type, T.ListType):
-            results = _unpacked(node)
-        made = [self.fresh(hint_of(v)) for v in results]
-        proto.output.extend(m.name for m in made)
-        if results[0].node is node:
-            self.values.update(zip(results, made, strict=True))
-        else:
-            self.values[node.output] = Items(self.scope, made)
-        self._note_types(one.op_type, "", inputs, one.attributes, made)
-        proto.attribute.extend(onnx_attribute(name, value, node) for name, value in one.attributes.items())
+        return self.one_node.styled(one, self.written.get(one.op_type), opset)
 
     def _argument(self, v: Any, names: list[str], node: Node) -> Any:
         """An argument as :func:`one_node` takes it; ``names`` receives those of tensors."""
@@ -338,6 +376,10 @@ class Writer:
         if name not in self.scope.own or name in names:
             name = self.emit("Identity", [name], name).name
         names.append(name)
+
+
+def _refused(w: Writer, node: Node) -> Any:
+    raise NotVerbatim(f"{node.kind} is no ONNX operator", node.range)
 
 
 def _of_tensors(node: Node) -> bool:

@@ -16,8 +16,8 @@ from bridge.importers.onnx.build import ModuleBuilder, forward_function
 from bridge.importers.onnx.names import argument_name, attribute_name, short_name
 from bridge.importers.onnx.structure import call
 from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
-from bridge.ir.graph import Graph, Node, Value
-from bridge.ir.types import NONE, TupleType
+from bridge.ir.graph import Graph, Node, Use, Value
+from bridge.ir.types import NONE, TupleType, Type
 
 __all__ = ["Divider"]
 
@@ -178,15 +178,21 @@ def _constants_at_use(graph: Graph) -> None:
         for user in (node, *(b.return_node for b in node.blocks)):
             for i, v in enumerate(user.inputs):
                 if v.node.kind == "prim::Constant":
-                    copy = graph.clone_node(v.node, lambda v: v).insert_before(user)
-                    user.replace_input(i, copy.output)
+                    _own_constant(graph, v, user, i)
     for i, v in enumerate(graph.return_node.inputs):
         if v.node.kind == "prim::Constant":
-            copy = graph.clone_node(v.node, lambda v: v).insert_before(graph.return_node)
-            graph.return_node.replace_input(i, copy.output)
+            _own_constant(graph, v, graph.return_node, i)
     for node in reversed(list(graph.all_nodes())):
         if node.kind == "prim::Constant" and not node.output.use_count:
             node.destroy()
+
+
+def _own_constant(graph: Graph, v: Value, user: Node, index: int) -> None:
+    """Have the constant, or a copy of it where others use it too, right before its user."""
+    if v.use_count == 1:
+        v.node.move_before(user)
+    else:
+        user.replace_input(index, graph.clone_node(v.node, lambda v: v).insert_before(user).output)
 
 
 def _role(user: Node, offset: int) -> str:
@@ -260,26 +266,24 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
         return None
     if any(v.type is NONE or isinstance(v.type, FunctionType) for v in results):
         return None
+    users = [[u for u in v.uses if u.user not in members] for v in results]
     new = Graph()
     new.opsets = dict(graph.opsets)
     here = new.add_input("self", child.type)
     values = _arguments(graph, new, given, here)
-    known: dict[Value, Value] = {}
-
-    def env(v: Value) -> Value:
-        found = known.get(v) or values(v)
-        if found is None:  # a constant that stands elsewhere
-            found = known[v] = new.block.prepend(new.clone_node(v.node, env)).output
-        return found
-
-    for n in nodes:
-        copy = new.block.append(new.clone_node(n, env))
-        known.update(zip(n.outputs, copy.outputs, strict=True))
     weights = {
         _path_of(v.node): p for v, p in zip(given, new.inputs[1:], strict=True) if v.node.kind == "prim::GetAttr"
     }
+    named = [(v.debug_name if v.has_debug_name else "", v.type, v.export_name) for v in results]
+    before = nodes[0].prev
+    assert before is not None
+    for n in nodes:
+        new.block.append(new.take(n))
+    assert before.next is not None
+    _call(graph, path, before.next, nodes, given, [(*told, uses) for told, uses in zip(named, users, strict=True)])
+    _use_arguments(new, values)
     _reroot(new, here, path, weights)
-    inner = [known[v] for v in results]
+    inner = results
     if len(inner) > 1:
         pack = new.block.append(new.create("prim::TupleConstruct", inner))
         pack.output.type = TupleType(*[v.type for v in inner])
@@ -287,8 +291,20 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
     new.add_output(inner[0])
     function = forward_function(child.type.name, new)
     child.type.add_method(function)
-    _call(graph, path, nodes, given, results)
     return function
+
+
+def _use_arguments(graph: Graph, values: Callable[[Value], Value | None]) -> None:
+    """Have what the graph uses of another come from its arguments; constants that stand elsewhere are copied."""
+    copied: dict[Value, Value] = {}
+    for top in list(graph.nodes):
+        for n in _all(top):
+            for i, v in enumerate(n.inputs):
+                if v.node.graph is not graph:
+                    new = copied.get(v) or values(v)
+                    if new is None:
+                        new = copied[v] = graph.block.prepend(graph.clone_node(v.node, lambda v: v)).output
+                    n.replace_input(i, new)
 
 
 def _given(graph: Graph, nodes: Sequence[Node], members: set[Node], path: Step) -> list[Value]:
@@ -339,8 +355,11 @@ def _reroot(graph: Graph, here: Value, path: Step, weights: Mapping[Step, Value]
     for n in list(graph.all_nodes()):
         if n.kind == "prim::GetAttr" and not isinstance(n.output.type, ClassType):
             names = _path_of(n)
+            first = _alone(n, len(names) - len(path) - 1)
             if names in weights:
                 n.output.replace_all_uses_with(weights[names])
+            elif first is not None:
+                first.replace_input(0, here)
             else:
                 v = _chain(graph, here, names[len(path) :], n)
                 n.output.replace_all_uses_with(v)
@@ -348,6 +367,15 @@ def _reroot(graph: Graph, here: Value, path: Step, weights: Mapping[Step, Value]
     for n in reversed(list(graph.all_nodes())):
         if n.kind == "prim::GetAttr" and not n.output.use_count:
             n.destroy()
+
+
+def _alone(node: Node, steps: int) -> Node | None:
+    """What an attribute is read from, so many steps before it; None where others read on the way, too."""
+    for _ in range(steps):
+        node = node.inputs[0].node
+        if node.output.use_count != 1:
+            return None
+    return node
 
 
 def _chain(graph: Graph, v: Value, names: Sequence[str], before: Node) -> Value:
@@ -361,9 +389,15 @@ def _chain(graph: Graph, v: Value, names: Sequence[str], before: Node) -> Value:
     return v
 
 
-def _call(graph: Graph, path: Step, nodes: Sequence[Node], given: Sequence[Value], results: Sequence[Value]) -> None:
-    """Put the call in the place of the nodes."""
-    at = nodes[0]
+def _call(
+    graph: Graph,
+    path: Step,
+    at: Node,
+    nodes: Sequence[Node],
+    given: Sequence[Value],
+    results: Sequence[tuple[str, Type, str | None, list[Use]]],
+) -> None:
+    """Put the call before ``at``; ``results`` are the names and types that its results have, with who uses them."""
     owner = _chain(graph, graph.inputs[0], path, at)
     arguments = []
     for v in given:
@@ -378,15 +412,12 @@ def _call(graph: Graph, path: Step, nodes: Sequence[Node], given: Sequence[Value
     n.foreign = next((m.foreign for m in nodes if m.export_name), None)
     outputs = [n.output]
     if len(results) > 1:
-        n.output.type = TupleType(*[v.type for v in results])
+        n.output.type = TupleType(*[t for _, t, _, _ in results])
         unpack = graph.create("prim::TupleUnpack", [n.output], len(results)).insert_before(at)
         outputs = list(unpack.outputs)
-    for old, v in zip(results, outputs, strict=True):
-        name = old.debug_name if old.has_debug_name else ""
-        v.type, v.export_name = old.type, old.export_name
-        old.replace_all_uses_with(v)
-        old.set_debug_name("")
+    for (name, t, export_name, users), v in zip(results, outputs, strict=True):
+        v.type, v.export_name = t, export_name
+        for use in users:
+            use.user.replace_input(use.offset, v)
         if name:
             v.set_debug_name(name)
-    for node in reversed(nodes):
-        node.destroy()

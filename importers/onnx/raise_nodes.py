@@ -36,6 +36,8 @@ class Lowering(Protocol):
 
 
 _TYPES = ElementTypes(schema_of)
+#: Constants of more elements are not compared.
+_COMPARED = 64
 
 
 class NodeRaiser:
@@ -49,6 +51,8 @@ class NodeRaiser:
         #: The styles that make a difference.
         self.written: dict[str, frozenset[str]] = {}
         self.raised = 0
+        #: What was found for nodes that are alike in all that decides it.
+        self.known: dict[Any, tuple[list[Any], list[Any], tuple[Reading, Sequence[Any]] | None]] = {}
 
     def learn(self, graphs: Sequence[Graph]) -> None:
         """Find out what nodes write although it goes without saying."""
@@ -94,12 +98,49 @@ class NodeRaiser:
         elif node.kind == "aten::tensor":
             self.facts.tell(node.output, by_name("int64"), ())  # made for a loop's number
         elif namespace not in ("aten", "prim"):
-            domain = "" if namespace == "onnx" else namespace
-            version = node.graph.opsets.get(domain, 0)
+            self._operator(node, "" if namespace == "onnx" else namespace, name)
+
+    def _operator(self, node: Node, domain: str, name: str) -> None:
+        """Follow an ONNX operator, and raise it; nodes that are alike in all that decides it are looked at once."""
+        version = node.graph.opsets.get(domain, 0)
+        key = self._key(node, version)
+        known = self.known.get(key) if key is not None else None
+        if known is None:
             constants = [_constant(v) for v in node.inputs]
-            self.facts.node(name, domain, version, node.inputs, constants, node.attributes, node.outputs)
+            outputs = list(node.outputs)
+            self.facts.node(name, domain, version, node.inputs, constants, node.attributes, outputs)
+            dtypes, sizes = [self.facts.dtypes.get(v) for v in outputs], [self.facts.sizes.get(v) for v in outputs]
+            found = self._reading(node, name) if not domain else None
+            if key is not None:
+                self.known[key] = dtypes, sizes, found
+        else:
+            dtypes, sizes, found = known
+            self.facts.dtypes.update(zip(node.outputs, dtypes, strict=True))
             if not domain:
-                self._raise(node, name)
+                self.facts.sizes.update(zip(node.outputs, sizes, strict=True))
+        if found is not None:
+            self._replace(node, *found)
+            self.raised += 1
+
+    def _key(self, node: Node, version: int) -> Any:
+        """All that decides what a node may be; None where that is too much to compare."""
+        facts, inputs = self.facts, node.inputs
+        parts: list[Any] = [node.kind, node.overload, len(node.outputs), version, self.opset]
+        for v in inputs:
+            a = _constant(v)
+            if a is not None and (a.size > _COMPARED or a.dtype.kind == "O"):
+                return None
+            held = a if a is None else (a.dtype.str, a.shape, a.tobytes())
+            parts.append((facts.dtypes.get(v), facts.sizes.get(v), v.type is NONE, v in facts.hollow, held))
+        if len(set(inputs)) != len(inputs):
+            parts.append(tuple(inputs.index(v) for v in inputs))
+        for name, value in node.attributes.items():
+            if not isinstance(value, int | float | str | list) or (
+                isinstance(value, list) and not all(isinstance(x, int | float | str) for x in value)
+            ):
+                return None
+            parts.append((name, repr(value)))  # 1, 1.0 and True are equal, and so are 0.0 and -0.0
+        return tuple(parts)
 
     def _enter(self, node: Node) -> None:
         if node.kind == "prim::Loop":
@@ -116,10 +157,11 @@ class NodeRaiser:
 
     # -- one node ------------------------------------------------------------------------------------------------------
 
-    def _raise(self, node: Node, op_type: str) -> None:
+    def _reading(self, node: Node, op_type: str) -> tuple[Reading, Sequence[Any]] | None:
+        """What the node is in words of torch, with the arguments; None where there are none."""
         candidates = readings(op_type)
         if not candidates or node.overload or (op_type == "Concat" and not self.facts.hollow.isdisjoint(node.inputs)):
-            return
+            return None
         since = _TYPES.since(op_type, "", self.opset)
         inputs = list(node.inputs)
         while inputs and inputs[-1].type is NONE:
@@ -129,9 +171,8 @@ class NodeRaiser:
         for reading in candidates:
             arguments = _arguments(reading, given) if since >= reading.since else None
             if arguments is not None and self._is(node, op_type, reading, arguments):
-                self._replace(node, reading, arguments)
-                self.raised += 1
-                return
+                return reading, arguments
+        return None
 
     def _is(self, node: Node, op_type: str, reading: Reading, arguments: Sequence[Any]) -> bool:
         """Whether the operator, lowered, is the node."""
@@ -167,11 +208,14 @@ class NodeRaiser:
 
     def _replace(self, node: Node, reading: Reading, arguments: Sequence[Any]) -> None:
         graph, operator = node.graph, _operator(reading)
-        with graph.inserting(node), graph.at_range(node.range):
-            inputs = [
-                _value(graph, node, v, a.type)
-                for v, a in zip(operator.complete(list(arguments)), operator.schema.arguments, strict=True)
-            ]
+        complete = operator.complete(list(arguments))
+        if all(type(v) is Input for v in complete):
+            inputs = [node.inputs[v.index] for v in complete]
+        else:
+            with graph.inserting(node), graph.at_range(node.range):
+                inputs = [
+                    _value(graph, node, v, a.type) for v, a in zip(complete, operator.schema.arguments, strict=True)
+                ]
         kind, _, node.overload = reading.operator.partition(".")
         node.kind = kind_of(kind)
         node.attributes.clear()
@@ -262,4 +306,4 @@ def _value(graph: Graph, node: Node, a: Any, t: Type) -> Value:
         return graph.constant(None, NONE)
     if isinstance(t, OptionalType):
         t = t.element
-    return graph.constant(a, t if isinstance(t, ListType) else None)
+    return graph.constant(list(a) if isinstance(a, list) else a, t if isinstance(t, ListType) else None)

@@ -324,10 +324,22 @@ def _read_at(graph: Graph, user: Node) -> None:
 
 
 def _copy_before(graph: Graph, v: Value, node: Node) -> Value:
-    """A new read of the attribute, and of what it is read from, before ``node``."""
+    """A read of the attribute, and of what it is read from, before ``node``, for this use alone."""
     if v.node.kind != "prim::GetAttr":
         return v
-    owner = _copy_before(graph, v.node.input, node)
+    if v.use_count == 1:  # nobody else reads it there
+        v.node.replace_input(0, _copy_before(graph, v.node.inputs[0], node))
+        v.node.move_before(node)
+        v.set_debug_name("")
+        v.export_name = None
+        return v
+    return _new_before(graph, v, node)
+
+
+def _new_before(graph: Graph, v: Value, node: Node) -> Value:
+    if v.node.kind != "prim::GetAttr":
+        return v
+    owner = _new_before(graph, v.node.inputs[0], node)
     new = graph.create("prim::GetAttr", [owner], name=v.node["name"])
     new.output.type = v.type
     return new.insert_before(node).output
