@@ -288,7 +288,9 @@ class Writer:
         proto = self.scope.graph.node.add(op_type=one.op_type)
         proto.input.extend(inputs)
         listed = isinstance(node.outputs[0].type, T.ListType)
-        hints = found.hints if found is not None else [hint_of(v) for v in (_unpacked(node) if listed else node.outputs)]
+        hints = (
+            found.hints if found is not None else [hint_of(v) for v in (_unpacked(node) if listed else node.outputs)]
+        )
         made = [self.fresh(hint) for hint in hints]
         proto.output.extend([m.name for m in made])
         if found is None:
