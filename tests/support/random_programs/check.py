@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import traceback
+import unittest.mock
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ import numpy as np
 import bridge
 import bridge.onnx
 from bridge.ir.errors import BridgeError
+from bridge.ir.passes import dead_code
+from bridge.ir.passes.aliases import AliasAnalysis
 from bridge.jit.running import interpreted
 from support.random_programs.program import RandomProgram
 from support.random_programs.running import MESSAGES, difference, load, outcome, plain, tensors
@@ -120,6 +123,11 @@ class _Check:
             raise Invalid(f"torch.jit differs from Python: {error}") from error
         return code
 
+    def _as_torch_writes(self) -> str:
+        """The code if what a loop gives is never what it was given, as torch.jit has it: it drops writes to what a loop without an iteration left."""
+        with unittest.mock.patch.object(dead_code, "AliasAnalysis", lambda graph, careful: AliasAnalysis(graph)):
+            return str(self._scripted(load(self.program.text, self.name, "bridge")).code)
+
     def _script(self, module: Any, code: str | None) -> Any:
         try:
             scripted = self._scripted(module)
@@ -132,6 +140,9 @@ class _Check:
                 self.result.refused.append(f"script: {_last_line(error)}")
             raise Failure(f"script: {type(error).__name__}: {error}") from error
         if code is not None and _one_zero(scripted.code) != _one_zero(code):
+            if _one_zero(self._as_torch_writes()) == _one_zero(code):
+                self.result.uncompared, self.loaded_code = "torch.jit drops a write", None
+                return scripted
             raise Failure(f"code differs\n{code}\n-- bridge --\n{scripted.code}")
         return scripted
 
@@ -333,7 +344,7 @@ def _matches(values: list[Any], outputs: list[Any]) -> str | None:
         if not v and outputs and isinstance(outputs[0], list) and not outputs[0]:
             return _matches(rest, outputs[1:])
         one = _matches([*v, *rest], outputs)
-        if one is None or not outputs:
+        if one is None or not outputs or (not v and isinstance(outputs[0], list)):
             return one
         if v and isinstance(v[0], tuple):  # a list for each place of the tuple
             return _matches([*map(list, zip(*v, strict=True)), *rest], outputs)
