@@ -206,3 +206,19 @@ def test_an_encoder_of_padded_sequences(way, norm):
                 found += run_plain(model, [x, mask])[:1]
             for f in found:
                 np.testing.assert_allclose(f, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(0, 2, 3), (2, 0, 3), (0, 0, 3)], ids=["no steps", "no sequences", "neither"])
+@pytest.mark.parametrize("layer", ["GRU", "LSTM", "RNN"])
+def test_recurrent_layers_of_nothing(layer: str, sizes: tuple[int, ...]) -> None:
+    """torch takes no sequences, and refuses no steps; with either onnxruntime's own layers may end the process."""
+    module = getattr(bridge.nn, layer)(3, 4)
+    scripted, x = bridge.jit.script(module), bridge.zeros(*sizes)
+    if sizes[0]:
+        assert scripted(x)[0].shape == (*sizes[:2], 4)
+    else:
+        with pytest.raises(RuntimeError, match="sequence length to be larger than 0"):
+            scripted(x)
+    model = bridge.onnx.export(scripted, (bridge.zeros(5, 2, 3),)).model_proto
+    with pytest.raises(Exception, match="Reshape"):
+        run_plain(model, [x])

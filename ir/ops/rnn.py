@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._composite import lower_steps
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import ints, is_lowered, typed
@@ -375,6 +376,8 @@ def _lower_layers(
     layers, directions, batch_first = how
     if batch_first:
         x = e.op("Transpose", x, perm=[1, 0, 2], dims=(x.dims[1], x.dims[0], x.dims[2]))
+    # torch refuses no steps; of no steps, or no sequences, onnxruntime's GRU and LSTM end the process
+    x = at_least(e, x, [1, 1, 0])
     last: list[list[Any]] = []
     for layer in range(layers):
         low, high = layer * directions, (layer + 1) * directions
