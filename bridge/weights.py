@@ -6,6 +6,7 @@ Element types that the format does not have are stored as bytes; the file's meta
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ _CODES = {
     "uint64": "U64", "int64": "I64", "float64": "F64", "float32": "F32", "uint32": "U32", "int32": "I32", "float16": "F16",
     "uint16": "U16", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
+_DTYPES = {code: name for name, code in _CODES.items()}
 _CHUNK = 1 << 24
 
 
@@ -68,20 +70,42 @@ def _text_bytes(array: np.ndarray[Any, Any]) -> bytes:
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of a safetensors file by name. Raises FileNotFoundError, and ValueError when it is malformed."""
+    """The arrays of a safetensors file by name, mapped: what nobody looks at is not read, and what is written to them stays here.
+
+    Raises FileNotFoundError, and ValueError when it is malformed.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
         raise FileNotFoundError(2, "no such file", str(path))
     try:
-        with safe_open(path, framework="np") as file:
-            others = json.loads((file.metadata() or {}).get("bridge", "{}"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
-            for name, (dtype, shape) in others.items():
-                arrays[name] = _other(arrays[name], dtypes.by_name(dtype), shape)
+        with safe_open(path, framework="np"):  # checks what it says of places, shapes and element types
+            arrays, others = _mapped(path)
+        for name, (dtype, shape) in others.items():
+            arrays[name] = _other(arrays[name], dtypes.by_name(dtype), shape)
     except (SafetensorError, ValueError, KeyError, TypeError) as e:
         raise ValueError(f"{path}: not a safetensors file: {e}") from e
     return arrays
+
+
+def _mapped(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """The arrays of a file by name, and what its metadata says of some."""
+    with open(path, "rb") as file:
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    others = json.loads(header.pop("__metadata__", {}).get("bridge", "{}"))
+    arrays = {}
+    for name, entry in header.items():
+        dtype, (first, end) = np.dtype(_DTYPES[entry["dtype"]]).newbyteorder("<"), entry["data_offsets"]
+        flat = (
+            np.frombuffer(data, dtype, (end - first) // dtype.itemsize, start + first)
+            if end > first
+            else np.empty(0, dtype)
+        )
+        array = flat.reshape(entry["shape"])
+        arrays[name] = array if array.flags.aligned and array.dtype.isnative else array.astype(dtype.newbyteorder("="))
+    return arrays, others
 
 
 def _other(data: np.ndarray[Any, Any], dtype: dtypes.DType, shape: list[int]) -> np.ndarray[Any, Any]:

@@ -1,6 +1,8 @@
 """Large models: weights mapped on the way in and streamed on the way out, external data that keeps to its folder."""
 
 import hashlib
+import importlib.util
+import mmap
 import os
 import tracemalloc
 from collections.abc import Callable
@@ -170,6 +172,38 @@ def test_memory_is_that_of_the_weights_once(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert peak < 0.2 * size  # the weights themselves are pages of the file
     np.testing.assert_array_equal(_run(tmp_path / "b.onnx"), _run(tmp_path / "c.onnx"))
+
+
+def test_a_printed_file_maps_its_weights(tmp_path: Path) -> None:
+    """From the file beside the text through scripting and exporting: nobody copies what nobody changes."""
+    path = tmp_path / "a.onnx"
+    onnx.save(_model(2), path)
+    bridge.onnx.write_python(bridge.onnx.load(path), tmp_path / "printed.py")
+    spec = importlib.util.spec_from_file_location("printed", tmp_path / "printed.py")
+    assert spec is not None
+    assert spec.loader is not None
+    printed = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(printed)
+    module = printed.model()
+    weights = {n: p._array for n, p in module.named_parameters()}
+    assert len(weights) == 3
+    before = (tmp_path / "printed.safetensors").read_bytes()
+    for array in weights.values():
+        base: object = array
+        while isinstance(base, np.ndarray | memoryview):
+            base = base.base if isinstance(base, np.ndarray) else base.obj
+        assert isinstance(base, mmap.mmap)
+        assert array.flags.writeable
+    made = bridge.onnx.export(bridge.jit.script(module))
+    assert all(any(np.shares_memory(a, w) for w in weights.values()) for a in made._arrays.values())
+    assert len(made._arrays) == 2
+    made.save(tmp_path / "b.onnx")
+    original, again = onnx.load(path), onnx.load(tmp_path / "b.onnx")
+    assert {t.name: t.raw_data for t in again.graph.initializer} == {
+        t.name: t.raw_data for t in original.graph.initializer
+    }
+    next(iter(weights.values()))[:] = 0  # stays here
+    assert (tmp_path / "printed.safetensors").read_bytes() == before
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -143,10 +143,7 @@ class _Writer:
             proto.CopyFrom(onnx_tensor(value, name))
             return
         self.arrays[name] = value
-        proto.data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
-        proto.dims.extend(value.shape)
-        if name:
-            proto.name = name
+        large_tensor(proto, value, name)
         if doc := getattr(value, "proto_doc", ""):
             proto.doc_string = doc
         outside(proto, value, _place_of(value))
@@ -252,6 +249,15 @@ def onnx_attribute(name: str, value: Any, node: Node | None = None) -> Attribute
         where = node.range if node is not None else None
         raise LoweringError(f"attribute '{name}' cannot hold {value!r}: {e}", where) from e
     return made
+
+
+def large_tensor(proto: TensorProto, value: np.ndarray[Any, Any], name: str) -> TensorProto:
+    """Say in a proto what a tensor is whose values stay outside of it."""
+    proto.data_type = helper.np_dtype_to_tensor_dtype(value.dtype)
+    proto.dims.extend(value.shape)
+    if name:
+        proto.name = name
+    return proto
 
 
 def onnx_tensor(value: Any, name: str | None = None) -> TensorProto:

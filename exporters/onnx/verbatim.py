@@ -18,6 +18,7 @@ import onnx
 from onnx import AttributeProto, TensorProto, helper
 
 from bridge.exporters.onnx.foreign import onnx_attribute, onnx_tensor, split_kind, type_proto
+from bridge.exporters.onnx.large import Arrays
 from bridge.exporters.onnx.one_node import ELEMENT_TYPES, OneNode, OneNodes
 from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
 from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
@@ -36,10 +37,11 @@ __all__ = ["NotVerbatim", "Writer", "write_verbatim"]
 
 def write_verbatim(
     owner: ScriptObject | None, function: Function, types: Mapping[str, T.Type] | None = None
-) -> tuple[onnx.ModelProto, Any, dict[str, str]]:
-    """The model of a program of ONNX operators, its results as nested tuples of output numbers, and where initializers come from.
+) -> tuple[onnx.ModelProto, Any, dict[str, str], Arrays]:
+    """The model of a program of ONNX operators, its results as nested tuples of output numbers, where initializers come from, and
+    the values of the large ones.
 
-    The last maps the name of an initializer to the path of the module's attribute.
+    The third maps the name of an initializer to the path of the module's attribute, the last to an array that the model does not hold.
 
     ``types`` are the types of inputs by argument name where annotations do not tell them. Raises NotVerbatim for programs that
     have other statements, LoweringError for an input whose element type nobody tells.
@@ -49,7 +51,7 @@ def write_verbatim(
         raise NotVerbatim("no ONNX operator is called")
     w = Writer(owner)
     results = w.run(function, types or {})
-    return w.model, results, {name.name: path for path, name in w.initializers.items()}
+    return w.model, results, {name.name: path for path, name in w.initializers.items()}, w.arrays
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,6 +77,7 @@ class Writer:
         self.numbers: dict[str, int] = {}
         self.one_node = OneNodes()
         self.initializers: dict[str, Name] = {}
+        self.arrays: Arrays = {}
         self.opsets: dict[str, int] = {}
         self.calling: list[Function] = []
         self.exact = ""

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto, helper
 
-from bridge.exporters.onnx.foreign import onnx_tensor
+from bridge.exporters.onnx.foreign import large_tensor, onnx_tensor
+from bridge.exporters.onnx.large import is_large, outside
 from bridge.exporters.onnx.verbatim_values import (
     Both,
     Counter,
@@ -62,7 +63,11 @@ def _get_attribute(w: Writer, n: Node) -> Any:
         w.scope.own.discard(name.name)
         w.initializers[path] = name
         array = getattr(value, "_array", value)
-        w.model.graph.initializer.append(onnx_tensor(array, name.name))
+        if is_large(array):
+            w.arrays[name.name] = array
+            outside(large_tensor(w.model.graph.initializer.add(), array, name.name), array)
+        else:
+            w.model.graph.initializer.append(onnx_tensor(array, name.name))
         w.facts.tell_array(name.name, array)
     return w.initializers[path]
 

@@ -49,7 +49,7 @@ _FOOTER = '''
 def model() -> {root}:
     """The module, with its weights read from the file beside this one."""
     module = {root}()
-    module.load_state_dict(torch.load_weights(Path(__file__).with_name({weights})))
+    module.load_state_dict(torch.load_weights(Path(__file__).with_name({weights})), assign=True)
     return module.train({training})
 '''
 
