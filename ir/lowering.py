@@ -9,7 +9,7 @@ Run-time ints are 0-d int64, floats 0-d double, bools 0-d bool tensors. Tensor i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from bridge.ir.dtypes import DType
@@ -45,6 +45,10 @@ class Emitter(Protocol):
 
     opset: int
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the nodes are of a loop's body or a branch: a model that does not choose should not do so for one operator."""
+
     def op(
         self,
         op_type: str,
@@ -66,6 +70,11 @@ class Emitter(Protocol):
 
     def cast(self, value: Any, dtype: DType) -> Lowered:
         """The value (Lowered or Python number) in that element type; no node when it has it already."""
+
+    def either(
+        self, test: Any, then: Callable[[], Any], other: Callable[[], Any], dims: Sequence[Dim] | None
+    ) -> Lowered:
+        """What ``then`` or ``other`` makes, which are called once each, by a 0-d bool (or one of one element)."""
 
     def pairs(self, value: Any) -> Lowered:
         """The real numbers that a complex value is: one dimension more, of two."""

@@ -358,6 +358,37 @@ def test_steady_calls_take_the_short_way():
             executor._slow = slow
 
 
+def _grows(xs: list[torch.Tensor], by: dict[str, list[int]], x: torch.Tensor) -> tuple[torch.Tensor, int]:
+    xs.append(x)
+    return torch.stack(xs).sum(0), by["a"][0] + len(by["a"])
+
+
+def test_lists_are_looked_at_with_every_call():
+    s, x = torch.jit.script(_grows), torch.ones(2)
+    slow, asked = executor._slow, []
+
+    def counted(*args):
+        asked.append(1)
+        return slow(*args)
+
+    try:
+        executor._slow = counted
+        with torch.no_grad():
+            for n in (2, 2, 2, 3, 3):
+                xs, by = [x] * n, {"a": [n, 5]}
+                total, number = s(xs, by, x)
+                assert (total.tolist(), number, len(xs), by) == ([n + 1.0] * 2, n + 2, n, {"a": [n, 5]})
+            assert len(asked) <= 2
+            with pytest.raises(RuntimeError, match=r"List\[int\]"):
+                s([x, x], {"a": [1, "b"]}, x)
+            with pytest.raises(RuntimeError, match=r"List\[Tensor\]"):
+                s([x, 1], {"a": [1, 2]}, x)
+            with pytest.warns(runtime.InterpreterWarning, match="different data type"):
+                assert s([x, x.double()], {"a": [1, True]}, x)[1] == 3
+    finally:
+        executor._slow = slow
+
+
 def test_arguments_that_do_not_fit_get_torchs_words():
     s = torch.jit.script(M.Gate())
     with pytest.raises(RuntimeError, match="missing value for argument 'x'"):

@@ -16,6 +16,7 @@ from bridge.ir.errors import BridgeError, LoweringError
 from bridge.ir.passes.inline import inlined_graph
 from bridge.ir.types import ListType, OptionalType, Type
 from bridge.jit.running import MISS
+from bridge.nn.parameter import Parameter
 from bridge.runtime.host import host_program
 from bridge.runtime.host_entry import Overflow
 from bridge.runtime.host_tensors import may_be_hosted, tensor_program
@@ -84,11 +85,12 @@ def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any],
         found = _hosted(entry, entry.hosts, key, function, owner, args)
         if found is not MISS:
             return found
-    plan = entry.plans.get(key) if not kwargs and len(args) == entry.arity else None
-    if type(plan) is Plan and (plan.simple or plan.direct):
-        if not plan.is_stale():
-            return _run(plan, function, owner, args)
-        plan = None
+    if not kwargs and len(args) == entry.arity:
+        plan = entry.plans.get((*key, *_lengths(args)) if entry.lengths else key)
+        if type(plan) is Plan and (plan.simple or plan.direct) and not plan.is_stale():
+            own = _all_taken(args) if plan.lists else args
+            if own is not None:
+                return _run(plan, function, owner, own)
     return _slow(entry, key, function, owner, args, kwargs)
 
 
@@ -139,7 +141,8 @@ def _kind(v: Any) -> Any:
         if not v or isinstance(v[0], bool | int | float):
             return "list", bool(v) and type(v[0])
         if isinstance(v[0], Tensor):
-            return "tensors", v[0]._array.dtype, {x._array.ndim for x in v} == {v[0]._array.ndim} and v[0]._array.ndim
+            ranks = {x._array.ndim if isinstance(x, Tensor) else None for x in v}  # (other elements are refused)
+            return "tensors", v[0]._array.dtype, ranks == {v[0]._array.ndim} and v[0]._array.ndim
         return "list", *map(_kind, v)
     if isinstance(v, dict):
         return "dict", *((k, _kind(x)) for k, x in v.items())
@@ -203,7 +206,7 @@ def _slow(
             entry.plans.clear()
             key = (*key, *_lengths(own))
         if isinstance(plan, Plan) and direct:
-            plan.direct = not any(map(_has_list, own))
+            plan.direct, plan.lists = True, any(map(_has_list, own))
         if isinstance(plan, Plan) and entry.signature is not None and entry.signature.exact:
             plan.direct = plan.simple = False  # each call is checked
         entry.plans[key] = plan
@@ -215,10 +218,14 @@ def _slow(
 
 
 def _unconverted(given: Any, own: Any) -> bool:
-    """Whether a program takes an argument as it was given; a tuple of such is made anew."""
+    """Whether a program takes an argument as it was given; a tuple, list or dict of such is made anew."""
     if given is own:
         return True
-    return type(given) is type(own) is tuple and len(given) == len(own) and all(map(_unconverted, given, own))
+    if type(given) is not type(own) or type(given) not in (tuple, list, dict) or len(given) != len(own):
+        return False
+    if type(given) is dict:
+        return list(given) == list(own) and all(map(_unconverted, given.values(), own.values()))
+    return all(map(_unconverted, given, own))
 
 
 def _has_list(v: Any) -> bool:
@@ -226,6 +233,45 @@ def _has_list(v: Any) -> bool:
     if isinstance(v, tuple):
         return hasattr(v, "_fields") or any(map(_has_list, v))
     return not isinstance(v, Tensor | bool | int | float | None)
+
+
+class _Odd(Exception):
+    """An argument of which its kind does not tell all."""
+
+
+def _all_taken(args: Sequence[Any]) -> list[Any] | None:
+    """Arguments as a program has them, lists being its own, where their kinds tell that nothing needs conversion; else None."""
+    try:
+        return [_taken(a) for a in args]
+    except _Odd:
+        return None
+
+
+def _taken(v: Any) -> Any:
+    kind = type(v)
+    if kind is list and v:
+        first = type(v[0])
+        if first in (int, float, bool):
+            alike = all(type(x) is first for x in v)
+        elif first in _TENSORS:
+            dtype = v[0]._array.dtype
+            alike = all(type(x) in _TENSORS and x._array.dtype is dtype for x in v)
+        else:
+            return [_taken(x) for x in v]
+        if not alike:
+            raise _Odd
+        return v.copy()
+    if kind is tuple:
+        return tuple([_taken(x) for x in v])
+    if kind is dict:
+        return {k: _taken(x) for k, x in v.items()}
+    if kind not in _LEAVES:
+        raise _Odd
+    return [] if kind is list else v
+
+
+_TENSORS = (Tensor, Parameter)
+_LEAVES = frozenset({*_TENSORS, int, float, bool, str, list, type(None)})
 
 
 def _plain_state(owner: ScriptObject | None) -> list[Any]:

@@ -98,7 +98,7 @@ class Plan:
     """
 
     __slots__ = (
-        "asks", "build", "direct", "distinct", "inputs", "leaves", "lengths", "live", "outputs", "parameters", "raises", "reached", "reads", "run", "shapes", "shared", "simple", "states", "tracked", "types",
+        "asks", "build", "direct", "distinct", "inputs", "leaves", "lengths", "lists", "live", "outputs", "parameters", "raises", "reached", "reads", "run", "shapes", "shared", "simple", "states", "tracked", "types",
     )  # fmt: skip
 
     def __init__(
@@ -116,7 +116,8 @@ class Plan:
         self.run, self.inputs, self.outputs, self.build = run, inputs, outputs, build
         self.tracked, self.live, self.simple, self.types = tracked, live, simple, types
         self.lengths = lengths
-        self.direct = False  # whether arguments of the kinds of the plan need no conversion
+        self.direct = False  # whether arguments of the kinds of the plan need no conversion,
+        self.lists = False  # which of lists the kind does not tell alone
         self.shapes = [(held, n, held[n]._array.shape, held[n]._array.dtype) for _, held, n in live]
         self.reads: list[tuple[dict[str, Any], str, Any]] = []
         self.raises = self.distinct = self.leaves = self.asks = False

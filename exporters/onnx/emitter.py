@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -204,6 +204,25 @@ class OnnxEmitter:
             return self.cast(self.parts(value)[0], dtype)
         re, im = (self.cast(p, real_dtype(dtype)) for p in self.parts(value))
         return self.join(re, im)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether what is made is part of a loop or branch already."""
+        return self.body.name in ("body", "then", "else")
+
+    def either(self, test: Any, then: Callable[[], Any], other: Callable[[], Any], dims: Sequence[Dim] | None) -> Run:
+        """One of two values of one element type, of which only the one that is chosen is computed."""
+        branches, outer = {"then_branch": Body(name="then"), "else_branch": Body(name="else")}, self.body
+        condition = self._input(test)
+        for body, make in zip(branches.values(), (then, other), strict=True):
+            self.body = body
+            made = make()
+            value = self.materialise(made if isinstance(made, Run) else self.constant(made))
+            body.outputs = [value if any(value in n.outputs for n in body.nodes) else self.identity(value)]
+        self.body = outer
+        chosen = Run(body.outputs[0].dtype, None if dims is None else tuple(dims), f"{self.hint}/If")
+        self.append(Record("If", "", [condition], [chosen], dict(branches), self.origin))
+        return chosen
 
     def unsupported(self, why: str) -> NoReturn:
         """Refuse with the user's line."""

@@ -400,21 +400,19 @@ def _lower_equal(e: Emitter, call: LoweredCall) -> Any:
 
 
 def _same_sizes_and_items(e: Emitter, a: Any, b: Any) -> Any:
-    """Whether two tensors of one rank are equal: their sizes, and the items of the part that both have."""
+    """Whether two tensors of one rank are equal: their sizes, and then their items."""
     boolean, int32 = by_name("bool"), by_name("int32")
-    sizes = [e.shape_of(x) for x in (a, b)]
-    common = e.op("Min", *sizes, dims=(a.rank,))
-    parts = [e.op("Slice", x, np.zeros(a.rank, np.int64), common, dims=(None,) * a.rank) for x in (a, b)]
-    items = e.op("Reshape", e.op("Equal", *parts, dtype=boolean), np.array([-1], np.int64), dims=(None,))
-    flags = e.op("Concat", e.op("Equal", *sizes, dtype=boolean, dims=(a.rank,)), items, axis=0, dims=(None,))
-    return e.cast(e.op("ReduceMin", e.cast(flags, int32), keepdims=0, dims=()), boolean)  # of one flag at least
+    same = e.op("Equal", e.shape_of(a), e.shape_of(b), dtype=boolean, dims=(a.rank,))
+    if a.rank > 1:
+        same = e.cast(e.op("ReduceMin", e.cast(same, int32), keepdims=0, dims=()), boolean)
+    return e.either(same, lambda: _no_difference(e, a, b), lambda: np.array(False), ())
 
 
 def _no_difference(e: Emitter, a: Any, b: Any) -> Any:
-    """Whether two tensors of one shape are equal: none of nothing differs."""
-    differ = e.op("Not", e.op("Equal", a, b, dtype=by_name("bool"), dims=a.dims), dims=a.dims)
-    count = e.op("ReduceSum", e.cast(differ, by_name("int64")), keepdims=0, dims=())
-    return e.op("Equal", count, np.array(0, np.int64), dtype=by_name("bool"), dims=())
+    """Whether two tensors of one shape are equal: those of no elements are, and so is what is multiplied there."""
+    boolean, int32 = by_name("bool"), by_name("int32")
+    same = e.cast(e.op("Equal", a, b, dtype=boolean, dims=a.dims), int32)
+    return e.cast(e.op("ReduceProd", same, keepdims=0, dims=()), boolean)
 
 
 def _same_rows(e: Emitter, a: Any, b: Any) -> Any:

@@ -207,13 +207,10 @@ def nan_aware(e: Emitter, op_type: str, x: Any, dims: Any, keepdim: bool, dtype:
     r = reduce_node(e, op_type, x, dims, keepdim, dtype)
     if dtype.kind != "f" or x.rank == 0:
         return r
-    nans, int32 = typed(e, "IsNaN", dtype, x, result=BOOL), by_name("int32")
-    if e.opset >= 20:
-        found = reduce_axes(e, "ReduceMax", nans, axes_of(e, x, dims), keepdim)
-    else:
-        count = reduce_node(e, "ReduceMax", e.cast(nans, int32), dims, keepdim, int32)
-        found = e.op("Greater", count, e.scalar(0, int32), dtype=BOOL)
-    return where(e, found, e.scalar(math.nan, dtype), r, dtype)
+    # The sum of the absolute values is nan where one of them is, and else no less than any of the values; Min keeps nan,
+    # and of two zeros the second, which is the one with the sign.
+    bound = reduce_node(e, "ReduceL1", x, dims, keepdim, dtype)
+    return typed(e, "Min", dtype, bound, r, dims=r.dims)
 
 
 def _lower_extreme(op_type: str) -> Any:
@@ -227,19 +224,28 @@ def _lower_extreme(op_type: str) -> Any:
 def _arg_node(e: Emitter, op_type: str, x: Any, axis: int, keepdim: bool) -> Any:
     """ArgMax or ArgMin: the first of equals, and nan before everything, as in torch."""
     dtype = x.dtype
-    if dtype.kind == "f":  # nans as a mask first: where there is one, it is the answer
-        flags, int32 = typed(e, "IsNaN", dtype, x, result=BOOL), by_name("int32")
-        nans = e.cast(flags, int32)
-        if e.opset >= 20:
-            has = reduce_axes(e, "ReduceMax", flags, [axis], keepdim)
-        else:
-            has = e.op("Greater", reduce_axes(e, "ReduceMax", nans, [axis], keepdim), e.scalar(0, int32), dtype=BOOL)
-        at_nan = e.op("ArgMax", nans, dtype=INT64, axis=axis, keepdims=int(keepdim))
     compute = compute_dtype(op_type, dtype)
     if compute is None:
         e.unsupported(f"onnxruntime has no {op_type} for {dtype.name}")
-    plain = e.op(op_type, e.cast(x, compute), dtype=INT64, axis=axis, keepdims=int(keepdim))
-    return where(e, has, at_nan, plain, INT64) if dtype.kind == "f" else plain
+
+    def plain() -> Any:
+        return e.op(op_type, e.cast(x, compute), dtype=INT64, axis=axis, keepdims=int(keepdim))
+
+    def with_nan() -> Any:  # as a mask: where there is one, it is the answer
+        flags, int32 = typed(e, "IsNaN", dtype, x, result=BOOL), by_name("int32")
+        nans = e.cast(flags, int32)
+        if e.opset >= 20:
+            some = reduce_axes(e, "ReduceMax", flags, [axis], keepdim)
+        else:
+            some = e.op("Greater", reduce_axes(e, "ReduceMax", nans, [axis], keepdim), e.scalar(0, int32), dtype=BOOL)
+        return where(e, some, e.op("ArgMax", nans, dtype=INT64, axis=axis, keepdims=int(keepdim)), plain(), INT64)
+
+    if dtype.kind != "f":
+        return plain()
+    if not e.chooses:
+        return with_nan()
+    size = reduce_node(e, "ReduceL1", x, None, False, dtype)  # nan where one is
+    return e.either(typed(e, "IsNaN", dtype, size, result=BOOL, dims=()), with_nan, plain, None)
 
 
 def _lower_arg(op_type: str) -> Any:
@@ -276,25 +282,15 @@ def _lower_along(which: str) -> Any:
     return lower
 
 
-def _lower_logical(op_type: str) -> Any:
+def _lower_logical(which: str) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
         x = call["self"]
         int32 = by_name("int32")
         dim = dim_argument(call)
         bits = e.cast(e.cast(x, BOOL), int32)
-        # over no elements all() is true and any() false: a sum of what fails, or of what holds, says so; a maximum fails
-        if op_type == "any":
-            count = reduce_node(e, "ReduceSum", bits, dim, keepdim_of(call), int32, empty_is_all=dim is None)
-            out = e.op("Greater", count, e.scalar(0, int32), dtype=BOOL)
-        else:
-            fails = e.op("Sub", e.scalar(1, int32), bits, dtype=int32)
-            fails.dims = x.dims
-            out = e.op(
-                "Equal",
-                reduce_node(e, "ReduceSum", fails, dim, keepdim_of(call), int32, empty_is_all=dim is None),
-                e.scalar(0, int32),
-                dtype=BOOL,
-            )
+        # Over no elements all() is true, as their product is, and any() false, as their sum is; a maximum fails.
+        op_type = "ReduceSum" if which == "any" else "ReduceProd"
+        out = e.cast(reduce_node(e, op_type, bits, dim, keepdim_of(call), int32, empty_is_all=dim is None), BOOL)
         return e.cast(out, x.dtype) if x.dtype.name == "uint8" else out
 
     return lower

@@ -472,3 +472,44 @@ def unfolded(x: Tensor, size: int, step: int) -> Tuple[Tensor, Tensor]:
 
 
 cases(unfolded, lambda: [(ramp(2, 7), 3, 2), (ramp(1, 4), 4, 1), (ramp(3, 5), 1, 3), (ramp(2, 3), 4, 1)])
+
+
+def largest_of_windows(x: Tensor, size: int) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The largest and smallest of parts, some of which hold what is not a number, in a loop and before it."""
+    found, where = x.amax(0), x.argmax(1)
+    lows: List[Tensor] = [x.min()]
+    at: List[Tensor] = []
+    for i in range(x.size(0)):
+        part = x[i : i + size]
+        values, indices = part.max(0)
+        at.append(torch.cat([indices, part.argmin(1)[:1], part.argmax().reshape(1)]))
+        found = torch.minimum(found, values)
+        lows.append(part.amin())
+    return found, where, torch.stack(lows), torch.stack(at)
+
+
+def odd(*rows: int) -> Tensor:
+    """Numbers, infinities, and what is not a number, in these rows."""
+    x = ramp(4, 3) - 5.0
+    x[1, 2] = float("inf")
+    x[2, 0] = -float("inf")
+    for row in rows:
+        x[row, 1] = float("nan")
+    return x
+
+
+cases(largest_of_windows, lambda: [(odd(), 2), (odd(1), 2), (odd(0, 2), 1), (odd(1, 2, 3), 3), (-odd(1), 4)])
+
+
+def repeats(rows: Tensor, last: Tensor) -> Tuple[int, bool, bool]:
+    """How many parts are equal to another of perhaps another size, or of no elements."""
+    count = 0
+    for i in range(rows.size(0) + 1):
+        if torch.equal(rows[i:], last):
+            count += 1
+        if torch.equal(rows[i : i + 1, 0], last[0]):
+            count += 10
+    return count, bool((rows[:, :0] > 0).all()), bool((last == rows[:1]).any())
+
+
+cases(repeats, lambda: [(ramp(3, 2), ramp(3, 2)), (ramp(3, 1), ramp(1, 1)), (ramp(2, 3), ramp(1, 3) + 3)])
