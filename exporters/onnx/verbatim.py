@@ -183,8 +183,8 @@ class Writer:
             if key in scope.constants:
                 return scope.constants[key]
             scope = scope.outer
-        if self.exact == "initializers":
-            return self._initializer(key, array)
+        if self.exact == "initializers" or (self.opsets.get("", 9) < 9 and array.dtype.kind != "f"):
+            return self._initializer(key, array)  # before opset 9 a Constant was of floats
         node = self.scope.graph.node.add(op_type="Constant")
         made = self.scope.constants[key] = self.fresh("constant")
         node.output.append(made.name)

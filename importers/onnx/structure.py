@@ -317,17 +317,26 @@ def _loop(graph: Graph, node: Node) -> None:
 
 
 def _batched_scan(graph: Graph, node: Node) -> None:
-    """A Scan of opset 8: the same for each element of a batch, so a loop around a Scan as it is today."""
+    """A Scan of opset 8: the same for each element of a batch, so a loop around a Scan as it is today.
+
+    Sequences may have lengths of their own; what each gives is filled up with zeros, as onnxruntime does.
+    """
     lengths, *given = node.inputs
+    count, states = node.attributes.get("num_scan_inputs", 0), 0
     if not _omitted(lengths):
-        raise _no_form(node, "a Scan over sequences of different lengths has no form in Python")
+        if not isinstance(count, int) or not 0 < count <= len(given):
+            raise _no_form(node, "it does not say how many inputs it goes through")
+        states = len(given) - count
     size = _size(graph, given[0], 0)
     build = _LoopBuilder(graph, node, size, None)
     made = [build.list_for(f"{v.debug_name_base or 'values'}_list") for v in node.outputs]
     graph.insert(build.loop)
     with graph.inserting(build.body):
         at = build.index_tensor()
-        inner = graph.create("onnx::Scan", [graph.add("onnx::Gather", v, at, axis=0) for v in given], len(made))
+        taken = [graph.add("onnx::Gather", v, at, axis=0) for v in given]
+        length = graph.add("onnx::Gather", lengths, at, axis=0) if not _omitted(lengths) else None
+        steps = _number(graph, length) if length is not None else None
+        inner = graph.create("onnx::Scan", taken, len(made))
         inner.attributes = {k: v for k, v in node.attributes.items() if k != "directions"}
         inner.attributes["scan_input_directions"] = node.attributes.get("directions")
         inner.export_name = node.export_name
@@ -335,13 +344,37 @@ def _batched_scan(graph: Graph, node: Node) -> None:
         for b in inner.blocks:
             b.owner = inner
         graph.insert(inner)
+        results = list(inner.outputs)
+        if length is not None:
+            body, info = inner.blocks[0], _info(inner)
+            results[states:] = [
+                _filled(graph, node, v, _element_type(info, o), taken[states], length)
+                for v, o in zip(results[states:], body.outputs[states:], strict=False)
+            ]
         proceed = graph.constant(True, BOOL)
-    build.finish(proceed, (), list(zip(made, inner.outputs, strict=True)))
+    build.finish(proceed, (), list(zip(made, results, strict=True)))
     for o, values in zip(node.outputs, made, strict=True):
         _replace(o, stack(graph, values, graph.constant(None, NONE)))
     with graph.inserting(inner):
-        _scan(graph, inner)
+        _scan(graph, inner, steps)
     inner.destroy()
+
+
+def _element_type(info: Subgraph, v: Value) -> Any:
+    t = declared_type(info.info, v.export_name or "") or v.type
+    return t.dtype if isinstance(t, TensorType) else None
+
+
+def _filled(graph: Graph, node: Node, v: Value, dtype: Any, sequence: Value, length: Value) -> Value:
+    """The stacked values of one sequence with zeros behind them, as many as the longest may have."""
+    if dtype is None or dtype.kind == "s":
+        raise _no_form(node, "the model does not say what elements it gives, whose sequences are filled up with zeros")
+    most = graph.add("onnx::Gather", graph.add("onnx::Shape", sequence), graph.constant(np.array(0), TENSOR), axis=0)
+    missing = graph.add("onnx::Unsqueeze", graph.add("onnx::Sub", most, length), axes=[0])
+    rest = graph.add("onnx::Slice", graph.add("onnx::Shape", v), starts=[1], ends=[1 << 31], axes=[0])
+    shape = graph.add("onnx::Concat", missing, rest, axis=0)
+    zeros = graph.add("onnx::Expand", graph.constant(np.zeros((), dtype.numpy), TENSOR), shape)
+    return graph.add("onnx::Concat", v, zeros, axis=0)
 
 
 def _size(graph: Graph, v: Value, axis: int) -> Value:
@@ -351,7 +384,8 @@ def _size(graph: Graph, v: Value, axis: int) -> Value:
     return n.output
 
 
-def _scan(graph: Graph, node: Node) -> None:
+def _scan(graph: Graph, node: Node, steps: Value | None = None) -> None:
+    """``steps``: how many there are, where that is not how long the first input is."""
     info, old = _info(node), node.blocks[0]
     count = node.attributes.get("num_scan_inputs", 0)
     if not isinstance(count, int) or not 0 < count <= len(node.inputs):
@@ -364,7 +398,7 @@ def _scan(graph: Graph, node: Node) -> None:
     backward = list(node.attributes.get("scan_input_directions") or [0] * count)
     out_axes = list(node.attributes.get("scan_output_axes") or [0] * outs)
     out_backward = list(node.attributes.get("scan_output_directions") or [0] * outs)
-    size = _size(graph, scanned[0], axes[0])
+    size = steps if steps is not None else _size(graph, scanned[0], axes[0])
     build = _LoopBuilder(graph, node, size, None)
     made = [build.list_for(f"{v.debug_name_base or 'values'}_list") for v in old.outputs[len(states) :]]
     for initial, inner, handed in zip(states, old.inputs, old.outputs, strict=False):
