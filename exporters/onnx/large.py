@@ -154,14 +154,26 @@ def _place(
             continue
         if entries["location"] == HOST:
             assert one is not None
-            start = -(-end // _ALIGNMENT) * _ALIGNMENT
-            end = start + array.nbytes
-            entries = {"location": one, "offset": str(start), "length": str(array.nbytes)}
-        if checksums or "checksum" in entries:
-            entries["checksum"] = _checksum(array)
-        outside(t, array, tuple(entries.items()))
-        files.setdefault(entries["location"], []).append((int(entries.get("offset", "0")), array))
+            entries = _behind(end, one, array)
+            end = int(entries["offset"]) + array.nbytes
+        _put(t, array, entries, files, checksums)
     return files
+
+
+def _behind(end: int, location: str, array: np.ndarray[Any, Any]) -> dict[str, str]:
+    """The place behind what a file of data has already."""
+    start = -(-end // _ALIGNMENT) * _ALIGNMENT
+    return {"location": location, "offset": str(start), "length": str(array.nbytes)}
+
+
+def _put(
+    t: TensorProto, array: np.ndarray[Any, Any], entries: dict[str, str], files: dict[str, Placed], checksums: bool
+) -> None:
+    """Have a tensor's data in the file, and at the place, that the entries say."""
+    if checksums or "checksum" in entries:
+        entries["checksum"] = _checksum(array)
+    outside(t, array, tuple(entries.items()))
+    files.setdefault(entries["location"], []).append((int(entries.get("offset", "0")), array))
 
 
 def _place_inner(
@@ -177,13 +189,9 @@ def _place_inner(
             continue
         array = np.frombuffer(t.raw_data, np.uint8)
         if large:
-            start = -(-end // _ALIGNMENT) * _ALIGNMENT
-            end = start + array.nbytes
-            entries = {"location": one, "offset": str(start), "length": str(array.nbytes)}
-        if checksums or "checksum" in entries:
-            entries["checksum"] = _checksum(array)
-        outside(t, array, tuple(entries.items()))
-        files.setdefault(entries["location"], []).append((int(entries.get("offset", "0")), array))
+            entries = _behind(end, one, array)
+            end = int(entries["offset"]) + array.nbytes
+        _put(t, array, entries, files, checksums)
 
 
 def _checksum(array: np.ndarray[Any, Any]) -> str:

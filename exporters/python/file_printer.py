@@ -22,7 +22,14 @@ from bridge.exporters.python.shared_classes import is_indexed
 from bridge.exporters.python.source_printer import SourcePrinter
 from bridge.exporters.python.tagged import TaggedText
 from bridge.exporters.python.tensor_words import tensor_in_words
-from bridge.exporters.python.words import expression_in_words, extends_list, has_operator, primary, statement_in_words
+from bridge.exporters.python.words import (
+    expression_in_words,
+    extends_list,
+    has_operator,
+    outside_quotes,
+    primary,
+    statement_in_words,
+)
 from bridge.ir import dtypes
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, FunctionType
@@ -301,23 +308,12 @@ def _wrapped(line: str) -> str:
 
 def _arguments(text: str) -> tuple[str, list[str]] | None:
     """What stands before the call that ends the text, and the call's arguments; None where that is no call."""
-    depth, quoted, start = 0, False, -1
+    start = -1
     cuts: list[int] = []
-    skip = False
-    for i, c in enumerate(text):
-        if skip:
-            skip = False
-        elif quoted:
-            quoted, skip = c != '"', c == "\\"
-        elif c == '"':
-            quoted = True
-        elif c in "([{":
-            if depth == 0:
-                start, cuts = i, []
-            depth += 1
-        elif c in ")]}":
-            depth -= 1
-        elif c == "," and depth == 1:
+    for i, c, depth in outside_quotes(text):
+        if depth == 0 and c in "([{":
+            start, cuts = i, []
+        elif depth == 1 and c == ",":
             cuts.append(i)
     if start <= 0 or not (text[start - 1].isalnum() or text[start - 1] in "_)]") or not cuts:
         return None

@@ -5,7 +5,7 @@ The texts run in Python and compile again to what they were made of (``assert`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from bridge.exporters.python.tagged import TaggedText
@@ -40,21 +40,25 @@ _OPERATORS = {
 _OF_LISTS = {"aten::add": "+", "aten::mul": "*", "aten::eq": "==", "aten::ne": "!="}
 
 
-def has_operator(text: str) -> bool:
-    """Whether an expression is made of parts outside of all brackets."""
+def outside_quotes(text: str) -> Iterator[tuple[int, str, int]]:
+    """The characters of an expression that are in no text: place, character, and how many brackets are around it."""
     depth, quoted, skip = 0, False, False
-    for c in text:
+    for i, c in enumerate(text):
         if skip:
             skip = False
         elif quoted:
             quoted, skip = c != '"', c == "\\"
         elif c == '"':
             quoted = True
-        elif c == " " and depth == 0:
-            return True
         else:
-            depth += (c in "([{") - (c in ")]}")
-    return False
+            depth -= c in ")]}"
+            yield i, c, depth
+            depth += c in "([{"
+
+
+def has_operator(text: str) -> bool:
+    """Whether an expression is made of parts outside of all brackets."""
+    return any(c == " " and not depth for _, c, depth in outside_quotes(text))
 
 
 def primary(p: FilePrinter, v: Value) -> TaggedText:
