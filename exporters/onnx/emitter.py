@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, cut
+from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, agreeing, cut
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.report import Report
 from bridge.exporters.onnx.values import INT64, Run, RunList, code_of
@@ -79,6 +79,8 @@ class OnnxEmitter:
         results = [kind(d, tuple(dims) if dims is not None else None, f"{self.hint}/{op_type}") for d in dtypes]
         attributes = {k.rstrip("_"): v for k, v in attributes.items() if v is not None}
         self.append(Record(op_type, domain, wired, list(results), attributes, self.origin))
+        if op_type == "ConcatFromSequence" and not domain and wired[0] is not None:
+            return agreeing(self, wired[0], results[0], attributes["axis"], attributes["new_axis"] == 1)
         return results[0] if outputs == 1 else tuple(results)
 
     def constant(self, value: Any, dtype: DType | None = None) -> Run:

@@ -1,4 +1,5 @@
-"""A tensor cut into a sequence, for the element types for which onnxruntime (1.32) has no SplitToSequence."""
+"""What onnxruntime (1.32) does not do with sequences: cut tensors of some element types (SplitToSequence), and compare the sizes
+of tensors without elements (ConcatFromSequence)."""
 
 from __future__ import annotations
 
@@ -8,12 +9,14 @@ import numpy as np
 
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import BOOL, INT64, Run, RunList
+from bridge.ir.ops._checks import holds, none_true
+from bridge.ir.ops._onnx import reduce_axes
 from bridge.ir.types import Dim
 
 if TYPE_CHECKING:
     from bridge.exporters.onnx.emitter import OnnxEmitter
 
-__all__ = ["WITHOUT_SPLIT", "cut"]
+__all__ = ["WITHOUT_SPLIT", "agreeing", "cut"]
 
 WITHOUT_SPLIT = ("uint8", "int8", "int16", "uint16")
 
@@ -41,3 +44,30 @@ def cut(e: OnnxEmitter, x: Run, length: Run | None, axis: int, dims: tuple[Dim, 
     made = held.like(f"{e.hint}/Loop")
     e.append(Record("Loop", "", [e.materialise(count), None, empty], [made], {"body": body}, e.origin))
     return made
+
+
+def agreeing(e: OnnxEmitter, pieces: Run, made: Run, axis: int, stacking: bool) -> Run:
+    """``made``, a sequence put together, if its elements have the same sizes: all of them, or (cat) all but that of ``axis``."""
+    if pieces.dims is None:
+        e.assumes("the tensors of a list without elements have the sizes that the others have")
+        return made
+    rank = len(pieces.dims)
+    at = None if stacking else axis % rank
+    if all(d is not None for i, d in enumerate(pieces.dims) if i != at):
+        return made
+    i, cond = Run(INT64, ()), Run(BOOL, (), f"{e.hint}/cond")
+    body, outer = Body([i, cond], name="body"), e.body
+    e.body = body
+    shape = e.op("Shape", e.op("SequenceAt", pieces, i, dims=pieces.dims), dtype=INT64, dims=(rank,))
+    body.outputs = [e.identity(cond), shape]
+    e.body = outer
+    shapes = Run(INT64, (None, rank), f"{e.hint}/Loop")
+    count = e.op("SequenceLength", pieces, dtype=INT64, dims=())
+    e.append(Record("Loop", "", [count, None], [shapes], {"body": body}, e.origin))
+    least, most = (reduce_axes(e, kind, shapes, [0], False) for kind in ("ReduceMin", "ReduceMax"))
+    same = e.op("Equal", least, most, dtype=BOOL, dims=(rank,))
+    if at is not None:
+        same = e.op("Or", same, np.arange(rank) == at, dims=(rank,))
+    wrong = e.op("Not", same, dims=(rank,))
+    checked: Run = holds(e, made, none_true(e, wrong))
+    return checked

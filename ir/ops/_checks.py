@@ -18,6 +18,7 @@ from bridge.ir.rules import like_self
 from bridge.ir.types import Dim
 
 __all__ = [
+    "agreeing",
     "as_large_as",
     "at_least",
     "equal_dims",
@@ -25,6 +26,7 @@ __all__ = [
     "holds",
     "last_sizes",
     "may_grow",
+    "multiple_of",
     "none_true",
     "one_for_one",
     "same_sizes",
@@ -121,6 +123,29 @@ def as_large_as(e: Emitter, x: Any, other: Any) -> Any:
     return e.op("Reshape", x, e.shape_of(other), dims=other.dims)
 
 
+def agreeing(e: Emitter, parts: Sequence[Any], axis: int | None) -> list[Any]:
+    """The tensors, of one number of dimensions, whose sizes must be the same except along ``axis`` (None: all of them).
+
+    ONNX's ``Concat`` compares them itself, but onnxruntime passes over tensors without elements.
+    """
+    shapes = [None if x.dims is None else [d for i, d in enumerate(x.dims) if i != axis] for x in parts]
+    if any(s is None for s in shapes) or all(isinstance(d, int) and d > 0 for x in parts for d in x.dims):
+        return list(parts)
+    other = [i for i, s in enumerate(shapes) if not equal_dims(s, shapes[0])]
+    if not other or not shapes[0]:
+        return list(parts)
+    last, rank = other[-1], (parts[0].rank,)
+    sizes = [e.shape_of(parts[i]) for i in (0, *other)]
+    if len(sizes) > 2:
+        sizes = [e.op(kind, *sizes, dims=rank) for kind in ("Min", "Max")]
+    same = e.op("Equal", *sizes, dtype=_BOOL, dims=rank)
+    # in a shape 0 is the size that there is, and -2 none that there can be
+    wrong = _ints(*[0 if i == axis else -2 for i in range(parts[0].rank)])
+    shape = e.op("Where", same, _ints(0), wrong, dtype=_INT64, dims=rank)
+    checked = e.op("Reshape", parts[last], shape, dims=parts[last].dims)
+    return [*parts[:last], checked, *parts[last + 1 :]]
+
+
 def may_grow(o: Operator, call: LoweredCall) -> bool:
     """Whether an operator that broadcasts can make more of its first argument than there is."""
     x = call["self"]
@@ -151,6 +176,15 @@ def holds(e: Emitter, x: Any, condition: Any) -> Any:
     """x, which has one dimension or more, where that bool of one element is true."""
     shape = e.op("Where", condition, e.shape_of(x), _ints(-2), dtype=_INT64)
     return e.op("Reshape", x, shape, dims=x.dims)
+
+
+def multiple_of(e: Emitter, x: Any, axis: int, n: int) -> Any:
+    """x, whose size along that axis is divisible by n."""
+    if isinstance(x.dims[axis], int):
+        return x
+    size = e.op("Gather", e.shape_of(x), _ints(axis), axis=0, dims=(1,))
+    rest = e.op("Mod", size, _ints(n), dims=(1,))
+    return holds(e, x, e.op("Equal", rest, _ints(0), dtype=_BOOL, dims=(1,)))
 
 
 def none_true(e: Emitter, wrong: Any) -> Any:

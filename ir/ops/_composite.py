@@ -24,7 +24,7 @@ from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError, IRError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import as_large_as, at_least, holds, last_sizes
+from bridge.ir.ops._checks import as_large_as, at_least, holds, last_sizes, multiple_of
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import is_lowered, known_rank, lower_functional
 from bridge.ir.registry import Operator, Unsupported, overloads
@@ -142,6 +142,13 @@ class Steps:
         if self.rank(x) != len(sizes):
             raise BridgeError(why())
         return self.sized(x, sizes, why)
+
+    def divisible(self, x: Any, dim: int, n: int, why: Callable[[], str]) -> Any:
+        """x, whose size along ``dim`` must be divisible by n; ``why`` is what is raised otherwise."""
+        size = self.size(x, dim)
+        if isinstance(size, int) and size % n:
+            raise BridgeError(why())
+        return x
 
     def same_shape(self, x: Any, other: Any) -> Any:
         """x, which broadcasting must not have made larger than ``other``, where it is written to."""
@@ -458,6 +465,9 @@ class _Lowering(Steps):
         if all(a is not None and a == (b if isinstance(b, int) else b.symbol) for a, b in zip(own, sizes, strict=True)):
             return x
         return last_sizes(self.e, x, [s if isinstance(s, int) else s.value for s in sizes])
+
+    def divisible(self, x: Any, dim: int, n: int, why: Callable[[], str]) -> Any:
+        return multiple_of(self.e, super().divisible(x, dim, n, why), dim, n)
 
     def same_shape(self, x: Any, other: Any) -> Any:
         return as_large_as(self.e, super().same_shape(x, other), other)

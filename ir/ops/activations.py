@@ -11,7 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import by_numpy, default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import as_large_as, equal_dims
+from bridge.ir.ops._checks import as_large_as, equal_dims, multiple_of
 from bridge.ir.ops._declare import Array, declare, dim_of, in_place
 from bridge.ir.ops._onnx import BOOL, FLOAT32, axis_of, ints, is_lowered, known_rank, typed, where
 from bridge.ir.ops._samples import S, f4, f8, i8, of
@@ -491,9 +491,8 @@ def _lower_glu(e: Emitter, call: LoweredCall) -> Any:
     size = None if x.dims is None else x.dims[axis]
     if isinstance(size, int):
         _halved(axis, size)
+    x = multiple_of(e, x, axis, 2)
     a, b = e.op("Split", x, outputs=2, dtype=[x.dtype] * 2, axis=axis, num_outputs=2 if e.opset >= 18 else None)
-    if not isinstance(size, int):  # the second half may be smaller
-        b = e.op("Reshape", b, e.shape_of(a), dims=a.dims)
     return apply(e, "Mul", a, apply(e, "Sigmoid", b))
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_numpy
+from bridge.ir.dtypes import DType, by_name, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import at_least
+from bridge.ir.ops._checks import agreeing, at_least, holds
 from bridge.ir.ops._declare import Array, declare, dim_of
 from bridge.ir.ops._onnx import INT64, axis_of, ints, is_lowered, shape_vector
 from bridge.ir.ops._samples import S, f4, f8, i8, of
 from bridge.ir.promotion import operand_of_value, result_dtype
-from bridge.ir.readings import Input, reads
+from bridge.ir.readings import Input, NodeForm, reads
 from bridge.ir.registry import find
 from bridge.ir.rules import UNKNOWN, Call, Results, promote_all, result, wrap
 from bridge.ir.types import TENSOR, Dim, ListType, TensorType, TupleType
@@ -134,8 +134,19 @@ def _lower_cat(e: Emitter, call: LoweredCall) -> Any:
     parts = [t for t in tensors if t.dims != (0,) and (rank is None or t.rank in (None, rank))] or tensors[:1]
     first = next((t for t in parts if t.rank is not None), parts[0])
     axis = axis_of(e, first, dim)
-    parts = [e.cast(t, dtype) for t in parts]
+    parts = agreeing(e, [e.cast(t, dtype) for t in parts], axis)
+    for t in tensors:
+        if rank is not None and t.rank not in (None, rank) and t.dims != (0,):
+            parts[0] = _beside_none(e, parts[0], t)
     return e.op("Concat", *parts, axis=axis) if len(parts) > 1 else e.op("Identity", parts[0])
+
+
+def _beside_none(e: Emitter, x: Any, other: Any) -> Any:
+    """x, beside which stands a tensor of fewer dimensions, which may have no elements only."""
+    if other.dims != (None,) and not isinstance(other.dims[0], str):
+        e.unsupported(f"Tensors must have same number of dimensions: got {x.rank} and {other.rank}")
+    none = e.op("Equal", e.op("Size", other, dtype=INT64, dims=()), e.scalar(0, INT64), dtype=by_name("bool"), dims=())
+    return holds(e, x, none)
 
 
 def _out(e: Emitter, call: LoweredCall) -> DType:
@@ -157,7 +168,7 @@ def _lower_stack(e: Emitter, call: LoweredCall) -> Any:
     dtype = _dtype_of_list(e, call, tensors)
     first = next((t for t in tensors if t.rank is not None), tensors[0])
     axis = axis_of(e, first, dim, extra=1)
-    parts = [e.op("Unsqueeze", e.cast(t, dtype), ints(axis)) for t in tensors]
+    parts = [e.op("Unsqueeze", t, ints(axis)) for t in agreeing(e, [e.cast(t, dtype) for t in tensors], None)]
     return e.op("Concat", *parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
@@ -261,7 +272,7 @@ def _lower_stacked(e: Emitter, call: LoweredCall) -> Any:
         e.unsupported("the number of dimensions of what is stacked must be known")
     dtype = _dtype_of_list(e, call, tensors)
     dim = axis(max(max(t.rank, least) for t in tensors))
-    parts = [_atleast_node(e, e.cast(t, dtype), least) for t in tensors]
+    parts = agreeing(e, [_atleast_node(e, e.cast(t, dtype), least) for t in tensors], dim)
     return e.op("Concat", *parts, axis=dim) if len(parts) > 1 else parts[0]
 
 
@@ -612,4 +623,5 @@ reads(
     "aten::cat",
     lambda given: [[Input(i) for i in range(len(given))], given.attributes.get("axis", 0)],
     since=4,
+    form=lambda a, opset: NodeForm("Concat", a["tensors"], {"axis": a["dim"]}),
 )

@@ -11,10 +11,10 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import from_front, holds, last_sizes, sized_along
+from bridge.ir.ops._checks import at_least, from_front, last_sizes, multiple_of, sized_along
 from bridge.ir.ops._composite import lower_steps
 from bridge.ir.ops._declare import Array, declare
-from bridge.ir.ops._onnx import BOOL, INT64, ints, known_rank, typed
+from bridge.ir.ops._onnx import INT64, ints, known_rank, typed
 from bridge.ir.ops._samples import S, f4, f8, of, positive
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.ops.reduction import reduce_node
@@ -203,6 +203,10 @@ def batch_norm(
 ) -> Any:
     """Over the channels of dimension 1; in training the running statistics are updated in place."""
     channels = x.shape[1] if x.ndim > 1 else 0
+    if x.ndim > 1 and not x.size:  # torch looks at the first weight only
+        if any(given is not None and not given.size for given in (weight, bias)):
+            raise IndexError("select(): index 0 out of range for tensor of size [0] at dimension 0")
+        return x.copy()
     for name, given in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias)):
         if given is not None and given.size != channels:
             raise BridgeError(f"{name} should contain {channels} elements not {given.size}")
@@ -302,7 +306,8 @@ def native_group_norm(
     if x.size != n * channels * size:
         raise BridgeError(f"Expected X.numel() == N * C * HxW to be true, but got false. {_REPORT}")
     grouped = x.reshape(n, groups, (channels // groups) * size)  # whatever dimensions x has
-    normal, mean, rstd = _standard(grouped, [2], eps)
+    none = np.full((n, groups, 1), np.nan, x.dtype)
+    normal, mean, rstd = _standard(grouped, [2], eps) if x.size else (grouped, none, none)
     out = _affine(normal.reshape(n, channels, size), _channels(weight, 3), _channels(bias, 3)).reshape(x.shape)
     return out.astype(x.dtype), mean.reshape(n, groups).astype(x.dtype), rstd.reshape(n, groups).astype(x.dtype)
 
@@ -326,11 +331,8 @@ def _lower_group_norm(e: Emitter, call: LoweredCall) -> Any:
     x, w, b, groups = call["input"], call["weight"], call["bias"], call["num_groups"]
     rank = known_rank(e, x, "group_norm")
     shape = e.shape_of(x)
-    if x.dims is None or not isinstance(x.dims[1], int):  # channels are not shared between groups
-        channels = e.op("Gather", shape, ints(1), axis=0, dims=(1,))
-        rest = e.op("Mod", channels, np.asarray([groups]), dims=(1,))
-        x = holds(e, x, e.op("Equal", rest, ints(0), dtype=BOOL, dims=(1,)))
-    elif x.dims[1] % groups:
+    x = multiple_of(e, x, 1, groups)  # channels are not shared between groups
+    if isinstance(x.dims[1], int) and x.dims[1] % groups:
         raise BridgeError(
             f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(x.dims)} and "
             f"num_groups={groups}"
@@ -338,10 +340,10 @@ def _lower_group_norm(e: Emitter, call: LoweredCall) -> Any:
     batch = e.op("Slice", shape, ints(0), ints(1), ints(0), dims=(1,))
     inner = e.op("Slice", shape, ints(1), ints(2**62), ints(0), dims=(rank - 1,))
     size = e.op("Div", e.op("ReduceProd", inner, keepdims=1, dims=(1,)), np.asarray([groups]), dims=(1,))
-    grouped = e.op(
-        "Reshape", x, e.op("Concat", batch, ints(groups), size, axis=0, dims=(3,)), dims=(None, groups, None)
-    )
-    normal = e.op("Reshape", _standard_node(e, grouped, [2], call["eps"]), shape, dims=x.dims)
+    whole = e.op("Concat", batch, ints(groups), size, axis=0, dims=(3,))
+    allow = 1 if e.opset >= 14 else None  # a 0 is a size, not "keep"
+    grouped = e.op("Reshape", x, whole, dims=(None, groups, None), allowzero=allow)
+    normal = e.op("Reshape", _standard_node(e, grouped, [2], call["eps"]), shape, dims=x.dims, allowzero=allow)
     spread = ints(1, -1, *[1] * (rank - 2))
     return affine_node(
         e, normal, *[None if t is None else e.op("Reshape", sized_along(e, t, x, [1]), spread) for t in (w, b)]
@@ -403,6 +405,8 @@ def _lower_instance_norm(e: Emitter, call: LoweredCall) -> Any:
             e, lambda t, x, *kept: t.batch_norm(x, *kept, False, 0.0, call["eps"], False), x, w, b, mean, var
         )
     rank = known_rank(e, x, "instance_norm")
+    if w is not None or b is not None:
+        x = at_least(e, x, [1, 1, *[0] * (rank - 2)])
     spread = ints(1, -1, *[1] * (rank - 2))
     shaped = [None if t is None else e.op("Reshape", sized_along(e, t, x, [1]), spread) for t in (w, b)]
     return affine_node(e, _standard_node(e, x, list(range(2, rank)), call["eps"]), *shaped)

@@ -34,12 +34,16 @@ def pixel_shuffle(t: Any, x: Any, r: int) -> Any:
     if r == 1:
         return t.clone(x)
     *lead, c, h, w = t.shape(x)
-    if isinstance(c, int) and c % (r * r):
-        raise BridgeError(
+    n = len(lead)
+    x = t.divisible(
+        x,
+        n,
+        r * r,
+        lambda: (
             "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
             f"input.size(-3)={c} is not divisible by {r * r}"
-        )
-    n = len(lead)
+        ),
+    )
     small = t.reshape(x, [*lead, c // (r * r), r, r, h, w])
     mixed = t.permute(small, [*range(n), n, n + 3, n + 1, n + 4, n + 2])
     return t.reshape(mixed, [*lead, c // (r * r), h * r, w * r])
@@ -59,6 +63,17 @@ def pixel_unshuffle(t: Any, x: Any, r: int) -> Any:
         return t.clone(x)
     *lead, c, h, w = t.shape(x)
     n = len(lead)
+    for dim, name, size in ((-2, "height", h), (-1, "width", w)):
+        why = f"input.size({dim})={size} is not divisible by {r}" if isinstance(size, int) else ""
+        x = t.divisible(
+            x,
+            n + 3 + dim,
+            r,
+            lambda name=name, why=why: f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but {why}",
+        )
+    if any(isinstance(s, int) and s == 0 for s in t.shape(x)):
+        return t.clone(x)  # which torch leaves as it is
+    x = t.at_least(x, [1] * (n + 3), lambda: "pixel_unshuffle of a tensor without elements")
     split = t.reshape(x, [*lead, c, h // r, r, w // r, r])
     mixed = t.permute(split, [*range(n), n, n + 2, n + 4, n + 1, n + 3])
     return t.reshape(mixed, [*lead, c * (r * r), h // r, w // r])
@@ -75,6 +90,12 @@ for _name in ("channel_shuffle", "native_channel_shuffle"):
         if groups == 1:
             return t.clone(x)
         batch, c, *rest = t.shape(x)
+        x = t.divisible(
+            x,
+            1,
+            groups,
+            lambda: f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.",
+        )
         apart = t.reshape(x, [batch, groups, c // groups, *rest])
         return t.reshape(t.transpose(apart, 1, 2), [batch, c, *rest])
 
@@ -250,11 +271,14 @@ def rms_norm(t: Any, x: Any, shape: Any, weight: Any, eps: Any) -> Any:
         raise BridgeError(other_size())
     x = t.sized(x, shape, other_size)
     dims = [rank - 1 - i for i in range(len(shape))][::-1]
-    small = eps if eps is not None else float(np.finfo(t.dtype(x).numpy).eps)
-    wide = t.to(x, 6) if t.dtype(x).name in ("float16", "bfloat16") else x
+    own = t.dtype(x)
+    if own.kind != "f":
+        raise BridgeError(f"\"rms_norm\" not implemented for '{own.label}'")
+    wide = t.to(x, 6) if own.name in ("float16", "bfloat16") else x
+    small = eps if eps is not None else float(np.finfo(t.dtype(wide).numpy).eps)
     scaled = t.mul(wide, t.rsqrt(t.add(t.mean(t.mul(wide, wide), dims, True), small)))
-    scaled = scaled if wide is x else t.to(scaled, t.dtype(x).code)
-    return scaled if weight is None else t.mul(scaled, weight)
+    scaled = scaled if weight is None else t.mul(scaled, weight)
+    return scaled if t.dtype(scaled) is own else t.to(scaled, own.code)
 
 
 @composite(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType
+from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import as_large_as, from_front, holds, none_true, sized_along
@@ -18,8 +18,9 @@ from bridge.ir.ops._samples import S, f4, f8, of, positive
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.ops.pointwise import log1p_node
 from bridge.ir.ops.reduction import mean_node
-from bridge.ir.promotion import as_arrays
+from bridge.ir.promotion import as_arrays, can_cast
 from bridge.ir.rules import UNKNOWN, Call, Results, broadcast_dims, promote_all, result
+from bridge.ir.types import TensorType
 
 # -- losses element by element -----------------------------------------------------------------------------------------
 
@@ -29,6 +30,12 @@ NONE, MEAN, SUM = 0, 1, 2
 
 def _reduced(x: Array, reduction: int) -> Any:
     return x if reduction == NONE else x.mean() if reduction == MEAN else x.sum()
+
+
+def _own_types(call: Call) -> Results:
+    made = _loss_types(call)
+    assert isinstance(made, TensorType)
+    return result(call.tensor("self").dtype, made.dims)
 
 
 def _loss_types(call: Call) -> Results:
@@ -62,8 +69,9 @@ def loss(
     slope: Callable[..., Any],
     samples: Any,
     names: str = "",
+    own: bool = False,
 ) -> None:
-    """Declare a loss of self and target, given on elements; ``slope`` are the gradients of both."""
+    """Declare a loss of self and target, given on elements; ``slope`` are the gradients of both. ``own``: it has self's type."""
     extra = names.split()
 
     def run(x: Array, target: Array, *rest: Any) -> Any:
@@ -75,14 +83,22 @@ def loss(
                 strict=True,
             )
         )
-        return _reduced(kernel(a, b, *[given[n] for n in extra]), given["reduction"])
+        made = kernel(a, b, *[given[n] for n in extra])
+        if own and made.dtype != np.asarray(x).dtype:
+            _castable(by_numpy(made.dtype), by_numpy(x.dtype))
+            made = made.astype(x.dtype)
+        return _reduced(made, given["reduction"])
 
     def lower(e: Emitter, call: LoweredCall) -> Any:
         from bridge.ir.ops._onnx import common
 
         dtype = common(e, call, "self", "target")
         x, t = e.cast(call["self"], dtype), e.cast(call["target"], dtype)
-        return reduced_node(e, node(e, dtype, x, t, *[call[n] for n in extra]), call["reduction"], dtype)
+        made = node(e, dtype, x, t, *[call[n] for n in extra])
+        if own:
+            _castable(dtype, call["self"].dtype)
+            made = e.cast(made, call["self"].dtype)
+        return reduced_node(e, made, call["reduction"], made.dtype)
 
     def grad(c: Any, g: Any) -> Any:
         x, t = c["self"], c["target"]
@@ -90,7 +106,13 @@ def loss(
         found = slope(c, x, t, *[c[n] for n in extra])
         return [None if f is None else g * f for f in found]
 
-    declare(f"aten::{schema} -> Tensor", run, types=_loss_types, onnx=lower, grad=grad, samples=samples)
+    types = _own_types if own else _loss_types
+    declare(f"aten::{schema} -> Tensor", run, types=types, onnx=lower, grad=grad, samples=samples)
+
+
+def _castable(made: DType, wanted: DType) -> None:
+    if not can_cast(made, wanted):
+        raise BridgeError(f"result type {made.label} can't be cast to the desired output type {wanted.label}")
 
 
 _PAIRS = [
@@ -140,7 +162,7 @@ def _huber_slope(c: Any, x: Any, t: Any, delta: float) -> Any:
 
 
 _DELTAS = lambda: [*_PAIRS, S(f4(3, 4), f4(3, 4, seed=1), 1, 0.3)]
-loss(f"huber_loss({_ARGS}, float delta=1.0)", _huber, _huber_node, _huber_slope, _DELTAS, "delta")
+loss(f"huber_loss({_ARGS}, float delta=1.0)", _huber, _huber_node, _huber_slope, _DELTAS, "delta", own=True)
 
 
 def _smooth(x: Array, t: Array, beta: float) -> Any:

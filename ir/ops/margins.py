@@ -134,6 +134,9 @@ def multi_margin_loss(t: Any, x: Any, target: Any, p: Any, margin: Any, weight: 
     apart = t.clamp_min(t.add(t.sub(rows, t.gather(rows, 1, wanted)), margin), 0)
     apart = apart if p == 1 else t.mul(apart, apart)
     if weight is not None:
+        weight = t.shaped(
+            weight, [count], lambda: f"inconsistent weight size, expected {count} but got {t.shape(weight)}"
+        )
         apart = t.mul(apart, t.unsqueeze(t.index_select(weight, 0, t.reshape(target, [-1])), 1))
     own = t.eq(t.arange(count), wanted)
     total = t.div(t.sum(t.masked_fill(apart, own, 0), [1]), count)
@@ -149,13 +152,20 @@ def multi_margin_loss(t: Any, x: Any, target: Any, p: Any, margin: Any, weight: 
 def multilabel_margin_loss(t: Any, x: Any, target: Any, reduction: int) -> Any:
     single = t.rank(x) <= 1
     sizes = t.shape(x)
-    if len(sizes) > 2 or any(isinstance(n, int) and n == 0 for n in sizes[-1:]):
-        raise BridgeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {sizes}")
+
+    def empty() -> str:
+        return f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {t.shape(x)}"
+
+    if len(sizes) > 2:
+        raise BridgeError(empty())
+    x = t.at_least(x, [1], empty) if sizes else x
     target = t.shaped(
         target, sizes, lambda: f"inconsistent target size: {t.shape(target)} for input of size: {t.shape(x)}"
     )
     rows, labels = (t.reshape(v, [1, -1]) for v in (x, target)) if single else (x, target)
     count = t.size(rows, 1)
+    known = t.all(t.logical_and(t.ge(labels, -1), t.lt(labels, count)))
+    rows = t.holding(rows, known, lambda: "argument #2 'target' is out of range")
     valid = t.eq(t.cumsum(t.to(t.lt(labels, 0), 4), 1), 0)  # up to the first -1
     safe = t.masked_fill(labels, t.logical_not(valid), 0)
     named = t.logical_and(t.eq(t.unsqueeze(safe, 2), t.arange(count)), t.unsqueeze(valid, 2))
