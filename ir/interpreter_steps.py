@@ -403,13 +403,39 @@ class Future:
         return self.value
 
 
-def _fork(p: Program, n: Node) -> Step:
-    inner = Program(n["Subgraph"])
-    ins, out = p.registers(n.inputs), p.register(n.output)
+class Awaitable:
+    """What ``awaitable`` gives: a computation that is made when somebody first waits for it."""
+
+    __slots__ = ("made",)
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self.made = functools.cache(compute)
+
+    def wait(self) -> Any:
+        """The result. Raises what the computation raises."""
+        return self.made()
+
+
+def _later(kind: type[Future | Awaitable]) -> Callable[[Program, Node], Step]:
+    def step(p: Program, n: Node) -> Step:
+        inner = Program(n["Subgraph"])
+        ins, out = p.registers(n.inputs), p.register(n.output)
+
+        def run(f: Frame) -> None:
+            args = [f[i] for i in ins]
+            f[out] = kind(lambda: inner.run(args, f.call, f.tensor)[0])
+
+        return run
+
+    return step
+
+
+def _there_already(p: Program, n: Node) -> Step:
+    source, out = p.register(n.input), p.register(n.output)
 
     def run(f: Frame) -> None:
-        args = [f[i] for i in ins]
-        f[out] = Future(lambda: inner.run(args, f.call, f.tensor)[0])
+        value = f[source]
+        f[out] = Awaitable(lambda: value)
 
     return run
 
@@ -539,8 +565,9 @@ _MAKERS: dict[str, Callable[[Program, Node], Step]] = {
     "prim::PythonOp": _python_call,
     "prim::Enter": _enter,
     "prim::Exit": _exit,
-    "prim::fork": _fork,
-    "prim::awaitable": _fork,
+    "prim::fork": _later(Future),
+    "prim::awaitable": _later(Awaitable),
+    "prim::awaitable_nowait": _there_already,
     "aten::wait": _wait,
     "prim::awaitable_wait": _wait,
     "prim::RaiseException": _raise,

@@ -117,6 +117,8 @@ class _Cursor:
             if closing == "]":
                 self.expect("[")
             return T.FutureType(*self.types_until(closing))
+        if word == "Await" and self.accept("("):
+            return T.AwaitType(*self.types_until(")"))
         if word == "Tensor" or word in _LABELS or (word.endswith("Tensor") and word[:-6] in _LABELS):
             return self.tensor_type(word)
         found = _SIMPLE.get(word)
@@ -322,7 +324,7 @@ class _Cursor:
                 inside.append(self.annotation())
             makers: dict[str, Any] = {
                 "List": T.ListType, "Optional": T.OptionalType, "Dict": T.DictType, "Tuple": T.TupleType,
-                "Union": T.UnionType, "Future": T.FutureType,
+                "Union": T.UnionType, "Future": T.FutureType, "Await": T.AwaitType,
             }  # fmt: skip
             if word not in makers:
                 raise self.fail(f"'{word}' takes no type arguments")

@@ -76,6 +76,8 @@ def short_type_text(t: T.Type) -> str:
         return f"Dict({short_type_text(t.key)}, {short_type_text(t.value)})"
     if isinstance(t, T.FutureType):
         return f"Future({short_type_text(t.element)})"
+    if isinstance(t, T.AwaitType):
+        return f"Await({short_type_text(t.element)})"
     if isinstance(t, T.UnionType):
         return f"Union({', '.join(map(short_type_text, t.members))})"
     if isinstance(t, InterfaceType):

@@ -233,14 +233,14 @@ class _Parser:
                 if self.token != ")":
                     self.expect(",")
             t: T.Type = T.TupleType(*inside)
-        elif word in ("Dict", "Future"):
+        elif word in ("Dict", "Future", "Await"):
             self.expect("(")
             first = self.type()[0]
             if word == "Dict":
                 self.expect(",")
                 t = T.DictType(first, self.type()[0])
             else:
-                t = T.FutureType(first)
+                t = (T.FutureType if word == "Future" else T.AwaitType)(first)
             self.expect(")")
         elif word in _SIMPLE:
             t = _SIMPLE[word]

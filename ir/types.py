@@ -8,7 +8,7 @@ Types are immutable and compared by structure; classes and interfaces by identit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from bridge.ir.dtypes import DType
 from bridge.ir.inspection import TypeNames
@@ -25,6 +25,7 @@ __all__ = [
     "NUMBER",
     "STR",
     "TENSOR",
+    "AwaitType",
     "DictType",
     "Dim",
     "EnumType",
@@ -274,23 +275,38 @@ class OptionalType(_Container):
         return f"Optional[{self.element.annotation()}]"
 
 
-class FutureType(_Container):
-    """``Future[T]``, the result of ``fork``."""
+class _Pending(_Container):
+    """A type of values that are there later."""
 
     __slots__ = ()
+    word: ClassVar[str]
 
     @property
     def element(self) -> Type:
         return self._inside[0]
 
     def __str__(self) -> str:
-        return f"Future({self.element})"
+        return f"{self.word}({self.element})"
 
     def annotation(self) -> str:
-        return f"Future[{self.element.annotation()}]"
+        return f"{self.word}[{self.element.annotation()}]"
 
     def _subtype(self, other: Type) -> bool:
-        return isinstance(other, FutureType) and self.element.is_subtype_of(other.element)
+        return isinstance(other, _Pending) and other.word == self.word and self.element.is_subtype_of(other.element)
+
+
+class FutureType(_Pending):
+    """``Future[T]``, the result of ``fork``."""
+
+    __slots__ = ()
+    word = "Future"
+
+
+class AwaitType(_Pending):
+    """``Await[T]``, a call that is made when its result is asked for."""
+
+    __slots__ = ()
+    word = "Await"
 
 
 class DictType(_Container):
@@ -471,7 +487,7 @@ def optional(t: Type) -> Type:
 
 #: The order of a Union's members: by kind, then by text.
 _KIND_ORDER = (
-    "Any", "EnumType", "TensorType", "TupleType", "ListType", "DictType", "Scalar", "float", "complex", "FutureType", "int",
+    "Any", "EnumType", "TensorType", "TupleType", "ListType", "DictType", "Scalar", "float", "complex", "FutureType", "AwaitType", "int",
     "NoneType", "str", "Generator", "bool", "OptionalType", "VarType", "Device", "ClassType", "InterfaceType",
 )  # fmt: skip
 
@@ -547,9 +563,9 @@ def _unify(a: Type, b: Type, to_union: bool) -> Type | None:
             return None
         both = [unify(x, y, to_union) for x, y in zip(a.elements, b.elements, strict=True)]
         return None if any(t is None for t in both) else TupleType(*[t for t in both if t])
-    if isinstance(a, FutureType) and isinstance(b, FutureType):
+    if isinstance(a, _Pending) and isinstance(b, _Pending) and a.word == b.word:
         inner = unify(a.element, b.element)
-        return None if inner is None else FutureType(inner)
+        return None if inner is None else type(a)(inner)
     ua, ub = unshaped(a), unshaped(b)
     if (ua, ub) != (a, b):
         return ub if ua.is_subtype_of(ub) else ua if ub.is_subtype_of(ua) else None
@@ -580,6 +596,6 @@ def unshaped(t: Type) -> Type:
         return TENSOR
     if isinstance(t, TupleType):
         return TupleType(*map(unshaped, t.elements), name=t.name, fields=t.fields, defaults=t.defaults)
-    if isinstance(t, ListType | OptionalType | DictType | FutureType | UnionType):
+    if isinstance(t, ListType | OptionalType | DictType | _Pending | UnionType):
         return type(t)(*map(unshaped, t.contained()))
     return t

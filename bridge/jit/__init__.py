@@ -17,6 +17,7 @@ _HOMES = {
     "bridge.jit.class_modules": "CompilationUnit script_method",
     "bridge.jit.frozen": "export_opnames freeze optimize_for_inference run_frozen_optimizations",
     "bridge.jit.functions": "ScriptFunction",
+    "bridge._awaits": "_Await _awaitable _awaitable_nowait _awaitable_wait",
     "bridge.futures": "Future fork wait _fork _wait",
     "bridge.jit.objects": "RecursiveScriptClass",
     "bridge.jit.modules": "RecursiveScriptModule ScriptModule _unique_state_dict",

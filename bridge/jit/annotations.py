@@ -47,6 +47,8 @@ def try_annotation(annotation: Any, names: Mapping[str, Any] | None = None) -> T
         return known
     if isinstance(annotation, str):
         return _from_text(annotation, names)
+    if getattr(annotation, "__name__", "") == "_Await":  # of anything: ``isinstance(x, torch.jit._Await)``
+        return T.AwaitType(T.ANY)
     _needs_contained(annotation)
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is not None:
@@ -115,6 +117,8 @@ def _generic(annotation: Any, origin: Any, args: tuple[Any, ...], names: Mapping
         return T.TupleType(*inside)
     if getattr(origin, "__name__", "") == "Future":
         return T.FutureType(*inside)
+    if getattr(origin, "__name__", "") == "_Await":
+        return T.AwaitType(*inside)
     return None
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections import OrderedDict
 from typing import Any
 
-from bridge import futures
+from bridge import _awaits, futures
 from bridge.ir.schemas import schemas_of
 from bridge.jit import decorators
 from bridge.pytorch.names import operator_name
@@ -40,6 +40,8 @@ def _builtin_table() -> dict[int, str]:
     table[id(warnings.warn)] = "aten::warn"
     table[id(decorators.is_scripting)] = "aten::is_scripting"
     table[id(futures.wait)] = "aten::wait"
+    table[id(_awaits._awaitable_wait)] = "prim::awaitable_wait"
+    table[id(_awaits._awaitable_nowait)] = "prim::awaitable_nowait"
     return table
 
 

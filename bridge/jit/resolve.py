@@ -15,7 +15,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bridge import futures
+from bridge import _awaits, futures
 from bridge.importers.script import (
     BuiltinFunction,
     CompileError,
@@ -505,6 +505,7 @@ _PRINTED = {"annotate": "annotate", "unchecked_cast": "unchecked_cast", "uniniti
 def _special_forms() -> dict[int, SugaredValue]:
     if not _forms:
         _forms[id(futures.fork)] = SpecialForm("fork")
+        _forms[id(_awaits._awaitable)] = SpecialForm("awaitable")
         _forms[id(decorators.annotate)] = SpecialForm("annotate")
         _forms[id(decorators.isinstance_)] = SpecialForm("isinstance")
         _forms[id(slice)] = SliceClass()

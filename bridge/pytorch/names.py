@@ -53,6 +53,8 @@ def special_form(value: Any) -> str | None:
         return "annotate"
     if value is jit.isinstance:
         return "isinstance"
+    if value is jit._awaitable:
+        return "awaitable"
     return "fork" if value is jit._fork or value is jit.fork else None
 
 

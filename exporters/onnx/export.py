@@ -22,14 +22,17 @@ from bridge.exporters.onnx.model import build_model
 from bridge.exporters.onnx.program import Loosened, MainRecord, ProgramLowering
 from bridge.exporters.onnx.report import Entry, ExportError, Report
 from bridge.exporters.onnx.sharing import shared_writes
-from bridge.exporters.onnx.specialise import specialised
+from bridge.exporters.onnx.specialise import specialised, with_graph
 from bridge.exporters.onnx.unused import put_aside
 from bridge.exporters.onnx.values import Run, RunList, type_of
+from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.collecting import uncollected
 from bridge.ir.dtypes import by_onnx
-from bridge.ir.errors import LoweringError
+from bridge.ir.errors import IRError, LoweringError
 from bridge.ir.foreign import Interface
+from bridge.ir.passes.inline import inlined_graph
+from bridge.ir.passes.inline_forks import has_forks, inline_forks
 
 __all__ = ["DEFAULT_OPSET", "OPSETS", "Exported", "export_again", "export_program"]
 
@@ -89,6 +92,8 @@ def export_program(
     modules = modules or (kept.options["modules"] if kept is not None else "functions")
     if modules not in ("functions", "inline"):
         raise LoweringError(f"modules must be 'functions' or 'inline', not {modules!r}")
+    if has_forks(function):
+        owner, function = _without_forks(owner, function, hosted)
     program_of = owner, function
     writes = may_write(function, owner)
 
@@ -147,6 +152,26 @@ def export_program(
         if not _takes_numbers(examples):
             raise
     return attempt(lengths=True)  # the lengths of lists of numbers may be what must be known
+
+
+def _without_forks(
+    owner: ScriptObject | None, function: Function, hosted: bool
+) -> tuple[ScriptObject | None, Function]:
+    """The program with an entry that is one graph in which forked computations are made where they are forked.
+
+    A host gives futures to its caller, and takes them: such a function stays as it is, which is not for onnxruntime.
+    """
+    passed = [a.type for a in (*function.schema.arguments, *function.schema.returns)]
+    if hosted and any(isinstance(inside, T.FutureType | T.AwaitType) for t in passed for inside in t.walk()):
+        return owner, function
+    try:
+        graph = inlined_graph(function)
+    except IRError:  # recursion, which is refused where it is
+        return owner, function
+    inline_forks(graph)
+    if hosted:  # the module whose weights are shared, not a copy
+        return owner, Function(function.qualified_name, graph, function.schema)
+    return with_graph(owner, function, graph)
 
 
 def _takes_numbers(examples: Any) -> bool:

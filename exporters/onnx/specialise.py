@@ -14,7 +14,7 @@ from bridge.ir.passes.dead_code import eliminate_dead_code
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.source import SourceRange
 
-__all__ = ["specialised"]
+__all__ = ["specialised", "with_graph"]
 
 _Choices = dict[Node, int]
 
@@ -41,6 +41,18 @@ def specialised(
         graph = _pruned(function.graph, choices.get((id(owner), function), {}))
         _retype(graph, copy.type)
         method = Function(f"{copy.type.name}.{function.name}", graph, _schema(function.schema, copy.type))
+    return copy, method
+
+
+def with_graph(owner: ScriptObject | None, function: Function, graph: Graph) -> tuple[ScriptObject | None, Function]:
+    """A copy of owner and entry in which the entry has another graph; with the owner's own attributes."""
+    if owner is None:
+        return None, Function(function.qualified_name, graph, function.schema)
+    copy = _Copier({}).object(owner)
+    _retype(graph, copy.type)
+    method = Function(f"{copy.type.name}.{function.name}", graph, _schema(function.schema, copy.type))
+    if function.name in copy.type.methods:
+        copy.type.methods[function.name] = method
     return copy, method
 
 

@@ -11,7 +11,7 @@ from bridge.ir.graph import Block, Node, Value
 
 __all__ = ["inlined_nodes"]
 
-_RUNS_ELSEWHERE = frozenset({"prim::fork", "prim::awaitable", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote"})
+_RUNS_ELSEWHERE = frozenset({"prim::fork", "prim::rpc_async", "prim::rpc_sync", "prim::rpc_remote"})
 
 
 def inlined_nodes(block: Block, inlined: set[Node]) -> None:

@@ -201,7 +201,7 @@ _ABSTRACT = {
 
 _CONSTRUCTORS: dict[str, tuple[Callable[..., T.Type], int]] = {
     "List": (T.ListType, 1), "list": (T.ListType, 1), "Dict": (T.DictType, 2), "dict": (T.DictType, 2),
-    "Optional": (T.optional, 1), "Union": (T.union, 0), "Future": (T.FutureType, 1),
+    "Optional": (T.optional, 1), "Union": (T.union, 0), "Future": (T.FutureType, 1), "Await": (T.AwaitType, 1), "_Await": (T.AwaitType, 1),
     "torch.jit.Future": (T.FutureType, 1), "Final": (lambda t: t, 1),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Forks: closures → graphs of their own (``lift_closures.cpp``, ``inline_forked_closures.cpp``)."""
+"""Forks and awaitables: closures → graphs of their own (``lift_closures.cpp``, ``inline_forked_closures.cpp``)."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def _lift_one(closure: Node, cleanup: Cleanup) -> None:
 
 
 def inline_forked_closures(graph: Graph, cleanup: Cleanup) -> None:
-    """``prim::forkClosure`` → ``prim::fork`` whose inputs are the values that the closure's context held."""
+    """``prim::forkClosure`` → ``prim::fork`` (and the same of awaitables) whose inputs are the values that the closure's context held."""
     _inline(graph.block, cleanup)
 
 
 def _inline(block: Block, cleanup: Cleanup) -> None:
     for n in block.nodes:
-        if n.kind == "prim::forkClosure":
+        if n.kind in ("prim::forkClosure", "prim::awaitableClosure"):
             _inline_one(n, cleanup)
         else:
             for b in n.blocks:
@@ -77,7 +77,7 @@ def _inline_one(fork: Node, cleanup: Cleanup) -> None:
         raise CompileError("Cannot fork this value", fork.range)
     closure, context = both.inputs[0].node, both.inputs[1].node
     inner: Graph = closure["Subgraph"].copy()
-    node = fork.graph.create("prim::fork")
+    node = fork.graph.create(fork.kind.removesuffix("Closure"))
     node.range = fork.range
     node.insert_after(fork)
     if len(inner.inputs) != 1:

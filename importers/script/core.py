@@ -269,6 +269,9 @@ class EmitterCore(ABC):
     def emit_statements(self, body: Sequence[X.Stmt]) -> None: ...
 
     @abstractmethod
+    def emit_inner(self, d: X.Def, block: Block) -> Value: ...
+
+    @abstractmethod
     def expr(self, e: X.Expr, hint: T.Type | None = None) -> Value: ...
 
     @abstractmethod

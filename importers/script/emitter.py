@@ -30,7 +30,7 @@ from bridge.importers.script.subscripts import SubscriptMixin
 from bridge.importers.script.sugared import SugaredValue
 from bridge.importers.script.templates import Template
 from bridge.ir import types as T
-from bridge.ir.graph import Block
+from bridge.ir.graph import Block, Value
 from bridge.ir.schema import Argument, Schema
 
 __all__ = ["Emitter"]
@@ -76,6 +76,16 @@ class Emitter(
         # Until the SSA pass finds the real one, a value of the right type stands for the result.
         block.add_output(self.graph.insert(self.uninitialized(definition.merged)).output)
         return Schema(d.name, "", arguments, [Argument("", definition.merged)])
+
+    def emit_inner(self, d: X.Def, block: Block) -> Value:
+        """Emit the body of a definition without parameters into the block of a closure; returns what stands for its result."""
+        definition = Definition()
+        self.definitions.append(definition)
+        self.emit_statements(d.body)
+        self._implicit_return(d, block)
+        self.definitions.pop()
+        assert definition.merged is not None
+        return self.graph.insert(self.uninitialized(definition.merged)).output
 
     def run_template(
         self, template: Template, caller: EmitterCore, given: Sequence[tuple[X.Param, SugaredValue]]

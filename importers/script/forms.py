@@ -24,6 +24,7 @@ from bridge.importers.script.sugared import (
     SugaredTuple,
     SugaredValue,
 )
+from bridge.importers.script.templates import InnerFunction
 from bridge.importers.script.values import IterableTree, RangeValue, Reversed, SimpleValue
 from bridge.ir import types as T
 from bridge.ir.graph import Value
@@ -369,11 +370,11 @@ class FormMixin(EmitterCore):
 
     def _fork(self, form: SpecialForm, e: X.Apply, hint: T.Type | None) -> SugaredValue:
         if not e.inputs:
-            raise CompileError("Expected at least one argument to fork()", e.range)
+            raise CompileError(f"Expected at least one argument to {form.form}()", e.range)
         forked = self.sugared(e.inputs[0], 1)
         args = self.arguments(e.inputs[1:])
         keywords = [Named(self.expr(k.value), k.name, k.range) for k in e.keywords]
-        fork = self.node("prim::forkClosure", (), 1, e.range)
+        fork = self.node(f"prim::{form.form}Closure", (), 1, e.range)
         with self.graph.inserting(fork):
             if isinstance(forked, ClosureValue):
                 closure = forked.as_value(e.range, self)
@@ -382,15 +383,28 @@ class FormMixin(EmitterCore):
                 closure = self.node("prim::Closure", (), 1, None).output
                 closure.type = T.NONE
                 block = closure.node.add_block()
+                written = _in_place(forked) if not args and not keywords else None
                 with self.in_loop(""), self.graph.inserting(block):
                     self.push(block).conditional = True
-                    result = forked.call(e.range, self, args, keywords, 1).as_value(e.range, self)
+                    if written is None:
+                        result = forked.call(e.range, self, args, keywords, 1).as_value(e.range, self)
+                    else:
+                        result = self.emit_inner(written, block)
                     block.add_output(result)
                     self.pop()
                 type = result.type
             fork.add_input(closure)
-        fork.output.type = T.FutureType(type)
+        fork.output.type = (T.FutureType if form.form == "fork" else T.AwaitType)(type)
         return SimpleValue(fork.output)
+
+
+def _in_place(forked: SugaredValue) -> X.Def | None:
+    """A function without parameters that is emitted in place, as printed programs say what they fork; None for everything
+    else, which is called."""
+    if not isinstance(forked, InnerFunction):
+        return None
+    d = forked.template.definition
+    return None if d.params or d.locals or d.nonlocals else d
 
 
 _FORMS: dict[str, Callable[[Any, SpecialForm, X.Apply, T.Type | None], SugaredValue]] = {
@@ -399,7 +413,7 @@ _FORMS: dict[str, Callable[[Any, SpecialForm, X.Apply, T.Type | None], SugaredVa
     "GetAttr": FormMixin._getattr, "CreateObject": FormMixin._create_object, "tolist": FormMixin._tolist,
     "index": FormMixin._index, "LegacyTypedConstructor": FormMixin._legacy, "TupleConstruct": FormMixin._tuple,
     "range": FormMixin._range, "enumerate": FormMixin._enumerate, "zip": FormMixin._zip, "reversed": FormMixin._reversed, "super": FormMixin._super, "sum": FormMixin._sum, "list": FormMixin._list,
-    "dict": FormMixin._dict, "fork": FormMixin._fork, **dict.fromkeys(("deque", "defaultdict", "Counter"), FormMixin._container),
+    "dict": FormMixin._dict, "fork": FormMixin._fork, "awaitable": FormMixin._fork, **dict.fromkeys(("deque", "defaultdict", "Counter"), FormMixin._container),
 }  # fmt: skip
 
 

@@ -161,6 +161,8 @@ def _match_variables(formal: T.Type, actual: T.Type, env: dict[str, T.Type]) -> 
         return None  # what it is of must be bound by another argument
     elif type(formal) is type(actual):
         return _match_each(formal.contained(), actual.contained(), env)
+    if isinstance(formal, T.FutureType | T.AwaitType):
+        return f"Cannot match {'a future' if isinstance(formal, T.FutureType) else 'an await'} to {actual.annotation()}"
     return f"Cannot match {formal.annotation()} to {actual.annotation()}"
 
 

@@ -559,6 +559,7 @@ def source_environment(constants: Sequence[Any] = ()) -> dict[str, SugaredValue]
         "ops": OpsValue(),
         "CONSTANTS": ConstantTable(constants),
         "fork": SpecialForm("fork"),
+        "awaitable": SpecialForm("awaitable"),
         "annotate": SpecialForm("annotate"),
         "unchecked_cast": SpecialForm("unchecked_cast"),
         "uninitialized": SpecialForm("Uninitialized"),

@@ -64,6 +64,9 @@ class SimpleValue(SugaredValue):
         special = self._special_attr(range, m, name, t)
         if special is not None:
             return special
+        if isinstance(t, T.AwaitType):  # looking inside asks for it
+            inside = matching.insert(m.graph, "prim::awaitable_wait", [self.value], range=range)
+            return SimpleValue(inside).attr(range, m, name)
         # A method: an operator whose self this can be. ``type`` is how old programs spell ``to``.
         for operator in ("aten::to", "aten::type") if name == "type" else (f"aten::{name}",):
             if matching.matches_self(operator, t):

@@ -143,7 +143,9 @@ for _type in ("int", "float", "str"):
         lambda v: v.value,
         onnx=lambda e, call: call["enum"].value,
     )
-declare("aten::wait(Future(t) self) -> t", lambda v: v, onnx=lambda e, call: call["self"])
+for _what in ("aten::wait(Future(t) self) -> t", "prim::awaitable_wait(Await(t) self) -> t"):
+    declare(_what, lambda v: v, onnx=lambda e, call: call["self"])
+declare("prim::awaitable_nowait(t self) -> Await(t)", lambda v: v, onnx=lambda e, call: call["self"])
 
 # -- effects -----------------------------------------------------------------------------------------------------------
 

@@ -39,9 +39,9 @@ def _mutable_parts(t: T.Type) -> tuple[T.Type, ...]:
         return _mutable_parts(t.element)
     if isinstance(t, T.UnionType):
         return tuple(p for m in t.members for p in _mutable_parts(m))
-    if isinstance(t, T.FutureType):
+    if isinstance(t, T.FutureType | T.AwaitType):
         parts = _mutable_parts(t.element)
-        return (T.FutureType(_single(parts)),) if parts else ()
+        return (type(t)(_single(parts)),) if parts else ()
     if isinstance(t, T.TupleType):
         parts = tuple(p for e in t.elements for p in _mutable_parts(e))
         return (T.TupleType(*parts),) if parts else ()

@@ -30,7 +30,7 @@ __all__ = ["propagate_constants", "propagate_constants_of_immutable_types"]
 
 _SKIPPED = frozenset(
     {"prim::If", "prim::Loop", "prim::Closure", "prim::Constant", "prim::AutogradZero", "prim::Uninitialized",
-     "prim::Guard", "prim::profile", "prim::profile_ivalue", "prim::unchecked_unwrap_optional", "prim::awaitable",
+     "prim::Guard", "prim::profile", "prim::profile_ivalue", "prim::unchecked_unwrap_optional", "prim::awaitable", "prim::awaitable_nowait",
      "aten::dequantize", "prim::Print", "prim::CreateObject", "prim::GetAttr", "prim::SetAttr", "prim::fork"}
 )  # fmt: skip
 
