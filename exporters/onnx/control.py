@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from bridge.exporters.onnx.elements import Homes
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.merge import finish_outputs, merge_content, merge_pair, refuse_mixed
 from bridge.exporters.onnx.mutation import choice
@@ -22,16 +23,24 @@ __all__ = ["either"]
 class Side:
     """One branch: its nodes, its results, and the heap after it."""
 
-    __slots__ = ("body", "heap", "tensors", "values")
+    __slots__ = ("apart", "body", "heap", "held", "homes", "tensors", "values")
 
     def __init__(self, m: Machine, name: str, run: Callable[[], list[Abstract]]) -> None:
         self.body = Body(name=name)
-        before = m.heap
+        before, self.homes = m.heap, Homes(m)
         m.heap = dict(before)
         with m.into(self.body):
             self.tensors = run()
             self.values = [m.latest(v) for v in self.tensors]
+        self.held = self.homes.held(m)
+        self.apart = {v for v in self.values if isinstance(v, Cell) and v.home is not None and not v.home.holds(m.heap)}
+        self.homes.reset()
         self.heap, m.heap = m.heap, before
+
+    def refuse_apart(self, cell: Cell) -> None:
+        """Raise LoweringError for an element of a list that was changed after it was taken out, in this branch."""
+        if cell in self.apart:
+            raise LoweringError("this list is an element of another one that was changed meanwhile; take it out again")
 
     def now(self, m: Machine, v: Abstract) -> Abstract:
         """A tensor as it is at the end of this branch."""
@@ -140,9 +149,11 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
     def value(a: Abstract, b: Abstract) -> Abstract:
         a, b = _decided(a, there, absent), _decided(b, absent, there)
         if isinstance(a, Cell) and isinstance(b, Cell) and a is not b:
+            then.refuse_apart(a)
+            other.refuse_apart(b)
             joined = content(a, then.heap[a], other.heap[b])
             made = m.new_cell(a.type, joined)
-            freeze_if_shared(m, made, [c for c in (a, b) if c in m.heap], node)
+            freeze_if_shared(m, made, [c for c in (a, b) if c in m.heap or c.home is not None], node)
             return made
         if isinstance(a, Unset) and isinstance(b, tuple):
             return tuple(value(a, y) for y in b)
@@ -187,6 +198,7 @@ def _join(m: Machine, node: Node, test: Run, then: Side, other: Side, start: int
             m.heap[key] = content(key, then.heap[key], other.heap[key])
         else:
             m.heap[key] = merge_pair(m, then.heap.get(key, key), other.heap.get(key, key), pair)
+    then.homes.renew(m, then.held & other.held)
     if pairs:
         merged = [r for _, _, r in pairs]
         finish_outputs(m, then.body, [a for a, _, _ in pairs], merged)

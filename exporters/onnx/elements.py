@@ -3,7 +3,7 @@ put back, as long as no other name for one of them is used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bridge.exporters.onnx import columns
@@ -13,23 +13,61 @@ from bridge.exporters.onnx.merge import finish_outputs, merge_content
 from bridge.exporters.onnx.names import reachable
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.same_tensor import repeated
-from bridge.exporters.onnx.values import Abstract, Cell, Columns, Home, Maybe, Run
+from bridge.exporters.onnx.values import Abstract, Cell, Columns, Home, Maybe, Run, leaves
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node, Value
 
-__all__ = ["branched", "home_in", "home_in_known", "note_put", "note_taken"]
+__all__ = ["Homes", "branched", "home_in", "home_in_known", "note_copied", "note_put", "note_taken"]
 
 #: Why a list that became part of another one is not changed under its old name.
 _TWICE = "it was put into other lists more than once"
+_CHANGEABLE = (T.ListType, T.DictType)
 
 
 def note_put(m: Machine, node: Node, value: Value) -> None:
-    """Remember that a list is put into another one whose elements lose their identity: twice, where a loop does it again."""
-    v = m.env[value]
-    if isinstance(v, Cell) and (v in m.frozen or repeated(node, node, value) is not None):
-        m.frozen[v] = _TWICE
+    """Remember that a list is put into the one that a statement changes, whose elements lose their identity: twice, where a loop
+    does it again, or as an element of another list, too."""
+    into = m.env[node.inputs[0]]
+    for v in leaves(m.env[value]):
+        if not isinstance(v, Cell):
+            continue
+        if v in m.frozen or repeated(node, node, value) is not None:
+            m.frozen[v] = _TWICE
+        elif v.home is not None and isinstance(into, Cell):
+            for holder in v.home.seen:
+                if holder is into:
+                    m.frozen[v] = _TWICE
+                else:
+                    _link(m, into, holder, 0)
+
+
+def note_copied(m: Machine, made: Cell, *of: Cell, start: Any = None) -> None:
+    """Remember that a list has elements of others (behind position ``start``), where those can be changed."""
+    if any(isinstance(t, _CHANGEABLE) for inner in made.type.contained() for t in inner.walk()):
+        for cell in of:
+            _link(m, made, cell, start if isinstance(start, int) else 0)
+
+
+def _link(m: Machine, a: Cell, b: Cell, start: int) -> None:
+    m.kin.setdefault(a, {})[b] = min(start, m.kin.get(a, {}).get(b, start))
+    m.kin.setdefault(b, {})[a] = 0
+
+
+def _kin(m: Machine, cell: Cell, at: Any) -> set[Cell]:
+    """The other lists that may have the element of a list at a position."""
+    found, todo = set[Cell](), [cell]
+    while todo:
+        one = todo.pop()
+        for other in m.kin.get(one, ()):
+            behind = m.kin[other].get(one, 0)
+            if one is cell and isinstance(at, int) and 0 <= at < behind and not m.program.reorders(cell.type):
+                continue
+            if other is not cell and other not in found:
+                found.add(other)
+                todo.append(other)
+    return found
 
 
 def note_taken(m: Machine, found: Abstract, home: Home | None, why: str) -> None:
@@ -43,12 +81,39 @@ def note_taken(m: Machine, found: Abstract, home: Home | None, why: str) -> None
     elif isinstance(found, Cell):
         changes = not isinstance(found.type, ClassType) or m.program.changes(found.type)
         found.home = home if changes else None
+        if found.home is not None:
+            m.homed[found] = None
         if found.home is None:
             m.frozen[found] = why
         content = m.heap[found]
         if isinstance(content, dict) and isinstance(found.type, ClassType):
             for x in content.values():
                 note_taken(m, x, None, why)
+
+
+class Homes:
+    """The lists that were taken out of others and are what is in those, when this is made: whether they still are behind
+    a branch or a loop, whose contents are new ones."""
+
+    def __init__(self, m: Machine) -> None:
+        cells = [(c, c.home) for c in m.homed if c in m.heap]
+        self.seen = {c: home.seen for c, home in cells if home is not None and home.holds(m.heap)}
+
+    def held(self, m: Machine) -> set[Cell]:
+        """Those of which that is still so."""
+        return {c for c in self.seen if c.home is not None and c.home.holds(m.heap)}
+
+    def renew(self, m: Machine, cells: Iterable[Cell]) -> None:
+        """Note the contents as they are now, of which it is known that they belong together."""
+        for c in cells:
+            if c.home is not None:
+                c.home.seen = {holder: m.heap[holder] for holder in self.seen[c]}
+
+    def reset(self) -> None:
+        """What was noted when this was made."""
+        for c, seen in self.seen.items():
+            if c.home is not None:
+                c.home.seen = seen
 
 
 def branched(m: Machine, cell: Cell, test: Run, then: Callable[[], Any], other: Callable[[], Any]) -> Any:
@@ -81,7 +146,7 @@ def home_in_known(m: Machine, held: Sequence[tuple[Cell, Callable[[], Run]]]) ->
 
     def write(content: Any) -> None:
         for cell, test in held:
-            before = m.heap[cell]
+            before = m.read(cell)
             m.change(cell, branched(m, cell, test(), lambda: content, lambda before=before: before))  # type: ignore[misc]
 
     return Home(write, {c: m.heap[c] for c, _ in held})
@@ -91,8 +156,8 @@ def home_in(m: Machine, holder: Cell, at: Any, node: Node, part: int | None = No
     """Of the element at a position of a list whose length only run time knows, or (``part``) of the values of such a dict."""
 
     def write(content: Any) -> None:
-        _refuse_other_names(m, holder, node)
-        held, t = m.heap[holder], element_of(holder)
+        _refuse_other_names(m, holder, node, at if part is None else None)
+        held, t = m.read(holder), element_of(holder)
         if part is not None:
             t = t.contained()[part]
         new = m.new_cell(t, content)
@@ -103,11 +168,13 @@ def home_in(m: Machine, holder: Cell, at: Any, node: Node, part: int | None = No
     return Home(write, {holder: m.heap[holder]})
 
 
-def _refuse_other_names(m: Machine, holder: Cell, node: Node) -> None:
-    """A list that is an element may have been put there under a name that is still used, or more than once."""
+def _refuse_other_names(m: Machine, holder: Cell, node: Node, at: Any) -> None:
+    """A list that is an element (at a position) may have been put there under a name that is still used, or more than once."""
     inside = set(holder.type.walk())
     if any(isinstance(t, ClassType) for t in inside):
         _refuse_other_objects(m, holder, node, inside)
+    if any(cell in m.heap and reachable(m, cell, node) for cell in _kin(m, holder, at)):
+        raise LoweringError("an element of a list is changed that another list has, too; put copies into the list")
     for cell, why in m.frozen.items():
         if cell.type in inside and (why is _TWICE or reachable(m, cell, node)):
             raise LoweringError(

@@ -18,7 +18,7 @@ from bridge.exporters.onnx.dicts import (
     dict_set_item,
     is_dict,
 )
-from bridge.exporters.onnx.elements import home_in, home_in_known, note_put, note_taken
+from bridge.exporters.onnx.elements import home_in, home_in_known, note_copied, note_put, note_taken
 from bridge.exporters.onnx.ints import is_int
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.operators import lower_operator
@@ -91,6 +91,7 @@ def append(m: Machine, node: Node) -> Abstract:
     x = m.get(node.inputs[1])
     content = m.content(cell)
     if isinstance(content, Growing):
+        note_put(m, node, node.inputs[1])
         x = flat(m, element_of(cell), x)
         content.token.samples.append(x)
         m.change(cell, Growing(content.token, (*content.appended, Appended(x))))
@@ -161,7 +162,9 @@ def slice_(m: Machine, node: Node) -> Abstract:
         return m.new_cell(cell.type, content[slice(start, end, step)])
     if not isinstance(step, int) or step == 0:
         raise LoweringError("the step of a slice of a list must be known when the model is exported", node.range)
-    return m.new_cell(cell.type, columns.cut(m, element_of(cell), _at_run_time(m, cell), start, end, step))
+    made = m.new_cell(cell.type, columns.cut(m, element_of(cell), _at_run_time(m, cell), start, end, step))
+    note_copied(m, made, cell, start=start if step > 0 else None)
+    return made
 
 
 @handles("aten::len")
@@ -211,6 +214,7 @@ def extend(m: Machine, node: Node) -> Abstract:
         m.change(cell, _grown(m, element_of(cell), content, more))
     else:
         m.change(cell, _joined(m, cell, other))
+    note_copied(m, cell, other)
     return []
 
 
@@ -247,7 +251,9 @@ def add(m: Machine, node: Node) -> Abstract:
         return ints.add(m, a, b)
     if not (isinstance(a, Cell) and isinstance(b, Cell)):
         return lower_operator(m, node)
-    return m.new_cell(a.type, _joined(m, a, b))
+    made = m.new_cell(a.type, _joined(m, a, b))
+    note_copied(m, made, a, b)
+    return made
 
 
 @handles("aten::mul")
@@ -329,7 +335,9 @@ def copy(m: Machine, node: Node) -> Abstract:
         return lower_operator(m, node)
     content = m.read(cell)
     # A copy must be one: dicts are changed where they are.
-    return m.new_cell(cell.type, dict(content) if isinstance(content, dict) else content)
+    made = m.new_cell(cell.type, dict(content) if isinstance(content, dict) else content)
+    note_copied(m, made, cell)
+    return made
 
 
 @handles("prim::ListUnpack")
@@ -439,7 +447,12 @@ def _restack(m: Machine, run: Run, dim: int, stacking: bool) -> Run:
 @handles("aten::keys", "aten::values", "aten::items", "aten::get", "aten::update", "aten::setdefault", "aten::popitem")
 def question(m: Machine, node: Node) -> Abstract:
     cell = _cell(m, node)
-    return dict_question(m, cell, node) if cell is not None and is_dict(m, cell) else lower_operator(m, node)
+    if cell is None or not is_dict(m, cell):
+        return lower_operator(m, node)
+    found = dict_question(m, cell, node)
+    if isinstance(found, Cell) and found.home is None and node.kind in ("aten::values", "aten::items"):
+        note_copied(m, found, cell)
+    return found
 
 
 # -- Questions about lists of numbers -----------------------------------------------------------------------------------
@@ -587,7 +600,9 @@ def sort(m: Machine, node: Node) -> Abstract:
     if run is None:
         made = columns.sorted_rows(m, element_of(cell), _at_run_time(m, cell), descending)
         if node.kind == "aten::sorted":
-            return m.new_cell(cell.type, made)
+            result = m.new_cell(cell.type, made)
+            note_copied(m, result, cell)
+            return result
         m.change(cell, made)
         return []
     e = m.emitter

@@ -83,6 +83,7 @@ class Attempt:
     results: list[Abstract] = field(default_factory=list)
     proceed: Abstract = True
     heap: dict[Any, Any] = field(default_factory=dict)
+    held: set[Cell] = field(default_factory=set)  # the lists that are still what is in the lists that they are from
 
 
 def written_cells(block: Block, m: Machine) -> dict[Cell, bool]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bridge.exporters.onnx.columns import element_of, to_form
+from bridge.exporters.onnx.elements import Homes
 from bridge.exporters.onnx.ints import loop_index
 from bridge.exporters.onnx.loop_forms import Attempt, Forms, Grows, Kept, NewCell, Same, written_cells
 from bridge.exporters.onnx.machine import Machine, Skip, handles
@@ -97,6 +98,8 @@ class LoopLowering:
                 if _is_tensor(v) and stays(node, k):
                     self.forms.values[k] = Same(v)
         self.forms.expect(written_cells(self.block, m))
+        self.homes = Homes(m)
+        self.held = set(self.homes.seen)  # assumed to be what is in the lists that they are from, in every iteration
 
     # -- lowering the body -------------------------------------------------------------------------------------------
 
@@ -109,8 +112,13 @@ class LoopLowering:
                 attempt = self.attempt()
             finally:
                 m.heap = self.heap0
-            if attempt is not None and self.forms.widen(attempt):
-                return self.finish(attempt)
+                self.homes.reset()
+            if attempt is not None and self.forms.widen(attempt) and self.held <= attempt.held:
+                result = self.finish(attempt)
+                self.homes.renew(m, self.held)
+                return result
+            if attempt is not None:
+                self.held &= attempt.held
             m.frozen = frozen
             program.reset(mark[0])
             m.frame.decisions = mark[1]
@@ -136,6 +144,7 @@ class LoopLowering:
                 m.bind(value, v)
             for key, form in self.forms.contents.items():
                 a.entered_contents[key] = m.heap[key] = self._enter(form, a, key)
+            self.homes.renew(m, self.held)
             m.run_block(self.block)
             if self.forms.give_up_filling():
                 return None
@@ -151,7 +160,7 @@ class LoopLowering:
             if m.error in self.forms.contents:
                 m.emitter.begin(*statement)
                 a.proceed = self._unless_raised(a.proceed)
-        a.heap = m.heap
+        a.heap, a.held = m.heap, self.homes.held(m)
         return a
 
     def _settle(self, a: Attempt) -> None:

@@ -89,6 +89,8 @@ class Machine:
         self.heap: dict[Any, Any] = {}
         #: Lists that must not be changed any more, because something else would have to change with them; and why.
         self.frozen: dict[Cell, str] = {}
+        self.kin: dict[Cell, dict[Cell, int]] = {}  # lists that share elements, from which position of the other on
+        self.homed: dict[Cell, None] = {}  # lists that were taken out of others (``Cell.home``)
         self.parameters: dict[str, Run] = {}
         #: What was raised: nothing at first, written to by every raise.
         #: Whether a loop is written out here, of which every condition that can be known should be.
@@ -145,7 +147,7 @@ class Machine:
         if isinstance(content, Growing):
             content.token.read = True
             raise Skip
-        if cell.home is not None and any(self.heap.get(c) is not then for c, then in cell.home.seen.items()):
+        if cell.home is not None and not cell.home.holds(self.heap):
             raise LoweringError("this list is an element of another one that was changed meanwhile; take it out again")
         return content
 
@@ -156,6 +158,7 @@ class Machine:
         self.heap[cell] = cell.sample = content
         if cell.home is not None:
             home = cell.home
+            self.read(cell)
             home.write(content)
             home.seen = {c: self.heap[c] for c in home.seen}
 

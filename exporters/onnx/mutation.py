@@ -21,6 +21,7 @@ from bridge.exporters.onnx.values import Abstract, Cell, Choice, Run, RunList, V
 from bridge.exporters.onnx.view_writes import through_positions, writer_of, written
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
+from bridge.ir.ops._checks import one_for_one
 from bridge.ir.passes.aliases import MAY_BE_ARGUMENT
 from bridge.ir.registry import Operator
 
@@ -223,14 +224,23 @@ def lower_mutable(m: Machine, node: Node, o: Operator, values: Sequence[Any]) ->
     if not isinstance(made, Run):
         raise LoweringError(f"{node.kind} has more than one result", node.range)
     alone = target.view is None and not target.viewed and target.root.name not in m.parameters
-    same = made.dims is not None and None not in made.dims and made.dims == target.dims
-    if written != [0] and not same and not alone:  # what is alone gets the shape of the result, whatever that is
+    if written != [0] and not alone:  # what is alone gets the shape of the result, whatever that is
+        made = _shaped_like(m, node, made, present(m, target), name)
+    _write(m, node, target, made, name)
+    return target
+
+
+def _shaped_like(m: Machine, node: Node, made: Run, out: Run, name: str) -> Run:
+    """A result that goes to memory which other tensors have, too: onnxruntime fails where it has another shape.
+
+    (PyTorch would give ``out`` other memory then, and warn of it.)
+    """
+    if made.dims is None or out.dims is None or len(made.dims) != len(out.dims):
         raise LoweringError(
             f"'{name}' is what {node.kind} writes to (out=), and it is not known to have the shape of the result",
             node.range,
         )
-    _write(m, node, target, made, name)
-    return target
+    return one_for_one(m.emitter, made, out)  # type: ignore[no-any-return]
 
 
 def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:

@@ -35,17 +35,17 @@ def still_used(m: Machine, cell: Cell, node: Node) -> bool:
 
 
 def _named(m: Machine, cell: Cell, node: Node) -> bool:
-    frame = m.frame.parent
-    while frame is not None:
-        if any(_holds(v, cell) for v in frame.env.values()):
-            return True
-        frame = frame.parent
-    for value, v in m.env.items():
-        if _holds(v, cell):
-            for use in value.uses:
-                user = use.user
-                if user is not node and not any(inside(user, b) for b in node.blocks) and follows(user, node, value):
-                    return True
+    frame, at = m.frame, node
+    while True:
+        for value, v in frame.env.items():
+            if _holds(v, cell):
+                for use in value.uses:
+                    user = use.user
+                    if user is not at and not any(inside(user, b) for b in at.blocks) and follows(user, at, value):
+                        return True
+        if frame.parent is None or frame.call is None:
+            break
+        frame, at = frame.parent, frame.call
     return False
 
 
@@ -58,6 +58,8 @@ def _holds(v: Abstract, cell: Cell) -> bool:
 def freeze_if_shared(m: Machine, made: Cell, origins: list[Cell], node: Node) -> None:
     """``made`` is one of ``origins``, data decides which: none of them changes any more if another name for one is still used."""
     shared = [c for c in origins if still_used(m, c, node)]
-    if shared:
+    if shared or any(
+        c.home is not None for c in origins
+    ):  # (what is an element of another list may be taken out again)
         for c in (made, *shared):
             m.frozen[c] = _WHY

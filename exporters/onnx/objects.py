@@ -7,11 +7,14 @@ nothing: what is inside ``with`` is computed as it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bridge.exporters.onnx.machine import Machine, handles
 from bridge.exporters.onnx.values import Abstract, Cell, ObjectRef
 from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
+from bridge.ir.types import Type
 
 __all__ = ["attribute_of", "is_context", "is_object", "set_attribute"]
 
@@ -53,18 +56,35 @@ _MAKERS = ("__init__", "__post_init__", "__new__")
 def changed_classes(entry: Function) -> set[ClassType]:
     """The classes of which a function, or what it calls, changes objects after they were made."""
     found: set[ClassType] = set()
-    seen, todo = {entry}, [entry]
-    while todo:
-        f = todo.pop()
+    for f in _called(entry):
         making = f.graph.inputs[0] if f.name in _MAKERS and f.graph.inputs else None
         for n in f.graph.all_nodes():
             if n.kind == "prim::SetAttr" and n.inputs[0] is not making and isinstance(n.inputs[0].type, ClassType):
                 found.add(n.inputs[0].type)
-            called = called_by(n)
+    return found
+
+
+def _called(entry: Function) -> Iterator[Function]:
+    """A function and all that it calls, each once."""
+    seen, todo = {entry}, [entry]
+    while todo:
+        f = todo.pop()
+        yield f
+        for called in map(called_by, f.graph.all_nodes()):
             if called is not None and called not in seen:
                 seen.add(called)
                 todo.append(called)
-    return found
+
+
+#: What gives elements of a list other places.
+_MOVES = frozenset(
+    f"aten::{n}" for n in ("insert", "pop", "Delete", "remove", "clear", "reverse", "sort", "_set_item.slice")
+)
+
+
+def reordered_lists(entry: Function) -> set[Type]:
+    """The types of the lists of which a function, or what it calls, moves elements."""
+    return {n.inputs[0].type for f in _called(entry) for n in f.graph.all_nodes() if n.kind in _MOVES}
 
 
 def called_by(n: Node) -> Function | None:

@@ -14,7 +14,7 @@ from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.merge import finish_outputs
-from bridge.exporters.onnx.objects import changed_classes, is_object
+from bridge.exporters.onnx.objects import changed_classes, is_object, reordered_lists
 from bridge.exporters.onnx.records import Body, Frame, FunctionRecord, Origin
 from bridge.exporters.onnx.report import Entry, ExportError, Report
 from bridge.exporters.onnx.slots import Slots
@@ -111,6 +111,7 @@ class ProgramLowering:
         self.owner: ScriptObject | None = None
         self.slots = Slots()
         self._changed: set[ClassType] | None = None
+        self._reordered: set[T.Type] | None = None
 
     def changes(self, t: ClassType) -> bool:
         """Whether a statement of the program gives an attribute of an object of this class another value after it was made."""
@@ -118,6 +119,13 @@ class ProgramLowering:
             entry = self.main.frame.function if self.main is not None else None
             self._changed = changed_classes(entry) if entry is not None else set()
         return t in self._changed
+
+    def reorders(self, t: T.Type) -> bool:
+        """Whether a statement of the program moves elements of lists of this type."""
+        if self._reordered is None:
+            entry = self.main.frame.function if self.main is not None else None
+            self._reordered = reordered_lists(entry) if entry is not None else set()
+        return t in self._reordered
 
     def opset_of(self, domain: str) -> int:
         """The version of a domain that is written."""
@@ -242,6 +250,7 @@ class ProgramLowering:
         results = [m.env[v] for v in graph.outputs]
         if self.obstacles or any(isinstance(r, Poison) for r in results):
             raise ExportError(self.obstacles)
+        _check_lists(m, results, frame)
         if self.hosted:
             _check_results(m, results, frame)
         results = [m.current(r) for r in results]
@@ -272,6 +281,21 @@ class ProgramLowering:
         finish_outputs(m, main.body, list(leaves), leaves)
         tidy(main.body, self.opset, [p for path, p in m.parameters.items() if path not in main.states])
         return leaves
+
+
+def _check_lists(m: Machine, results: Any, frame: Frame) -> None:
+    """Refuse results that are elements of lists which were changed after they were taken out."""
+    for r in results:
+        if isinstance(r, tuple):
+            _check_lists(m, r, frame)
+        elif isinstance(r, Maybe):
+            _check_lists(m, [r.value], frame)
+        elif isinstance(r, Cell):
+            if r.home is not None and not r.home.holds(m.heap):
+                why = "a list is returned that is an element of another one, which was changed meanwhile; take it out again"
+                raise ExportError([Entry("output", why, frame.function.graph.return_node.range)])
+            content = m.heap[r]
+            _check_lists(m, content.values() if isinstance(content, dict) else [content], frame)
 
 
 def _check_results(m: Machine, results: Any, frame: Frame) -> None:

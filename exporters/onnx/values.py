@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -226,6 +226,10 @@ class Home:
 
     def __init__(self, write: Callable[[Any], None], seen: dict[Cell, Any]) -> None:
         self.write, self.seen = write, seen
+
+    def holds(self, heap: Mapping[Any, Any]) -> bool:
+        """Whether the lists are still what they were: nothing but ``write`` changed them."""
+        return all(heap.get(c) is then for c, then in self.seen.items())
 
 
 class Stacked:

@@ -1,6 +1,6 @@
 """Lists and tensors that several names stand for: changed through one, they change for all, or the program is refused."""
 
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 import bridge as torch
 from bridge import Tensor
@@ -213,3 +213,227 @@ def read_by_its_name(x: Tensor) -> int:
 
 
 cases(read_by_its_name, lambda: [(ramp(4, 2),)], refused="changed meanwhile")
+
+
+def row_put_again(x: Tensor) -> List[List[int]]:
+    """An element of a list is put into it once more."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    r = table[x.size(0) - 1]
+    table[0] = r
+    table[x.size(0) - 1][0] = 5
+    return table
+
+
+cases(row_put_again, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="may have another name")
+
+
+def copied_rows(x: Tensor) -> Tuple[List[List[int]], List[List[int]]]:
+    """A copy of a list has the same elements."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    other = list(table)
+    table[x.size(0) - 1][0] = 5
+    return table, other
+
+
+cases(copied_rows, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="another list has, too")
+
+
+def added_rows(x: Tensor) -> Tuple[List[List[int]], List[List[int]]]:
+    """A longer list with the same elements."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    other = table + [[1]]
+    table[x.size(0) - 1][0] = 5
+    return table, other
+
+
+cases(added_rows, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="another list has, too")
+
+
+def extended_rows(x: Tensor) -> Tuple[List[List[int]], List[List[int]]]:
+    """A list that gets the elements of another one."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    other = [[3]]
+    other.extend(table)
+    table[x.size(0) - 1][0] = 5
+    return table, other
+
+
+cases(extended_rows, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="another list has, too")
+
+
+def listed_rows(x: Tensor) -> Tuple[List[List[int]], List[List[int]]]:
+    """A list made of the elements of another one, one by one."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    other = [r for r in table]
+    table[x.size(0) - 1][0] = 5
+    return table, other
+
+
+cases(listed_rows, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="another list has, too")
+
+
+def part_of_rows(x: Tensor) -> Tuple[List[List[int]], List[List[int]]]:
+    """A part of a list has the same elements."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    rows = table[1:]
+    table[x.size(0) - 1][0] = 5
+    return table, rows
+
+
+cases(part_of_rows, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="another list has, too")
+
+
+def values_of_lists(x: Tensor) -> Tuple[List[List[int]], List[int]]:
+    """A list of the values of a dict."""
+    d: Dict[int, List[int]] = {}
+    for i in range(x.size(0)):
+        d[i * 2] = [i]
+    vals = list(d.values())
+    d[2].append(9)
+    return vals, d[0]
+
+
+cases(values_of_lists, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="another list has, too")
+
+
+def rows_in_tuples(x: Tensor) -> Tuple[List[List[int]], List[Tuple[int, List[int]]]]:
+    """Elements of a list as parts of tuples."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    out: List[Tuple[int, List[int]]] = []
+    for i in range(x.size(0)):
+        out.append((i, table[i]))
+    table[0][0] = 5
+    return table, out
+
+
+cases(rows_in_tuples, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="another list has, too")
+
+
+def stale_rows(x: Tensor) -> Tuple[List[List[int]], List[List[int]]]:
+    """Elements of a list are returned, of which one was changed under its other name."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    keep = [table[x.size(0) - 1], table[0]]
+    table[x.size(0) - 1][0] = 5
+    return table, keep
+
+
+cases(stale_rows, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="was changed meanwhile")
+
+
+def chosen_row_changed(x: Tensor) -> Tuple[List[List[int]], List[int]]:
+    """Data decides which element of a list is changed."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    if bool(x.sum() > 3):
+        r = table[0]
+    else:
+        r = table[x.size(0) - 1]
+    r[0] = 5
+    return table, r
+
+
+cases(chosen_row_changed, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)], refused="which names stand for it")
+
+
+def chosen_row_read(x: Tensor) -> Tuple[List[List[int]], int]:
+    """Data decides which element of a list is read."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    if bool(x.sum() > 3):
+        r = table[0]
+    else:
+        r = table[x.size(0) - 1]
+    k = r[0]
+    table[x.size(0) - 1][0] = 5
+    return table, k
+
+
+cases(chosen_row_read, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)])
+
+
+def carried_row(x: Tensor) -> Tuple[List[List[int]], int]:
+    """A row of a table is the next one's past."""
+    table = [[i, 0, 0] for i in range(x.size(0))]
+    cur = table[0]
+    total = 0
+    for i in range(x.size(0)):
+        nxt = table[i]
+        nxt[1] = cur[0] + cur[1] + 1
+        total += nxt[1]
+        cur = nxt
+    return table, total
+
+
+cases(carried_row, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)])
+
+
+def row_in_branches(x: Tensor) -> List[List[int]]:
+    """An element of a list is changed in branches under a name of its own."""
+    table = [[0, 0, 0] for _ in range(x.size(0))]
+    row = table[x.size(0) // 2]
+    if bool(x.sum() > 3):
+        row[0] = 7
+    else:
+        row[1] = 8
+    row[2] = row[0] + 1
+    if bool(x.sum() > 4):
+        row.append(5)
+    return table
+
+
+cases(row_in_branches, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)])
+
+
+def neighbours(x: Tensor) -> List[List[int]]:
+    """An element of a list grows under a name of its own."""
+    adj: List[List[int]] = [[] for _ in range(x.size(0))]
+    for i in range(x.size(0)):
+        mine = adj[i]
+        for j in range(x.size(0)):
+            if i != j and bool((x[i] * x[j]).sum() > 0.5):
+                mine.append(j)
+        if len(mine) == 0:
+            mine.append(-1)
+    return adj
+
+
+cases(neighbours, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)])
+
+
+def row_in_loops(x: Tensor) -> List[List[float]]:
+    """Loops in loops change an element of a list under a name of its own."""
+    table = [[0.0] for _ in range(x.size(0))]
+    i = 0
+    while i < x.size(0):
+        cur = table[i]
+        v = float(x[i].sum())
+        while v > 0.5:
+            v = v / 2
+            if v > 1.0:
+                cur.append(v)
+            else:
+                cur[0] += v
+        i += 1
+    return table
+
+
+cases(row_in_loops, lambda: [(ramp(4, 3),), (-2 * ramp(2, 3),)])
+
+
+def _most_by_axis(sizes: List[List[int]]) -> List[int]:
+    most = sizes[0]
+    for one in sizes[1:]:
+        for k, n in enumerate(one):
+            most[k] = max(most[k], n)
+    return most
+
+
+def padded(images: List[Tensor]) -> Tensor:
+    """Images of several sizes as one tensor, as detection models make it."""
+    sizes = [[image.shape[0], image.shape[1]] for image in images]
+    most = _most_by_axis(sizes)
+    out = torch.zeros(len(images), most[0], most[1])
+    for image, place in zip(images, out):
+        place[: image.shape[0], : image.shape[1]].copy_(image)
+    return out
+
+
+cases(padded, lambda: [([ramp(2, 3), ramp(4, 1)],), ([ramp(5, 2), ramp(1, 1), ramp(3, 4)],)])

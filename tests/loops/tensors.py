@@ -513,3 +513,17 @@ def repeats(rows: Tensor, last: Tensor) -> Tuple[int, bool, bool]:
 
 
 cases(repeats, lambda: [(ramp(3, 2), ramp(3, 2)), (ramp(3, 1), ramp(1, 1)), (ramp(2, 3), ramp(1, 3) + 3)])
+
+
+def out_into_parts(x: Tensor, y: Tensor) -> Tensor:
+    """Results that go into parts of a tensor, whose sizes only run time knows."""
+    out = torch.zeros(x.size(0), 6)
+    torch.add(x, y, out=out[:, :3])
+    torch.mul(x, y, out=out[:, 3:])
+    row = out[0]
+    torch.maximum(out, -out, out=out)
+    row.add_(1)
+    return out
+
+
+cases(out_into_parts, lambda: [(ramp(4, 3), -ramp(4, 3)), (ramp(2, 3), ramp(1, 3))])
