@@ -33,7 +33,7 @@ MAYBE = {
     "aten::reshape", "aten::contiguous", "aten::flatten", "aten::reshape_as", "aten::ravel", "aten::sum_to_size",
 }  # fmt: skip
 #: Views in which elements may have the same place, or another type.
-_OVERLAPS = {"aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold", "aten::view"}
+_OVERLAPS = {"aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold", "aten::view", "aten::as_strided"}
 #: Operators that give the tensor itself where it has the element type already, and a new one otherwise.
 CONVERSIONS = {
     "aten::to", "aten::type_as", "aten::float", "aten::double", "aten::int", "aten::long", "aten::half", "aten::bool", "aten::cpu",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.exporters.onnx import calls, control, ints, lists, loops, prims, raising  # noqa: F401  (fill the table of handlers)
+from bridge.exporters.onnx import calls, control, ints, lists, loops, prims, raising, strided  # noqa: F401  (fill the table of handlers)
 from bridge.exporters.onnx.claims import Claims
 from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.inputs import array_of

@@ -196,7 +196,7 @@ def _literal(e: X.Subscript) -> T.Type:
 #: What a program is given for these is a list or a dict, as nothing else has their length and order.
 _ABSTRACT = {
     "Sequence": "List", "MutableSequence": "List", "Collection": "List", "Iterable": "List", "Mapping": "Dict",
-    "MutableMapping": "Dict",
+    "MutableMapping": "Dict", "Deque": "List", "deque": "List", "DefaultDict": "Dict", "defaultdict": "Dict", "OrderedDict": "Dict",
 }  # fmt: skip
 
 _CONSTRUCTORS: dict[str, tuple[Callable[..., T.Type], int]] = {

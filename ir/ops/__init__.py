@@ -24,6 +24,7 @@ from bridge.ir.ops import (  # isort: skip
     masks,
     scatter,
     arrange,
+    strided,
     sorting,
     counting,
     contract,
@@ -160,6 +161,7 @@ __all__ = [
     "special",
     "spectral",
     "statistics",
+    "strided",
     "vector_norms",
     "views",
 ]

@@ -13,7 +13,7 @@ from bridge.ir.ops._checks import as_large_as
 from bridge.ir.ops._declare import Array, declare, given, in_place
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.ops.expand import expand, lower_expand
-from bridge.ir.promotion import promote
+from bridge.ir.promotion import can_cast, promote
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, like_self, result
 from bridge.ir.types import TensorType
@@ -435,3 +435,13 @@ declare(
 )
 
 __all__ = ["TensorType", "convert", "unsupported"]
+declare(
+    "aten::promote_types(ScalarType type1, ScalarType type2) -> ScalarType",
+    lambda a, b: promote(by_code(a), by_code(b)).code,
+    samples=of((5, 6), (3, 4), (11, 1)),
+)
+declare(
+    "aten::can_cast(ScalarType from_, ScalarType to) -> bool",
+    lambda a, b: can_cast(by_code(a), by_code(b)),
+    samples=of((6, 4), (4, 6)),
+)

@@ -1,6 +1,7 @@
 """Loops that index, slice, mask and write into tensors, and make tensors of sizes that are data."""
 
-from typing import List, Tuple
+from collections import deque
+from typing import Deque, List, Tuple
 
 import bridge as torch
 import bridge.nn.functional as F
@@ -527,3 +528,39 @@ def out_into_parts(x: Tensor, y: Tensor) -> Tensor:
 
 
 cases(out_into_parts, lambda: [(ramp(4, 3), -ramp(4, 3)), (ramp(2, 3), ramp(1, 3))])
+
+
+def frames_by_strides(x: Tensor) -> Tensor:
+    """Overlapping frames of a signal whose length only run time knows."""
+    padded = F.pad(x.flatten(), (2, 2))
+    n = (padded.size(0) - 4) // 2 + 1
+    return padded.as_strided((n, 4), (2, 1)) * torch.hann_window(4)
+
+
+cases(frames_by_strides, lambda: [(ramp(4, 3),), (ramp(1, 5),)])
+
+
+def strides_of_what_is_turned(x: Tensor) -> Tensor:
+    """Memory that is in another order is nothing that ONNX knows."""
+    return (x.t() + 1).as_strided((2,), (1,))
+
+
+cases(strides_of_what_is_turned, lambda: [(ramp(4, 3),)], refused="lie in order")
+
+
+def last_seen(x: Tensor) -> Tensor:
+    """Annotated queues, and element types that are worked out."""
+    queue: Deque[int] = deque()
+    queue.append(0)
+    seen: List[int] = []
+    while len(queue) > 0:
+        i = queue.popleft()
+        seen.append(i)
+        for j in range(i + 1, x.size(0)):
+            if bool(x[i, 0] < x[j, 0]) and len(queue) < 3:
+                queue.append(j)
+    kind = torch.promote_types(x.dtype, torch.float64)
+    return torch.tensor(seen).to(kind if torch.can_cast(torch.int64, kind) else x.dtype)
+
+
+cases(last_seen, lambda: [(ramp(4, 3),), (ramp(2, 2),)])
