@@ -43,9 +43,10 @@ def _named(m: Machine, cell: Cell, node: Node) -> bool:
                     user = use.user
                     if user is not at and not any(inside(user, b) for b in at.blocks) and follows(user, at, value):
                         return True
-        if frame.parent is None or frame.call is None:
-            break
-        frame, at = frame.parent, frame.call
+        call, caller = frame.call, frame.parent
+        if call is None or caller is None:
+            return False
+        frame, at = caller, call
     return False
 
 
