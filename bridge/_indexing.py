@@ -188,7 +188,10 @@ def _normal(part: Any) -> Any:
     if isinstance(part, list | tuple | np.ndarray | range):
         from bridge._creation import array_of
 
-        found = Tensor._wrap(array_of(list(part) if isinstance(part, range) else part, None))
+        array = array_of(list(part) if isinstance(part, range) else part, None)
+        if array.dtype.kind == "c":
+            raise TypeError("'complex' object cannot be interpreted as an integer")
+        found = Tensor._wrap(array.astype(np.int64) if array.dtype.kind == "f" and array.size else array)
         if _dispatch.tracer is not None:
             found = _dispatch.tracer.from_data("index", found)
         if found._array.size == 0 and not isinstance(part, np.ndarray):

@@ -182,9 +182,10 @@ class SimpleValue(SugaredValue):
     def _set_property(self, range: SourceRange, m: EmitterCore, name: str, value: Value, t: ClassType) -> None:
         pair = t.properties.get(name)
         if pair is None:
-            raise CompileError(
-                f"Tried to set nonexistent attribute: {name}. Did you forget to initialize it in __init__()?", range
-            )
+            text = f"Tried to set nonexistent attribute: {name}. Did you forget to initialize it in __init__()?"
+            if t.is_module:  # it may be a list or dict that is empty at first
+                raise AttributeType(text, range, t, name, value.type)
+            raise CompileError(text, range)
         if pair[1] is None:
             raise CompileError(f"Tried to set read-only attribute: {name}", range)
         MethodValue(self.value, [pair[1].name]).call(range, m, [Named(value)], (), 1)

@@ -189,6 +189,8 @@ INDEXING = table(
     torch.arange(5)["a"]
     torch.arange(5)[torch.tensor(2)], torch.arange(5)[torch.tensor(2):], torch.arange(4).view(2, 2)[True].shape
     torch.arange(5)[torch.tensor([7])]
+    torch.arange(6)[[0.1, 1.9, -2.5]], torch.arange(6).view(3, 2)[[0.5, 1.0], [0, 1]]
+    torch.arange(5)[[1j]]
     torch.arange(24).view(2, 3, 4)[:, [0, 1], :2].shape, torch.arange(24).view(2, 3, 4)[[0], :, [1]].shape
     """,
 ) | {
