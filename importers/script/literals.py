@@ -287,6 +287,8 @@ class LiteralMixin(EmitterCore):
 
         def body() -> None:
             key, value = self.expr(e.key), self.expr(e.value)
+            if isinstance(narrowed.type, T.DictType):
+                value = self.empty_as(value, narrowed.type.value)
             problem = None
             if isinstance(key.type, T.UnionType):
                 problem = f", but the type of the first generated key was {key.type.annotation()}"
