@@ -410,8 +410,10 @@ def function(name: str, known_as: str | None = None) -> Callable[..., Any]:
 
 
 def invoke_function(name: str, args: Sequence[Any], kwargs: dict[str, Any], method: bool = False) -> Any:
-    """As :func:`invoke`, with what torch's functions take beside the schema: ``out=``, ``requires_grad=``."""
+    """As :func:`invoke`, with what torch's functions take beside the schema: ``out=``, ``requires_grad=``, ``as_tuple=``."""
     kwargs = dict(kwargs)
+    if name == "aten::nonzero" and kwargs.pop("as_tuple", False):
+        name = "aten::nonzero_numpy"
     out = kwargs.pop("out", None)
     requires = kwargs.pop("requires_grad", False) if "requires_grad" in kwargs else False
     if isinstance(out, Tensor) and name.removeprefix("aten::") in _ACCUMULATE and kwargs.get("dtype") is None:

@@ -183,11 +183,25 @@ class BuiltinFunction(SugaredValue):
         from bridge.importers.script.empties import starts_empty
         from bridge.importers.script.values import SimpleValue
 
+        name = self.name
+        if name == "aten::nonzero":
+            name, keywords = _nonzero(m, keywords)
         try:
-            return SimpleValue(matching.builtin_call(m.graph, range, self.name, args, keywords, self.self_value))
+            return SimpleValue(matching.builtin_call(m.graph, range, name, args, keywords, self.self_value))
         except CompileError as e:
             this = [self.self_value] if self.self_value is not None else []
-            raise starts_empty(e, self.name, [*this, *args], m) from None
+            raise starts_empty(e, name, [*this, *args], m) from None
+
+
+def _nonzero(m: EmitterCore, keywords: Sequence[Named]) -> tuple[str, Sequence[Named]]:
+    """The operator that ``nonzero`` is with its ``as_tuple``, which only Python's function has, and the other arguments."""
+    for k in keywords:
+        if k.name == "as_tuple":
+            known, flag = matching.constant_of(k.get(m.graph))
+            if known and isinstance(flag, bool):
+                rest = [other for other in keywords if other is not k]
+                return "aten::nonzero_numpy" if flag else "aten::nonzero", rest
+    return "aten::nonzero", keywords
 
 
 class CastValue(BuiltinFunction):
