@@ -235,6 +235,30 @@ def test_functions_are_methods(tmp_path: Path) -> None:
     assert "Clip(v, None, w)" in printed.text
 
 
+@pytest.mark.parametrize("results", [["s2"], ["r2", "s2"], ["s2", "x2"]])
+def test_results_that_modules_give_keep_their_names(results: list[str], tmp_path: Path) -> None:
+    """Each block is a call of one class; what the last gives is called as in the model."""
+    nodes = []
+    for i in range(3):
+        at = f"/layers.{i}"
+        nodes += [
+            helper.make_node("MatMul", [f"x{i}", f"layers.{i}.weight"], [f"m{i}"], name=f"{at}/MatMul"),
+            helper.make_node("Relu", [f"m{i}"], [f"r{i}"], name=f"{at}/Relu"),
+            helper.make_node("Add", [f"r{i}", f"x{i}"], [f"a{i}"], name=f"{at}/Add"),
+            helper.make_node("Abs", [f"a{i}"], [f"s{i}"], name=f"{at}/Abs"),
+            helper.make_node("Neg", [f"s{i}"], [f"x{i + 1}"], name=f"/Neg_{i}"),
+        ]
+    weights = [helper.make_tensor(f"layers.{i}.weight", TensorProto.FLOAT, [2, 2], [1, 2, i, 4]) for i in range(3)]
+    given, *given_out = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 2]) for n in ("x0", *results)]
+    graph = helper.make_graph(nodes, "g", [given], given_out, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    printed = check(model, tmp_path, (np.array([[1, -2], [3, 4]], np.float32),))
+    assert "class Layer" in printed.text
+    made = printed.exported().graph
+    assert [o.name for o in made.output] == results
+    assert len(made.node) == len(nodes)
+
+
 def test_a_function_that_calls_itself_is_refused(tmp_path: Path) -> None:
     model = parse("""agraph (float[N] x) => (float[N] y) { y = com.example.f(x) }
     <domain: "com.example", opset_import: ["" : 21, "com.example" : 1]> f (a) => (b) { b = com.example.f(a) }""")

@@ -20,7 +20,7 @@ from onnx import AttributeProto, TensorProto, helper
 from bridge.exporters.onnx.foreign import onnx_attribute, onnx_tensor, split_kind, type_proto
 from bridge.exporters.onnx.large import Arrays
 from bridge.exporters.onnx.one_node import ELEMENT_TYPES, OneNode, OneNodes
-from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of
+from bridge.exporters.onnx.verbatim_statements import HANDLERS, hint_of, inside_call
 from bridge.exporters.onnx.verbatim_values import Counter, Gone, Items, Name, NotVerbatim, Number, Object, Scope
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
@@ -88,6 +88,8 @@ class Writer:
         #: How the statements of a block are written, and what a statement became for arguments of the same kinds: methods are called again and again.
         self.steps: dict[Block, list[tuple[Node, Any, list[Value]]]] = {}
         self.alike: dict[Any, _Written] = {}
+        #: What results of the model are called, by the value that will be one; nothing else takes these names.
+        self.named: dict[Value, str] = {}
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -107,6 +109,7 @@ class Writer:
             tensor = info.type.tensor_type
             dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
             self.facts.tell(a.name, known_onnx(tensor.elem_type), dims if tensor.HasField("shape") else None)
+        self._name_results(graph)
         self.block(graph.block)
         outputs: list[str] = []
         results = self._results(self.get(graph.outputs[0]), outputs)
@@ -131,6 +134,25 @@ class Writer:
             name = self.emit("Identity", [name], name).name
         outputs.append(name)
         return len(outputs) - 1
+
+    def _name_results(self, graph: Graph) -> None:
+        """Results of the model are called as the program calls them, also where a method makes them."""
+        result = graph.outputs[0]
+        for v in result.node.inputs if result.node.kind == "prim::TupleConstruct" else [result]:
+            if v not in self.named and v.has_debug_name and v.debug_name_base not in self.taken and self._is_made(v):
+                self.named[v] = v.debug_name_base
+                self.taken.add(v.debug_name_base)
+
+    def _is_made(self, v: Value, depth: int = 0) -> bool:
+        """Whether a statement, here or in a method, gives the value its name."""
+        n = v.node
+        if n.kind in ("prim::CallMethod", "prim::CallFunction", "prim::TupleUnpack"):
+            inner = inside_call(v)
+            return inner is not None and depth < 50 and self._is_made(inner, depth + 1)
+        namespace = n.kind.partition("::")[0]
+        if namespace in ("aten", "prim"):
+            return n.kind in ("prim::If", "prim::Loop") or (bool(self.exact) and namespace == "aten" and _of_tensors(n))
+        return True
 
     def _note_opsets(self, graph: Graph) -> None:
         for domain, version in graph.opsets.items():
@@ -218,6 +240,14 @@ class Writer:
         self.scope.own.add(name)
         return Name(name)
 
+    def made(self, v: Value, hint: str | None = None) -> Name:
+        """The name of a value of the program."""
+        name = self.named.pop(v, None) if self.named else None
+        if name is None:
+            return self.fresh(hint if hint is not None else hint_of(v))
+        self.scope.own.add(name)
+        return Name(name)
+
     def emit(self, op_type: str, inputs: Sequence[str], hint: str, **attributes: Any) -> Name:
         """A node of one result in the default domain."""
         node = self.scope.graph.node.add(op_type=op_type)
@@ -269,7 +299,7 @@ class Writer:
         if domain:
             proto.domain = domain
         proto.input.extend(inputs)
-        made = [self.fresh(hint_of(v)) for v in node.outputs]
+        made = [self.made(v) for v in node.outputs]
         proto.output.extend(m.name for m in made)
         for name, value in node.attributes.items():
             if isinstance(value, StoredAttribute):
@@ -291,10 +321,9 @@ class Writer:
         proto = self.scope.graph.node.add(op_type=one.op_type)
         proto.input.extend(inputs)
         listed = isinstance(node.outputs[0].type, T.ListType)
-        hints = (
-            found.hints if found is not None else [hint_of(v) for v in (_unpacked(node) if listed else node.outputs)]
-        )
-        made = [self.fresh(hint) for hint in hints]
+        results = _unpacked(node) if listed else node.outputs
+        hints = found.hints if found is not None else [hint_of(v) for v in results]
+        made = [self.made(v, hint) for v, hint in zip(results, hints, strict=True)]
         proto.output.extend([m.name for m in made])
         if found is None:
             self._note_types(one.op_type, "", inputs, one.attributes, made)
@@ -364,7 +393,12 @@ class Writer:
         before = self.values
         self.values = dict(zip(graph.inputs, arguments, strict=True))
         self.calling.append(function)
+        handed = [(o, v) for o in self.named if (v := inside_call(o, node)) is not None] if self.named else []
+        for outer, inner in handed:
+            self.named[inner] = self.named.pop(outer)
         self.block(graph.block)
+        for _, inner in handed:
+            self.named.pop(inner, None)
         self.calling.pop()
         result = self.get(graph.outputs[0])
         self.values = before

@@ -31,7 +31,7 @@ from bridge.ir.schema import Schema
 if TYPE_CHECKING:
     from bridge.exporters.onnx.verbatim import Writer
 
-__all__ = ["HANDLERS", "hint_of"]
+__all__ = ["HANDLERS", "hint_of", "inside_call"]
 
 _FOREVER = (1 << 63) - 1
 _STACKED = "__torch__.torch.jit.printed.stacked"
@@ -40,6 +40,26 @@ _STACKED = "__torch__.torch.jit.printed.stacked"
 def hint_of(v: Value) -> str:
     """What the ONNX value of an IR value is called, if that is free."""
     return v.debug_name_base if v.has_debug_name else v.node.kind.rpartition("::")[2].lower()
+
+
+def inside_call(v: Value, call: Node | None = None) -> Value | None:
+    """The value that a call gives as ``v`` (or as the tuple that ``v`` is taken from), in what is called; None for other values."""
+    n = v.node.inputs[0].node if v.node.kind == "prim::TupleUnpack" else v.node
+    if call is not None and n is not call:
+        return None
+    if n.kind == "prim::CallMethod":
+        t = n.inputs[0].type
+        called = t.find_method(n["name"]) if isinstance(t, ClassType) else None
+    else:
+        t = n.inputs[0].type if n.kind == "prim::CallFunction" else None
+        called = t.function if isinstance(t, FunctionType) else None
+    if called is None or called.qualified_name == _STACKED:
+        return None
+    result = called.graph.outputs[0]
+    if n is v.node:
+        return result
+    inner = result.node
+    return inner.inputs[v.offset] if inner.kind == "prim::TupleConstruct" and v.offset < len(inner.inputs) else None
 
 
 def _constant(w: Writer, n: Node) -> Any:
@@ -252,7 +272,7 @@ def _if(w: Writer, n: Node) -> Any:
         attribute.g.output.extend(onnx.ValueInfoProto(name=o) for o in names)
         branches.append(names)
         w.scope = outer
-    results = [w.fresh(hint_of(v)) for v in n.outputs]
+    results = [w.made(v) for v in n.outputs]
     for result, a, b in zip(results, *branches, strict=True):
         w.facts.same(result.name, a, b)
     if not results:
@@ -327,7 +347,7 @@ def _place(w: Writer, n: Node, proto: onnx.NodeProto, scope: Scope, head: list[s
     proto.input.extend([*head, *(s for s in starts if s is not None)])
     results: list[Any] = []
     for v, start in zip(n.outputs, starts, strict=True):
-        results.append(Gone() if start is None else w.fresh(hint_of(v)))
+        results.append(Gone() if start is None else w.made(v))
         if start is not None:
             w.facts.carried(results[-1].name, start)
     for values, _ in scope.scans:
