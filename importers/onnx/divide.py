@@ -78,6 +78,8 @@ class Divider:
         return result[::-1]
 
     def _path(self, node: Node) -> Path | None:
+        if node.kind == "prim::TupleConstruct":
+            return ()  # the results of the whole, whose names stand there
         told = node.foreign.metadata.get(_SCOPES) if node.foreign is not None else None
         name = told or node.export_name
         if not name:
