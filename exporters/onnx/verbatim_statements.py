@@ -47,12 +47,14 @@ def inside_call(v: Value, call: Node | None = None) -> Value | None:
     n = v.node.inputs[0].node if v.node.kind == "prim::TupleUnpack" else v.node
     if call is not None and n is not call:
         return None
-    if n.kind == "prim::CallMethod":
-        t = n.inputs[0].type
-        called = t.find_method(n["name"]) if isinstance(t, ClassType) else None
-    else:
-        t = n.inputs[0].type if n.kind == "prim::CallFunction" else None
-        called = t.function if isinstance(t, FunctionType) else None
+    if n.kind not in ("prim::CallMethod", "prim::CallFunction"):
+        return None
+    t = n.inputs[0].type
+    called: Function | None = None
+    if isinstance(t, FunctionType):
+        called = t.function
+    elif isinstance(t, ClassType):
+        called = t.find_method(n["name"])
     if called is None or called.qualified_name == _STACKED:
         return None
     result = called.graph.outputs[0]
