@@ -39,6 +39,7 @@ from bridge.importers.script.sugared import ClassValue, SugaredTuple
 from bridge.importers.script.templates import BoundTemplate
 from bridge.ir import types as T
 from bridge.ir.classes import Capture, ClassType
+from bridge.ir.dtypes import default_dtype
 from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
 from bridge.ir.value_text import short_text
@@ -532,7 +533,9 @@ def _class(cls: type, m: EmitterCore, range: SourceRange) -> SugaredValue:
     if issubclass(cls, BaseException):
         module = "" if cls.__module__ == "builtins" else cls.__module__
         return ExceptionValue(cls.__name__, f"{module or 'builtins'}.{cls.__name__}")
-    code = getattr(cls, "__tensor_alias__", None)
+    from bridge.tensor import Tensor
+
+    code = default_dtype().code if cls is Tensor else getattr(cls, "__tensor_alias__", None)
     if isinstance(code, int):
         return LegacyTensorConstructor(code)
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):

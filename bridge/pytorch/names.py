@@ -59,9 +59,11 @@ def special_form(value: Any) -> str | None:
 
 
 def legacy_constructor(value: Any) -> int | None:
-    """The element type (its number) of ``torch.LongTensor`` and its siblings."""
+    """The element type (its number) of ``torch.LongTensor`` and its siblings; of ``torch.Tensor`` the default one's."""
     torch = library()
-    if torch is None or type(value) is not type(torch.FloatTensor) or value is torch.Tensor:
+    if torch is not None and value is torch.Tensor:
+        return by_name(str(torch.get_default_dtype()).removeprefix("torch.")).code
+    if torch is None or type(value) is not type(torch.FloatTensor):
         return None
     return by_name(str(value.dtype).removeprefix("torch.")).code
 
