@@ -31,6 +31,7 @@ _CHEAP = _BROADCAST | {
     "Sign",
     "Identity",
     "Div",
+    "Mod",
     "Sqrt",
     "Floor",
     "Ceil",
@@ -92,8 +93,10 @@ def cannot_fail(r: Record, constants: dict[Run, Record] | None = None) -> bool:
     dims = [i.dims for i in r.inputs if i is not None]
     if kind in _BROADCAST:
         return _fit(dims)
-    if kind == "Div":
-        return _fit(dims) and r.outputs[0].dtype.kind == "f"
+    if kind == "Div" and r.outputs[0].dtype.kind == "f":
+        return _fit(dims)
+    if kind in ("Div", "Mod"):
+        return _fit(dims) and _is_positive(r.inputs[1], constants)
     if kind == "MatMul":
         return _multiply(*dims)
     if kind == "Gather":
@@ -103,6 +106,13 @@ def cannot_fail(r: Record, constants: dict[Run, Record] | None = None) -> bool:
     if kind in ("Reshape", "Squeeze"):
         return _one_element(r)
     return False
+
+
+def _is_positive(v: Run | None, constants: dict[Run, Record] | None) -> bool:
+    """Whether a divisor is known, and not one by which ints cannot be divided."""
+    made = (constants or {}).get(v) if v is not None else None
+    value = made.attributes.get("value") if made is not None else None
+    return isinstance(value, np.ndarray) and bool((value > 0).all())
 
 
 def _fit(dims: list[tuple[Dim, ...] | None]) -> bool:

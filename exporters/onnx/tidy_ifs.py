@@ -89,7 +89,8 @@ def _computed_both(r: Record) -> list[Record] | None:
     if r.inputs[0] is None or r.inputs[0].dims != ():
         return None
     for b in bodies:
-        if not all(n.op_type == "Constant" or (cannot_fail(n) and is_small(n)) for n in b.nodes):
+        constants = {n.outputs[0]: n for n in b.nodes if n.op_type == "Constant" and not n.domain}
+        if not all(n.op_type == "Constant" or (cannot_fail(n, constants) and is_small(n)) for n in b.nodes):
             return None
     work = [sum(n.op_type != "Constant" for n in b.nodes) for b in bodies]
     inside = [_made(b) for b in bodies]

@@ -19,6 +19,8 @@ __all__ = ["share"]
 _RANDOM = {
     "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout",
 }  # fmt: skip
+#: Operators whose two inputs may change places.
+_EITHER_WAY = {"Add", "Mul", "And", "Or", "Xor", "Equal"}
 _SHAPED = {"Reshape", "Squeeze", "Unsqueeze"}
 #: What computes the shape of a Reshape that is a check (``ir/ops/_checks.py``).
 _CHECKS = {"Where", "Abs", "Max"}
@@ -82,7 +84,10 @@ class _Sharing:
             if text is None:
                 return None
             attributes.append((name, text))
-        return r.op_type, r.domain, len(r.outputs), tuple(map(self.operand, r.inputs)), tuple(attributes)
+        operands = list(map(self.operand, r.inputs))
+        if r.op_type in _EITHER_WAY and not r.domain:
+            operands.sort(key=hash)
+        return r.op_type, r.domain, len(r.outputs), tuple(operands), tuple(attributes)
 
     def operand(self, v: Run | None) -> Any:
         """A value by identity; a small constant by what it is."""

@@ -19,7 +19,7 @@ from bridge.ir.dtypes import DType, by_code, by_name, real_dtype
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._checks import equal_dims, may_grow
 from bridge.ir.ops._composite import _given, _Lowering, _View, _without_numbers
-from bridge.ir.ops._onnx import is_lowered, lower_functional, result_of
+from bridge.ir.ops._onnx import is_lowered, lower_functional, reduce_axes, result_of
 from bridge.ir.registry import Operator, find
 from bridge.ir.rules import broadcast_dims
 from bridge.ir.types import TensorType
@@ -30,12 +30,13 @@ Definition = Callable[..., Any]
 
 
 class Pair:
-    """A complex value: two real ones (run-time values or numbers), of which one may be None, for zeros."""
+    """A complex value: two real ones (run-time values or numbers), of which one may be None, for zeros. ``whole`` is the
+    run-time value that it was."""
 
-    __slots__ = ("im", "re")
+    __slots__ = ("im", "re", "whole")
 
-    def __init__(self, re: Any, im: Any) -> None:
-        self.re, self.im = re, im
+    def __init__(self, re: Any, im: Any, whole: Any = None) -> None:
+        self.re, self.im, self.whole = re, im, whole
 
 
 def complex_of(dtype: DType | None) -> DType | None:
@@ -60,11 +61,11 @@ def on_pairs(*names: str) -> Callable[[Definition], Definition]:
     return decorate
 
 
-def as_pairs(definition: Definition) -> Callable[[Emitter, LoweredCall], Any]:
-    """The lowering of an operator that is defined on pairs alone."""
+def as_pairs(definition: Definition, alike: bool = False) -> Callable[[Emitter, LoweredCall], Any]:
+    """The lowering of an operator that is defined on pairs alone. ``alike``: both parts of a result have one shape, whatever it is given."""
 
     def lower(e: Emitter, call: LoweredCall) -> Any:
-        return _lower(e, call, definition)
+        return _lower(e, call, definition, alike)
 
     lower.takes_complex = True  # type: ignore[attr-defined]
     return lower
@@ -92,14 +93,22 @@ def lower_complex(e: Emitter, call: LoweredCall, o: Operator) -> Any:
     e.unsupported(f"onnxruntime computes nothing in complex numbers, and {o.name} has no form in real ones here")
 
 
-def _lower(e: Emitter, call: LoweredCall, definition: Definition) -> Any:
+def _lower(e: Emitter, call: LoweredCall, definition: Definition, alike: bool = False) -> Any:
     steps = _Lowering(e)
     steps.wanted = call.results[0].dtype if call.results and isinstance(call.results[0], TensorType) else None
     args = [_argument(e, steps, call[a.name], a.type) for a in call.schema.arguments]
     found = definition(steps, *args)
+    alike = alike or definition in (mul, div) or all(_is_whole(call[a.name]) for a in call.schema.arguments)
     if isinstance(found, list | tuple):
-        return tuple(joined(e, f) for f in found)
-    return joined(e, found)
+        return tuple(joined(e, f, alike) for f in found)
+    return joined(e, found, alike)
+
+
+def _is_whole(v: Any) -> bool:
+    """Whether an argument goes into both parts of the result with the same dimensions: no real tensor."""
+    if isinstance(v, list | tuple):
+        return all(map(_is_whole, v))
+    return not is_lowered(v) or _is_complex(v) or v.dims == ()
 
 
 def _argument(e: Emitter, steps: Any, v: Any, declared: T.Type) -> Any:
@@ -107,7 +116,7 @@ def _argument(e: Emitter, steps: Any, v: Any, declared: T.Type) -> Any:
         return [_argument(e, steps, x, T.TENSOR) for x in v] if any(map(_is_complex, v)) else _given(steps, v, declared)
     if isinstance(v, complex):
         return Pair(v.real or None, v.imag or None)
-    return Pair(*e.parts(v)) if _is_complex(v) else _given(steps, v, declared)
+    return Pair(*e.parts(v), v) if _is_complex(v) else _given(steps, v, declared)
 
 
 def _is_complex(v: Any) -> bool:
@@ -116,15 +125,16 @@ def _is_complex(v: Any) -> bool:
     return isinstance(v, complex) or (hasattr(v, "dtype") and getattr(v.dtype, "kind", "") == "c")
 
 
-def joined(e: Emitter, v: Any) -> Any:
-    """The run-time value of a pair; other values as they are."""
+def joined(e: Emitter, v: Any, alike: bool = False) -> Any:
+    """The run-time value of a pair; other values as they are. ``alike``: its parts have one shape."""
     if not isinstance(v, Pair):
         return _without_numbers(v)
     re, im = v.re, v.im
     if not is_lowered(re) and not is_lowered(im):
         e.unsupported("complex numbers that are no tensors must be known when the model is exported")
+    alike = alike or not (is_lowered(re) and is_lowered(im))
     re, im = _full(e, re, im), _full(e, im, re)
-    if not equal_dims(re.dims, im.dims):  # a part may come from one operand only, before broadcasting
+    if not alike and not equal_dims(re.dims, im.dims):  # a part may come from one operand only, before broadcasting
         dims = broadcast_dims([re.dims, im.dims])
         re, im = (e.op("Expand", a, e.shape_of(b), dims=dims) for a, b in ((re, im), (im, re)))
     return e.join(re, im)
@@ -177,13 +187,13 @@ def _by_parts(e: Emitter, call: LoweredCall, o: Operator) -> Any:
     made = [lower_functional(e, _of_part(e, call, k), o) for k in (0, 1)]
     if isinstance(made[0], list | tuple):
         kind = type(made[0])
-        return kind(joined(e, Pair(a, b)) for a, b in zip(*made, strict=True))
+        return kind(joined(e, Pair(a, b), alike=True) for a, b in zip(*made, strict=True))
     if getattr(made[0], "is_list", False):
         e.unsupported("how many complex tensors there are must be known when the model is exported")
     for m in made:
         if m.dims is None and isinstance(call.results[0], TensorType):
             m.dims = call.results[0].dims
-    return joined(e, Pair(made[0], made[1]))
+    return joined(e, Pair(made[0], made[1]), alike=True)
 
 
 def _created(e: Emitter, call: LoweredCall, o: Operator) -> Any:
@@ -333,6 +343,10 @@ def power(t: Any, a: Any, b: Any) -> Any:
 
 @on_pairs("abs", "absolute")
 def absolute(t: Any, a: Pair) -> Any:
+    if a.whole is not None and a.whole.dtype.name == "complex64":  # whose squares are in the range of doubles
+        size = reduce_axes(t.e, "ReduceL2", t.e.cast(t.e.pairs(a.whole), by_name("float64")), [-1], False)
+        size.dims = a.whole.dims
+        return t.e.cast(size, by_name("float32"))
     # hypot: neither overflow nor underflow of the squares
     re, im = t.abs(a.re), t.abs(a.im)
     large, small = t.maximum(re, im), t.minimum(re, im)

@@ -353,7 +353,6 @@ def _whole_step(t: Any, x: Pair, n: Any, dim: int, norm: str, inverse: bool) -> 
 
 
 def _lower_transform(kind: str, many: bool) -> Any:
-    @as_pairs
     def lower(t: Any, x: Any, n: Any = None, dim: Any = None, norm: str | None = None) -> Any:
         how = norm or "backward"
         x = x if isinstance(x, Pair) else Pair(x, None)
@@ -380,7 +379,7 @@ def _lower_transform(kind: str, many: bool) -> Any:
             x = _complex_step(t, x, s, d, how if back else _SCALES[how], True)
         return _whole_step(t, x, *pairs[-1], how, back)
 
-    return lower
+    return as_pairs(lower, alike=True)
 
 
 # -- gradients ---------------------------------------------------------------------------------------------------------

@@ -564,3 +564,30 @@ def last_seen(x: Tensor) -> Tensor:
 
 
 cases(last_seen, lambda: [(ramp(4, 3),), (ramp(2, 2),)])
+
+
+def complex_sizes(z: Tensor, r: Tensor, n: float) -> Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Complex numbers and real ones that broadcast, each of which may be the larger."""
+    c = torch.view_as_complex(z)
+    made = [c + r, r * c / 2, r / c, c * n + 2.0, torch.where(r > 0, c, c * 2j), torch.complex(r, r[:1]) * c]
+    parts = torch.cat([torch.view_as_real(m).sum(0) for m in made])
+    rows = torch.view_as_real(torch.fft.rfft(r, dim=-1) @ torch.fft.fft(c, n=3).t()[:2, :1])
+    return parts, rows, c.abs(), torch.polar(c.abs(), r[:1]).imag, torch.angle(c)
+
+
+cases(
+    complex_sizes,
+    lambda: [
+        (ramp(3, 2, 2) + 1.0, ramp(3, 2) - 2.5, 1.5),
+        (ramp(1, 2, 2) * 1e12 + 1e-12, ramp(3, 2) + 1.0, 2.0),
+        (ramp(4, 1, 2) - 3.0, ramp(1, 2) + 1.0, 0.0),
+        (ramp(1, 1, 2) * 1e-12, ramp(2, 3) - 2.5, -1.0),
+    ],
+)
+
+
+def magnitudes(z: Tensor) -> Tensor:
+    return torch.view_as_complex(z).abs()
+
+
+cases(magnitudes, lambda: [(torch.tensor([[3.0, 4.0], [1e30, -1e30], [1e-30, 1e-30], [float("-inf"), 1.0]]),)])
