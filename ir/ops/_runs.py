@@ -59,7 +59,11 @@ def running_extreme(largest: bool) -> Any:
         wide = t.unsqueeze(x, d)
         before = t.masked_fill(t.expand(wide, [*t.shape(x)[:d], n, *t.shape(x)[d:]]), t.logical_not(seen), worst)
         best = (t.amax if largest else t.amin)(before, [d + 1])
-        hit = t.logical_and(t.eq(wide, t.unsqueeze(best, d + 1)), seen)
+        top = t.unsqueeze(best, d + 1)
+        hit = t.eq(wide, top)
+        if t.dtype(x).kind == "f":  # nan is before everything, and equal to nothing
+            hit = t.logical_or(hit, t.logical_and(t.isnan(wide), t.isnan(top)))
+        hit = t.logical_and(hit, seen)
         index = t.amax(t.where(hit, at, t.full_like(at, -1)), [d + 1])
         return best, index
 

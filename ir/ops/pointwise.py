@@ -462,13 +462,24 @@ def _sgn_grad(ctx: Any, g: Any) -> Any:
     return (((g - sign * along) / (size + none)).masked_fill(none, 0),)
 
 
+_sign_node = map_unary("Sign", integers="keep")
+
+
+def _lower_sign(e: Emitter, call: LoweredCall) -> Any:
+    """Sign, which torch has 0 of what is not a number."""
+    x, sign = call["self"], _sign_node(e, call)
+    if x.dtype.kind != "f":
+        return sign
+    return where(e, typed(e, "IsNaN", x.dtype, x, result=BOOL, dims=x.dims), e.scalar(0, x.dtype), sign, x.dtype)
+
+
 for _name in ("sign", "sgn"):
     in_place(
         declare(
             f"aten::{_name}(Tensor self) -> Tensor",
             lambda x: x.copy() if x.dtype == np.bool_ else np.where(np.isnan(x), 0, np.sign(x)).astype(x.dtype),
             types=like_self,
-            onnx=map_unary("Sign", integers="keep"),
+            onnx=_lower_sign,
             grad=zero_grad if _name == "sign" else _sgn_grad,
             samples=both(_SIGNED, of((i8(5),))),
         )

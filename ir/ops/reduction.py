@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_code, by_name, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import at_least
 from bridge.ir.ops._declare import Array, declare, dim_of, dims_of, given
 from bridge.ir.ops._onnx import (
     BOOL,
@@ -213,9 +214,19 @@ def nan_aware(e: Emitter, op_type: str, x: Any, dims: Any, keepdim: bool, dtype:
     return typed(e, "Min", dtype, bound, r, dims=r.dims)
 
 
+def some(e: Emitter, x: Any, dims: Any) -> Any:
+    """x, which has an element or more along these dimensions: onnxruntime's maximum of nothing is -inf, and torch's an error."""
+    if x.rank == 0:
+        return x
+    if x.rank is None:
+        x, dims = e.op("Reshape", x, np.asarray([-1], np.int64), dims=(None,)), None
+    axes = axes_of(e, x, dims)
+    return at_least(e, x, [int(axes is None or a in axes) for a in range(x.rank)])
+
+
 def _lower_extreme(op_type: str) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
-        x = call["self"]
+        x = some(e, call["self"], dim_argument(call))
         return nan_aware(e, op_type, x, dim_argument(call), keepdim_of(call), x.dtype)
 
     return lower
@@ -254,14 +265,14 @@ def _lower_arg(op_type: str) -> Any:
         if x.rank == 0:
             return e.constant(np.asarray(0, np.int64))
         if dim is None:
-            flat = e.op("Reshape", x, np.asarray([-1], np.int64))
+            flat = some(e, e.op("Reshape", x, np.asarray([-1], np.int64), dims=(None,)), 0)
             out = _arg_node(e, op_type, flat, 0, keepdim_of(call))
             if not keepdim_of(call):
                 return out
             if x.rank is None:
                 e.unsupported("keepdim needs a tensor whose number of dimensions is known")
             return e.op("Reshape", out, np.ones(x.rank, np.int64))
-        return _arg_node(e, op_type, x, axis_of(e, x, dim), keepdim_of(call))
+        return _arg_node(e, op_type, some(e, x, dim), axis_of(e, x, dim), keepdim_of(call))
 
     return lower
 
@@ -272,6 +283,7 @@ def _lower_along(which: str) -> Any:
         if x.rank == 0:
             return e.op("Identity", x), e.constant(np.asarray(0, np.int64))
         axis = axis_of(e, x, call["dim"])
+        x = some(e, x, axis)
         index = _arg_node(e, f"Arg{which}", x, axis, True)
         values = e.op("GatherElements", x, index, axis=axis)
         if keepdim:

@@ -234,6 +234,10 @@ for _name, _f in (("cummax", np.maximum), ("cummin", np.minimum)):
 
 def _aminmax(self: Array, dim: int | None = None, keepdim: bool = False) -> Any:
     axis = None if dim is None else dim_of(dim, self.ndim)
+    if axis is None and not self.size:
+        raise BridgeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+    if self.ndim and axis is not None and not self.shape[axis]:
+        raise IndexError(f"aminmax: Expected reduction dim {axis} to have non-zero size.")
     return np.min(self, axis=axis, keepdims=keepdim), np.max(self, axis=axis, keepdims=keepdim)
 
 
@@ -246,9 +250,9 @@ def _aminmax_types(call: Call) -> Results:
 
 
 def _lower_aminmax(e: Emitter, call: LoweredCall) -> Any:
-    from bridge.ir.ops.reduction import nan_aware
+    from bridge.ir.ops.reduction import nan_aware, some
 
-    x = call["self"]
+    x = some(e, call["self"], call["dim"])
     return tuple(nan_aware(e, f"Reduce{w}", x, call["dim"], call["keepdim"], x.dtype) for w in ("Min", "Max"))
 
 

@@ -17,6 +17,7 @@ from bridge.ir.ops._onnx import (
     axes_of,
     axis_of,
     compute_dtype,
+    reduce_axes,
     typed,
     where,
 )
@@ -163,7 +164,11 @@ def _lower_softmax(op_type: str) -> Any:
                 e.op("Reshape", e.cast(x, dtype), np.asarray([1], np.int64)),
                 axis=0,
             ) and e.scalar(1.0 if op_type == "Softmax" else 0.0, dtype)
-        return typed(e, op_type, dtype, x, axis=axis_of(e, x, call["dim"]))
+        axis = axis_of(e, x, call["dim"])
+        if op_type == "LogSoftmax" and dtype.name == "float64":  # onnxruntime's takes nan for a number there
+            x = e.cast(x, dtype)
+            return e.op("Sub", x, reduce_axes(e, "ReduceLogSumExp", x, [axis], True), dims=x.dims)
+        return typed(e, op_type, dtype, x, axis=axis)
 
     return lower
 
