@@ -157,7 +157,7 @@ def _slice_all(tensor: Tensor, key: Any) -> tuple[Tensor, list[Any]]:
             real += 1
         elif part._array.ndim == 0:
             result = _call("aten::unsqueeze", [result, dim])
-            _put(indices, dim, part)
+            _put(indices, dim, _call("aten::unsqueeze", [part, 0]))
             dim += 1
         else:
             _put(indices, dim, part)

@@ -1,5 +1,6 @@
 """In-place writes to what may be shared: the results are those of running the program, or the export is refused."""
 
+import linecache
 from collections.abc import Callable
 from typing import Any
 
@@ -456,3 +457,50 @@ def test_other_writes_export(program: Callable[..., Any], values: tuple[Any, ...
         got = session.run(None, dict(zip(names, (np.asarray(example()), np.array(value)), strict=True)))
         for a, b in zip(arrays(program(example(), value)), got, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+#: In-place writes that read the same memory: what is written, how many rows torch takes, and how many it does not.
+OVERLAPS = [
+    ("y[1:] += y[:-1]", 2, 3),
+    ("y[1:] = y[:-1]", 1, 4),
+    ("y[1:].copy_(y[:-1])", 2, 3),
+    ("y[:2] = y[-2:]", 4, 3),
+    ("y /= y[-1:]", 1, 2),
+    ("y[1:] -= y[0]", 3, None),
+]
+
+
+@pytest.mark.parametrize("row", OVERLAPS, ids=lambda r: r[0])
+def test_writes_to_rows_that_are_read(row):
+    write, good, bad = row
+    source = f"def f(x: Tensor):\n    y = x.clone()\n    {write}\n    return y\n"
+    space = {"torch": bridge, "Tensor": bridge.Tensor, "__name__": "overlaps"}
+    file = f"<overlap {write}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    exec(compile(source, file, "exec"), space)
+    model = bridge.onnx.export(space["f"], (bridge.arange(8.0).reshape(4, 2) + 1,)).model_proto
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+
+    def run(n):
+        x = bridge.arange(2.0 * n).reshape(n, 2) + 1
+        return session.run(None, {session.get_inputs()[0].name: x.numpy()})[0], space["f"](x).numpy()
+
+    found, wanted = run(good)
+    assert found.tolist() == wanted.tolist()
+    if bad is not None:
+        with pytest.raises(RuntimeError, match="unsupported operation"):
+            space["f"](bridge.ones(bad, 2))
+        with pytest.raises(Exception, match="Reshape"):
+            session.run(None, {session.get_inputs()[0].name: bridge.ones(bad, 2).numpy()})
+
+
+def test_a_mask_of_one_number():
+    x = bridge.tensor(3.0)
+    assert x[x > 0].tolist() == [3.0]
+    assert x[x < 0].shape == (0,)
+    with pytest.raises(bridge.onnx.ExportError, match="mask of no dimensions"):
+        bridge.onnx.export(_mask, (x,))
+
+
+def _mask(x: bridge.Tensor):
+    return x[x > 0]

@@ -16,6 +16,7 @@ from bridge.exporters.onnx.hierarchy import all_tensors
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.merge import finish_outputs
+from bridge.exporters.onnx.overlaps import without_overlap
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import Abstract, Cell, Choice, Run, RunList, View, merge_dims
 from bridge.exporters.onnx.view_writes import through_positions, writer_of, written
@@ -145,7 +146,9 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
         write = through_positions(reapply)
     for r in _runs(m, result):
         if r is not base and r.view is None:
-            r.view = View(base, o.schema.name, reapply, write, _written(m, base), _row(o, base, values))
+            r.view = View(
+                base, o.schema.name, reapply, write, _written(m, base), _row(o, base, values), _along(o, base, values)
+            )
 
 
 def _note_any(m: Machine, node: Node, o: Operator, result: Abstract) -> None:
@@ -194,6 +197,13 @@ def _row(o: Operator, base: Run, values: Sequence[Any]) -> Any:
     return values[2] if values[1] % len(base.dims) == 0 else None
 
 
+def _along(o: Operator, base: Run, values: Sequence[Any]) -> int | None:
+    """The dimension of a slice."""
+    if o.schema.name != "aten::slice" or not base.dims or not isinstance(values[1], int):
+        return None
+    return values[1] % len(base.dims)
+
+
 def _runs(m: Machine, v: Abstract) -> Iterator[Run]:
     if isinstance(v, Run):
         yield v
@@ -226,6 +236,8 @@ def lower_mutable(m: Machine, node: Node, o: Operator, values: Sequence[Any]) ->
     alone = target.view is None and not target.viewed and target.root.name not in m.parameters
     if written != [0] and not alone:  # what is alone gets the shape of the result, whatever that is
         made = _shaped_like(m, node, made, present(m, target), name)
+    if written == [0]:
+        made = without_overlap(m, node, target, [m.env.get(v) for v in node.inputs[1:]], made)
     _write(m, node, target, made, name)
     return target
 

@@ -68,7 +68,7 @@ class View:
     """How a tensor shares memory with another: ``reapply(new base)`` makes it anew from the base's present value.
 
     ``seen`` is what had been written to that memory when the view was made: until more is, the view is up to date.
-    ``row`` is the position in the first dimension that it is, where it is one.
+    ``row`` is the position in the first dimension that it is, where it is one; ``along`` the dimension that it is a slice of.
     """
 
     base: Run
@@ -77,6 +77,7 @@ class View:
     write: Callable[[Any, Any, Any], Any] | None
     seen: Run | None
     row: Any = None
+    along: int | None = None
 
 
 @dataclass(slots=True, eq=False, frozen=True)

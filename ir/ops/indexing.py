@@ -55,7 +55,13 @@ def _key(self: Array, indices: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def index(self: Array, indices: Sequence[Any]) -> Any:
+    if any(i is not None and not i.ndim and i.dtype in (np.bool_, np.uint8) for i in indices):
+        raise IndexError(_NO_MASK.format(self.ndim))
     return np.array(self[_key(self, indices)], order="C")
+
+
+#: Of no meaning in torch's own language either; tensors of Python turn such masks into others before.
+_NO_MASK = "too many indices for tensor of dimension {} (got a mask of no dimensions)"
 
 
 def _other_type(own: DType, given: DType) -> str:
@@ -182,7 +188,8 @@ def _only_mask(e: Emitter, call: LoweredCall) -> tuple[Any, int] | None:
     given = [] if is_lowered(indices) else [k for k, i in enumerate(indices) if i is not None]
     if len(given) != 1 or indices[given[0]].dtype.name not in ("bool", "uint8") or not indices[given[0]].rank:
         return None
-    known_rank(e, call["self"], "indexing")
+    if not known_rank(e, call["self"], "indexing"):
+        e.unsupported("too many indices for tensor of dimension 0 (got 1)")
     at = given[0]
     return _of_shape(e, e.cast(indices[at], BOOL), call["self"], at), at
 
@@ -193,6 +200,10 @@ def _places(e: Emitter, mask: Any) -> Any:
 
 
 def _lower_index(e: Emitter, call: LoweredCall) -> Any:
+    if not is_lowered(call["indices"]) and any(
+        i is not None and i.rank == 0 and i.dtype.name in ("bool", "uint8") for i in call["indices"]
+    ):
+        e.unsupported(_NO_MASK.format(call["self"].rank))
     only = _only_mask(e, call)
     if only is not None:
         (mask, at), x = only, call["self"]
