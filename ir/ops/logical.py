@@ -222,7 +222,8 @@ def atan2_node(e: Emitter, dtype: DType, y: Any, x: Any) -> Any:
     steep = typed(e, "Greater", dtype, ay, ax, result=BOOL)
     small, big = where(e, steep, ax, ay, dtype), where(e, steep, ay, ax, dtype)
     zero = e.op("Equal", big, const(0.0), dtype=BOOL)
-    both_infinite = e.op("Equal", small, const(math.inf), dtype=BOOL)
+    infinite = [e.op("Equal", v, const(math.inf), dtype=BOOL) for v in (small, big)]
+    both_infinite = e.op("And", *infinite, dtype=BOOL)
     ratio = do("Div", small, where(e, zero, const(1.0), big, dtype))
     ratio = where(e, both_infinite, const(1.0), ratio, dtype)
     angle = _atan(e, ratio) if compute_dtype("Atan", dtype) is None else do("Atan", ratio)
