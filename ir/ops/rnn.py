@@ -10,7 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import at_least
+from bridge.ir.ops._checks import as_large_as, at_least
 from bridge.ir.ops._composite import lower_steps
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import ints, is_lowered, typed
@@ -260,11 +260,12 @@ def _lower_cell(kind: str) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
         w = call["w_hh"]
         nodes = _Nodes(e, None if w.dims is None else w.dims[1])
+        into = nodes("aten::linear", call["input"], call["w_ih"], call["b_ih"])
+        states = list(call["hx"]) if isinstance(call["hx"], list | tuple) else [call["hx"]]
+        # Of as many rows as the input: ONNX would repeat one row.
+        states[1:] = [as_large_as(e, c, states[0]) for c in states[1:]]
         found = _STEPS[kind][1](
-            nodes,
-            nodes("aten::linear", call["input"], call["w_ih"], call["b_ih"]),
-            list(call["hx"]) if isinstance(call["hx"], list | tuple) else [call["hx"]],
-            lambda h: nodes("aten::linear", h, w, call["b_hh"]),
+            nodes, into, states, lambda h: as_large_as(e, nodes("aten::linear", h, w, call["b_hh"]), into)
         )
         return found[0] if len(found) == 1 else found
 
