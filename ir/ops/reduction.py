@@ -93,9 +93,7 @@ def _arg(f: Any, name: str) -> Any:
     def kernel(self: Array, dim: int | None = None, keepdim: bool = False) -> Any:
         if dim is None:
             if not self.size:
-                raise IndexError(
-                    f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
-                )
+                raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
             r = np.asarray(f(self.reshape(-1)), np.int64)
             return r.reshape((1,) * self.ndim) if keepdim else r
         d = dim_of(dim, self.ndim)
