@@ -10,6 +10,7 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_name, by_numpy, default_dtype, real_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter
+from bridge.ir.ops._checks import last_sizes
 from bridge.ir.ops._complex import Pair, as_pairs, complex_of
 from bridge.ir.ops._composite import Number
 from bridge.ir.ops._declare import Array, declare
@@ -67,7 +68,7 @@ def _lower_pairs(t: Any, x: Any) -> Any:
 
 
 def _lower_joined(e: Emitter, call: Any) -> Any:
-    return e.from_pairs(call["self"])
+    return e.from_pairs(last_sizes(e, call["self"], [2]))
 
 
 _lower_joined.takes_complex = True  # type: ignore[attr-defined]

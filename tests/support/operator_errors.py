@@ -147,6 +147,7 @@ torch.gru_cell(a, b, c, c)                      | ones(2, 4), ones(2, 4), ones(1
 torch.rnn_tanh_cell(a, b, c, c)                 | ones(2, 4), ones(2, 4), ones(4, 4) | ones(1, 4), ones(2, 4), ones(4, 4)
 torch.lstm_cell(a, (b, b), c, c)                | ones(2, 4), ones(2, 4), ones(16, 4) | ones(2, 4), ones(1, 4), ones(16, 4)
 torch.lstm_cell(a, (a, b), c, c)                | ones(2, 4), ones(2, 4), ones(16, 4) | ones(2, 4), ones(1, 4), ones(16, 4)
+torch.view_as_complex(a).abs()                  | ones(3, 2) | ones(3, 4)
 F.pixel_shuffle(a, 2)                           | ones(1, 4, 2, 3) | ones(0, 1, 2, 3)
 F.pixel_unshuffle(a, 2)                         | ones(1, 4, 2, 4) | ones(0, 4, 2, 3)
 torch.channel_shuffle(a, 2)                     | ones(1, 4, 2, 2) | ones(0, 3, 2, 2)
