@@ -40,6 +40,8 @@ class Facts:
             dtype = dtype if self.dtypes.get(other) is dtype else None
             sizes = sizes if self.sizes.get(other) == sizes else None
         self.dtypes[key], self.sizes[key] = dtype, sizes
+        if not self.hollow.isdisjoint(others):
+            self.hollow.add(key)
 
     def carried(self, key: Hashable, start: Hashable) -> None:
         """Note a value that a loop carries: its element type stays, its sizes need not."""

@@ -25,6 +25,8 @@ STEP = 6
 #: onnxsim takes a list that a loop fills out of the loop, as a scan output: stacking the list of no iteration raises in Python, and
 #: in what is exported from there. One of these is in the message then.
 EMPTY = ("Must have 1 or more inputs", "non-empty TensorList")
+#: What is not exported again, with what is said: a list that onnxsim has a branch make, of which the loop carries one or the other.
+REFUSED = {("onnxsim", "streaming_conv_state", "exported"): "which list the loop carries depends on data"}
 
 
 def optimised(level: str, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -99,7 +101,11 @@ def whole(before: onnx.ModelProto, after: onnx.ModelProto, sets: list[list[Any]]
 def test_what_tools_made_of_our_exports(tool: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if tool in ("onnxslim", "onnxsim"):
         pytest.importorskip(tool)
-    chosen = corpus.names()[:: 1 if request.config.getoption("--all-cases") else STEP]
+    sample = corpus.names()[:: 1 if request.config.getoption("--all-cases") else STEP]
+    chosen = [
+        *sample,
+        *({"patch_positions"} - {*sample}),
+    ]  # a tool leaves a function of this model where a module is made
     wrong, came_through = {}, 0
     for name in chosen:
         model, sets = exported(name) or (None, [])
@@ -108,7 +114,9 @@ def test_what_tools_made_of_our_exports(tool: str, tmp_path: Path, request: pyte
             continue
         came_through += 1
         for check, why in outcomes(Case("tool", name, made, [(s, None) for s in sets]), tmp_path).items():
-            if why and not (tool == "onnxsim" and any(text in why for text in EMPTY)):
+            if (tool, name, check) in REFUSED:
+                assert REFUSED[tool, name, check] in why
+            elif why and not (tool == "onnxsim" and any(text in why for text in EMPTY)):
                 wrong[name, check] = why
     assert wrong == {}
     assert came_through >= LEAST.get(tool, 0.8) * len(chosen)

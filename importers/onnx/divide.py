@@ -263,6 +263,8 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
     for n in nodes:
         members.update(_all(n))
     given = _given(graph, nodes, members, path)
+    if graph.inputs[0] in given:  # a function of the model is a method of the whole, which its parts do not have
+        return None
     results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
     if not results or len(results) > _MOST_RESULTS or len(given) + len(results) > max(8, size // 2):
         return None

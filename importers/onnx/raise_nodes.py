@@ -36,6 +36,8 @@ class Lowering(Protocol):
 
 
 _TYPES = ElementTypes(schema_of)
+#: What is made of tensors that may have no elements has none, either.
+_PARTS = frozenset("Identity Split Slice Concat ScatterND ScatterElements".split())
 #: Constants of more elements are not compared.
 _COMPARED = 64
 
@@ -118,6 +120,8 @@ class NodeRaiser:
             self.facts.dtypes.update(zip(node.outputs, dtypes, strict=True))
             if not domain:
                 self.facts.sizes.update(zip(node.outputs, sizes, strict=True))
+        if name in _PARTS and not self.facts.hollow.isdisjoint(node.inputs):
+            self.facts.hollow.update(node.outputs)
         if found is not None:
             self._replace(node, *found)
             self.raised += 1

@@ -32,6 +32,8 @@ def _as_strided(self: Array, size: Any, stride: Any, storage_offset: int | None 
         raise BridgeError(f"as_strided: Negative sizes are not allowed, got size: {sizes}")
     if any(s < 0 for s in strides):
         raise BridgeError(f"as_strided: Negative strides are not supported at the moment, got strides: {strides}")
+    if not self.flags.c_contiguous:  # memory without gaps is the same whatever the order of its dimensions
+        self = self.transpose(np.argsort([-s for s in self.strides], kind="stable"))
     if not self.flags.c_contiguous:
         raise BridgeError("as_strided of a tensor whose elements are not in order: call contiguous() before")
     whole = _memory(self)

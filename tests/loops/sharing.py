@@ -426,7 +426,7 @@ def _most_by_axis(sizes: List[List[int]]) -> List[int]:
     return most
 
 
-def padded(images: List[Tensor]) -> Tensor:
+def padded_images(images: List[Tensor]) -> Tensor:
     """Images of several sizes as one tensor, as detection models make it."""
     sizes = [[image.shape[0], image.shape[1]] for image in images]
     most = _most_by_axis(sizes)
@@ -436,4 +436,4 @@ def padded(images: List[Tensor]) -> Tensor:
     return out
 
 
-cases(padded, lambda: [([ramp(2, 3), ramp(4, 1)],), ([ramp(5, 2), ramp(1, 1), ramp(3, 4)],)])
+cases(padded_images, lambda: [([ramp(2, 3), ramp(4, 1)],), ([ramp(5, 2), ramp(1, 1), ramp(3, 4)],)])

@@ -22,5 +22,6 @@ def cases(program, inputs, refused=None):
     """Add a program; ``inputs()`` gives the tuples of its arguments, ``refused`` is what its export says that it cannot do."""
     if refused is not None:
         REFUSED[program.__name__] = refused
+    assert program.__name__ not in PROGRAMS, f"two programs are called {program.__name__}"
     PROGRAMS[program.__name__] = program, inputs
     return program
