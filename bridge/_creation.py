@@ -11,6 +11,7 @@ import numpy as np
 
 from bridge import _dispatch
 from bridge.ir.dtypes import DType, by_name, by_numpy, default_dtype
+from bridge.ir.fits import fitting, overflow
 from bridge.ir.promotion import promote
 from bridge.tensor import Tensor
 from bridge.types import device as make_device
@@ -128,10 +129,10 @@ def array_of(data: Any, dtype: DType | None) -> Array:
         raise ValueError("Overflow when unpacking long long") from None
     if array.dtype == object:
         raise ValueError("Overflow when unpacking long long")
-    if wanted.kind == "i" and dtype is not None and array.dtype.kind in "iu" and array.size:
-        limits = np.iinfo(wanted.numpy)
-        if int(array.max()) > limits.max or int(array.min()) < limits.min:
-            raise RuntimeError(f"value cannot be converted to type {wanted.name} without overflow")
+    if dtype is not None and array.dtype.kind in "iuf" and array.size:
+        for extreme in (array.max(), array.min()):
+            if overflow(extreme.item(), wanted) is not None:
+                raise RuntimeError(f"value cannot be converted to type {wanted.name} without overflow")
     with np.errstate(all="ignore"):
         return array.astype(wanted.numpy)
 
@@ -264,7 +265,7 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
     """A 0-d tensor of a number; floating unless told otherwise."""
     _check_device(device)
     wanted = default_dtype() if dtype is None else dtype_of(dtype)
-    t = Tensor._wrap(np.asarray(s).astype(wanted.numpy))
+    t = Tensor._wrap(np.asarray(fitting(s, wanted.numpy)).astype(wanted.numpy))
     return t.requires_grad_(True) if requires_grad else t
 
 

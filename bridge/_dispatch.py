@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from bridge._overlap import check_overlap
+from bridge._overlap import check_overlap, write_in_order
 from bridge._storage import owner_of
 from bridge.autograd.grad_mode import state
 from bridge.autograd.node import OpNode, named
 from bridge.autograd.operators import on_the_tape
 from bridge.ir.errors import UnsupportedError
+from bridge.ir.overlaps import NOT_ELEMENTWISE
 from bridge.ir.promotion import can_cast
 from bridge.ir.registry import Operator, Unsupported, find
 from bridge.ir.types import ListType, OptionalType, TensorType
@@ -266,20 +267,25 @@ def _write(plan: Plan, args: Sequence[Any], arrays: list[Any], record: bool) -> 
     if state.enabled:
         for t in targets:
             check_inplace(t, record)
+    shared: list[Any] = []
     if plan.schema.name not in _FILLING:
         for t in targets:
             others = [a._array for a in args if isinstance(a, Tensor) and a is not t]
             if plan.schema.name in _OVER_ITSELF:  # a value of one element is filled in
                 check_overlap(t._array, [a for a in others if a.ndim], False)
             else:
-                check_overlap(t._array, others)
+                shared += check_overlap(t._array, others)
     if record:
         kept = list(args)
         for i in plan.written:
             kept[i] = _before_write(args[i])
         node = plan.node_class(plan, kept)
     try:
-        result = plan.kernel(*arrays)
+        if shared and len(targets) == 1 and not plan.schema.name.startswith(NOT_ELEMENTWISE):
+            copies = plan.schema.name == "aten::copy_"
+            result = write_in_order(plan.kernel, arrays, targets[0]._array, shared, copies)
+        else:
+            result = plan.kernel(*arrays)
     except ValueError as error:
         raise _shape_error(arrays, error) from None
     for t in targets:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bridge import _dispatch
+from bridge.ir.fits import fitting
 from bridge.ir.registry import Operator, find
 from bridge.tensor import Tensor
 
@@ -33,7 +34,7 @@ def _call(name: str, args: Sequence[Any], traced: Sequence[Any] | None = None) -
 
 def scalar(value: Any, like: Tensor) -> Tensor:
     """A Python number as a 0-d tensor of another tensor's element type."""
-    return Tensor._wrap(np.asarray(value).astype(like._array.dtype))
+    return Tensor._wrap(np.asarray(fitting(value, like._array.dtype)).astype(like._array.dtype))
 
 
 def getitem(tensor: Tensor, key: Any) -> Any:
@@ -66,14 +67,15 @@ def setitem(tensor: Tensor, key: Any, value: Any) -> None:
     elif value._array.ndim == 0:
         _call("aten::fill_.Tensor", [result, value])
     else:
-        stripped = _strip_ones(value, result)
-        try:
-            _call("aten::copy_", [result, stripped, False])
-        except RuntimeError:
-            from bridge.ir.ops.expand import expanded_shape
+        from bridge.ir.ops.expand import expanded_shape
 
-            expanded_shape(stripped._array.shape, result._array.shape)  # an assignment expands, and says so
-            raise
+        stripped = _strip_ones(value, result)
+        expanded = expanded_shape(stripped._array.shape, result._array.shape)  # an assignment expands, and says so
+        if _dispatch.tracer is not None:
+            stripped = _strip_ones(value, None) if value._array.shape[0] == 1 else value.view(value._array.shape)
+        if _dispatch.tracer is not None or np.may_share_memory(result._array, stripped._array):
+            stripped = stripped.expand(expanded)  # (what has no memory for each element may overlap)
+        _call("aten::copy_", [result, stripped, False])
 
 
 def _value(value: Any, tensor: Tensor) -> Tensor:
@@ -226,7 +228,7 @@ def _select(tensor: Tensor, dim: int, index: Any, real: int) -> Tensor:
 def _bound(value: Any, default: int) -> int:
     if value is None:
         return default
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and value._array.dtype.kind in "iub":
         return int(value._array.item())
     try:
         return int(value.__index__())

@@ -30,7 +30,8 @@ _OPERATORS = {
     "and": ("__and__", False), "rand": ("__and__", False), "iand": ("__iand__", False),
     "or": ("__or__", False), "ror": ("__or__", False), "ior": ("__ior__", False),
     "xor": ("__xor__", False), "rxor": ("__xor__", False), "ixor": ("__ixor__", False),
-    "lshift": ("__lshift__", False), "rshift": ("__rshift__", False), "eq": ("eq", False), "ne": ("ne", False),
+    "lshift": ("__lshift__", False), "rshift": ("__rshift__", False), "ilshift": ("__ilshift__", False),
+    "irshift": ("__irshift__", False), "eq": ("eq", False), "ne": ("ne", False),
     "lt": ("lt", False), "le": ("le", False), "gt": ("gt", False), "ge": ("ge", False),
 }  # fmt: skip
 

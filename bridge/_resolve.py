@@ -15,6 +15,7 @@ from bridge import _dispatch
 from bridge.ir.dtypes import DType
 from bridge.ir.registry import Operator, overloads
 from bridge.ir.schema import Argument
+from bridge.ir.subscripts import einsum_equation
 from bridge.ir.types import (
     BOOL,
     COMPLEX,
@@ -61,28 +62,6 @@ _NO = object()
 Converter = Callable[[Any, bool], Any]
 
 
-def _equation(args: Sequence[Any]) -> list[Any]:
-    """The arguments of einsum from tensors that are each followed by the numbers of their dimensions, the result's last."""
-    if len(args) < 2:
-        raise ValueError(
-            "einsum(): must specify the equation string and at least one operand, "
-            "or at least one operand and its subscripts list"
-        )
-
-    def letter(n: Any) -> str:
-        if n == Ellipsis:
-            return "..."
-        if not 0 <= n < 52:
-            raise ValueError("einsum(): subscript in subscript list is not within the valid range [0, 52)")
-        return chr(ord("A") + n if n < 26 else ord("a") + n - 26)
-
-    terms = ["".join(map(letter, sub)) for sub in args[1::2]]
-    text = ",".join(terms)
-    if len(args) % 2:
-        text += "->" + "".join(map(letter, args[-1]))
-    return [text, *args[: len(args) // 2 * 2 : 2]]
-
-
 def _number(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
@@ -117,12 +96,28 @@ def _int(value: Any, loose: bool) -> Any:
     return _from_tensor(value, int) if loose and isinstance(value, Tensor) else _NO
 
 
+def _size(value: Any, loose: bool) -> Any:
+    """An int in a list of ints, which may be a tensor of any element type without dimensions while a trace follows it."""
+    if isinstance(value, Tensor) and value._array.ndim == 0 and _dispatch.tracer is not None:
+        return int(value._array.item())
+    return _int(value, loose)
+
+
+def _dim(value: Any, loose: bool) -> Any:
+    """The number of a dimension, which PyTorch takes of tensors without dimensions alone, where a size may have one."""
+    if isinstance(value, Tensor) and (value._array.ndim or value._array.dtype.kind == "b"):
+        return _NO
+    return _int(value, loose)
+
+
 def _float(value: Any, loose: bool) -> Any:
     if type(value) is float:
         return value
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         return float(value)
-    return _from_tensor(value, float) if loose and isinstance(value, Tensor) else _NO
+    if loose and isinstance(value, Tensor) and value._array.ndim == 0:
+        return _from_tensor(value, float)
+    return _NO
 
 
 def _scalar(value: Any, loose: bool) -> Any:
@@ -173,8 +168,9 @@ def _list_of(element: Converter, size: int | None) -> Converter:
     def convert(value: Any, loose: bool) -> Any:
         if isinstance(value, list | tuple):
             found = []
+            of = _size if element is _int else element
             for v in value:
-                v = element(v, True)
+                v = of(v, True)
                 if v is _NO:
                     return _NO
                 found.append(v)
@@ -209,7 +205,9 @@ def _converter_of(t: Any, a: Argument, numbers: bool) -> Converter:
             return _dtype
         if a.name == "layout":
             return _code(layout)
-        return _code(memory_format) if a.name == "memory_format" else _int
+        if a.name == "memory_format":
+            return _code(memory_format)
+        return _dim if a.name.startswith("dim") and a.type is INT else _int
     simple: dict[Any, Converter] = {
         FLOAT: _float, BOOL: _bool, NUMBER: _scalar, COMPLEX: _scalar, STR: _str, DEVICE: _device, GENERATOR: _anything,
     }  # fmt: skip
@@ -281,7 +279,7 @@ class _Candidate:
     def _gathered(self, args: Sequence[Any]) -> Sequence[Any]:
         at = self.spread_tensors
         if at == 1 and args and isinstance(args[0], Tensor):
-            args = _equation(args)
+            args = einsum_equation(args)
         if 0 <= at < len(args) and all(isinstance(v, Tensor) for v in args[at:]):
             return (*args[:at], list(args[at:]))
         at = self.spread

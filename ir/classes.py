@@ -371,3 +371,11 @@ class CompilationUnit:
             raise IRError(f"function '{function.qualified_name}' already defined")
         self.functions[function.qualified_name] = function
         return function
+
+    def get_functions(self) -> list[Function]:
+        """All functions."""
+        return list(self.functions.values())
+
+    def find_function(self, name: str) -> Function | None:
+        """The function of that qualified name; None when there is none."""
+        return self.functions.get(name)

@@ -28,13 +28,13 @@ class Graph(GraphNames):
     ``current_range`` and ``current_scope`` are given to new nodes; :meth:`insert` places at the insert point.
     ``foreign`` is what the file that the graph came from said beyond the graph; ``input_hints`` are tensor types for
     inputs (by name) that annotations gave beyond TorchScript's types, ``output_hints`` those of results in order; ``opsets`` says which version of each ONNX domain
-    (``""``: the default one) its ``onnx::`` nodes mean; ``exact``, unless it is empty: at these versions every operator in it stands for one ONNX node, and constants for what it says, ``nodes`` or ``initializers``; ``written``: the attributes and optional inputs that nodes of an operator have even where they say what is meant anyway. ``notes`` are what was decided for good while the graph was made:
+    (``""``: the default one) its ``onnx::`` nodes mean; ``exact``, unless it is empty: at these versions every operator in it stands for one ONNX node, and constants for what it says, ``nodes`` or ``initializers``; ``written``: the attributes and optional inputs that nodes of an operator have even where they say what is meant anyway. ``names``: what the model that this was printed from calls inputs and results, by the program's names, where that differs; ``records``: what else its file says, as its importer and exporter write it. ``notes`` are what was decided for good while the graph was made:
     (kind, text, place).
     """
 
     __slots__ = (
         "__weakref__", "_insert_before", "_names", "_next_unique", "_suffixes", "block", "current_range", "current_scope", "exact", "foreign",
-        "input_hints", "notes", "opsets", "output_hints", "written",
+        "input_hints", "names", "notes", "opsets", "output_hints", "records", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -48,6 +48,8 @@ class Graph(GraphNames):
         self.opsets: dict[str, int] = {}
         self.exact = ""
         self.written: dict[str, frozenset[str]] = {}
+        self.names: dict[str, str] = {}
+        self.records = b""
         self.notes: list[tuple[str, str, SourceRange | None]] = []
         self.output_hints: list[Type] = []
         self.block = Block(self, None)
@@ -222,6 +224,7 @@ class Graph(GraphNames):
         g = Graph()
         g.foreign, g.input_hints, g.opsets = self.foreign, dict(self.input_hints), dict(self.opsets)
         g.exact, g.written = self.exact, dict(self.written)
+        g.names, g.records = dict(self.names), self.records
         g.output_hints, g.notes = list(self.output_hints), list(self.notes)
         g.block.clone_from(self.block, outer)
         return g
@@ -232,7 +235,7 @@ class Graph(GraphNames):
         return print_graph(self)
 
     def __repr__(self) -> str:
-        return f"<Graph of {len(self.inputs)} inputs, {len(self.outputs)} outputs>"
+        return str(self)
 
 
 def _constant_type(value: Any) -> Type:

@@ -7,17 +7,20 @@ property there is a method in TorchScript: lists, kinds, nodes and types can the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from bridge.ir.errors import IRError
 
 if TYPE_CHECKING:
-    from bridge.ir.graph import Block, Node, Use, Value
+    from bridge.ir.graph import Block, Graph, Node, Use, Value
     from bridge.ir.types import Type
 
 __all__ = [
+    "AllUses",
     "BlockNames",
     "CallableList",
+    "CallableTuple",
     "GraphNames",
     "Kind",
     "NodeWalk",
@@ -57,6 +60,24 @@ class CallableList(list[E]):
 
     def __call__(self) -> Iterator[E]:
         return iter(self)
+
+
+class CallableTuple(tuple[E, ...]):
+    """A tuple that gives itself as a list when it is called: ``tuple_type.elements()``, ``tensor_type.strides()``."""
+
+    __slots__ = ()
+
+    def __call__(self) -> list[E]:
+        return list(self)
+
+
+class AllUses(list[E]):
+    """The uses of a value, which are also what ``value.uses()`` gives."""
+
+    __slots__ = ()
+
+    def __call__(self) -> Self:
+        return self
 
 
 class Kind(str):
@@ -259,6 +280,7 @@ class BlockNames:
         def nodes(self) -> NodeWalk[Node]: ...
 
         def add_output(self, value: Value) -> int: ...
+        def add_input(self) -> Value: ...
 
     def __call__(self) -> Self:
         """So that ``graph.block()`` is ``graph.block``."""
@@ -277,6 +299,13 @@ class BlockNames:
 
     def paramNode(self) -> Node:
         return self._ends()[0]
+
+    def addInputToBlock(self) -> Value:
+        return self.add_input()
+
+    def owningNode(self) -> Node | None:
+        """The node that the block belongs to; None for the block of a graph."""
+        return getattr(self, "owner", None)
 
     def registerOutput(self, value: Value) -> int:
         return self.add_output(value)
@@ -320,6 +349,10 @@ class GraphNames(BlockNames):
         constant: Callable[..., Value]
 
         def insert(self, node: Node) -> Node: ...
+        def create(self, kind: str, inputs: Sequence[Value]) -> Node: ...
+
+        inserting: Callable[[Node | Block], AbstractContextManager[None]]
+        clone_node: Callable[[Node, Callable[[Value], Value]], Node]
 
     def addInput(self, name: str = "") -> Value:
         return self.add_input(name)
@@ -343,6 +376,36 @@ class GraphNames(BlockNames):
     def setInsertPoint(self, where: Node | Block) -> None:
         self.insert_point = where
 
+    @contextmanager
+    def insert_point_guard(self, where: Node | Block) -> Iterator[None]:
+        """For a ``with`` block, insert before a node or at the end of a block."""
+        with self.inserting(where):
+            yield
+
+    def insertGraph(self, callee: Graph, inputs: Sequence[Value]) -> list[Value]:
+        """Copy the nodes of a graph to the insert point, with these values for its inputs; what its results are here.
+
+        Raises ValueError where there are not as many values as inputs.
+        """
+        known: dict[Value, Value] = dict(zip(callee.inputs, inputs, strict=True))
+        for n in callee.nodes:
+            known.update(zip(n.outputs, self.insert(self.clone_node(n, known.__getitem__)).outputs, strict=True))
+        return [known[v] for v in callee.outputs]
+
+    def createClone(self, node: Node, value_map: Callable[[Value], Value]) -> Node:
+        return self.clone_node(node, value_map)
+
+    def makeMultiOutputIntoTuple(self) -> None:
+        """Give the results as one tuple."""
+        from bridge.ir.types import TupleType
+
+        results = list(self.block.outputs)
+        made = self.block.append(self.create("prim::TupleConstruct", results))
+        made.output.type = TupleType(*[v.type for v in results])
+        while self.block.outputs:
+            self.eraseOutput(0)
+        self.registerOutput(made.output)
+
     def permuteInputs(self, order: Sequence[int]) -> None:
         self.block.param_node.permute_outputs(order)
 
@@ -351,3 +414,9 @@ class GraphNames(BlockNames):
         from bridge.ir.verifier import verify
 
         verify(self)  # type: ignore[arg-type]
+
+    def str(self, print_source_ranges=True):  # type: ignore[no-untyped-def]
+        """The text, with or without the places in the source."""
+        from bridge.ir.printer import print_graph
+
+        return print_graph(self, print_source_ranges)  # type: ignore[arg-type]

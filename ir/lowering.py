@@ -29,6 +29,10 @@ class Lowered(Protocol):
     @property
     def rank(self) -> int | None: ...
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of tensors (an ONNX sequence); ``dtype`` and ``dims`` are its elements'."""
+
 
 class LoweredCall(Protocol):
     """One call of an operator."""
@@ -44,6 +48,8 @@ class Emitter(Protocol):
     """Makes ONNX nodes. ``opset`` is the version of the default domain that is being written."""
 
     opset: int
+    #: Values of which the shape is that of another one, which is asked instead, so that it is asked once.
+    shaped_like: dict[Any, Any]
 
     @property
     def chooses(self) -> bool:

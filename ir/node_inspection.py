@@ -164,6 +164,25 @@ class NodeNames:
         found = schema_of(self)  # type: ignore[arg-type]
         return "(no schema)" if found is None else str(found)
 
+    def matches(self, schema: str) -> bool:
+        """Whether the node calls an operator that is written so: its name, and inputs of the types of its arguments."""
+        from bridge.ir.node_schema import matches
+        from bridge.ir.schema import parse_schema
+
+        asked = parse_schema(schema)
+        return self.kind == asked.name and matches(self, asked)  # type: ignore[arg-type]
+
+    def copyAttributes(self, other: Node) -> NodeNames:
+        """Take all attributes of another node, and lose the own ones; the node."""
+        self.attributes.clear()
+        self.attributes.update(other.attributes)
+        return self
+
+    def copyMetadata(self, other: Node) -> NodeNames:
+        """Take the place in the source and the scope of another node; the node."""
+        self.range, self.scope = other.range, other.scope  # type: ignore[misc]
+        return self
+
     def _schema(self) -> Schema:
         from bridge.ir.node_schema import schema_of
 
@@ -263,6 +282,23 @@ class NodeNames:
 
     def fs_(self, name: str, value: Iterable[float]) -> NodeNames:
         return self._set(name, [float(v) for v in value])
+
+    def c_(self, name: str, value: complex) -> NodeNames:
+        return self._set(name, complex(value))
+
+    def gs_(self, name: str, value: Iterable[Any]) -> NodeNames:
+        return self._set(name, list(value))
+
+    def tys(self, name: str) -> list[Any]:
+        return list(self._get(name, "tys"))
+
+    def tys_(self, name: str, value: Iterable[Any]) -> NodeNames:
+        return self._set(name, list(value))
+
+    def ts_(self, name: str, value: Iterable[Any]) -> NodeNames:
+        import numpy as np
+
+        return self._set(name, [np.array(v) for v in value])
 
     def g_(self, name: str, value: Any) -> NodeNames:
         return self._set(name, value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bridge.ir.errors import IRError
 from bridge.ir.foreign import NodeInfo
-from bridge.ir.inspection import BlockNames, CallableList, NodeWalk, ValueNames, kind_of
+from bridge.ir.inspection import AllUses, BlockNames, CallableList, NodeWalk, ValueNames, kind_of
 from bridge.ir.node_inspection import NodeNames
 from bridge.ir.source import SourceRange
 from bridge.ir.types import TENSOR, Type
@@ -30,6 +30,10 @@ class Use(NamedTuple):
 
     user: Node
     offset: int
+
+    def isAfter(self, other: Use) -> bool:
+        """Whether it comes after another use in the text of the graph."""
+        return self.offset > other.offset if self.user is other.user else other.user.is_before(self.user)
 
 
 #: Makes a Use of a pair, without the named tuple's own constructor in Python.
@@ -56,7 +60,7 @@ class Value(ValueNames):
     @property
     def uses(self) -> list[Use]:
         """All uses, oldest first."""
-        return CallableList(self._uses)
+        return AllUses(self._uses)
 
     @property
     def use_count(self) -> int:
@@ -460,7 +464,8 @@ class Block(BlockNames):
             return found if found is not None else value_map(v)
 
         for p in source.inputs:
-            local[p] = self.add_input().copy_metadata(p)
+            new = local[p] = self.add_input().copy_metadata(p)
+            new.export_name = p.export_name
         for n in source.nodes:
             copy = self.append(self.graph.clone_node(n, env))
             for o, c in zip(n.outputs, copy.outputs, strict=True):

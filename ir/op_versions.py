@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bridge.ir.graph import Node
 
-__all__ = ["meant_otherwise", "needed_version"]
+__all__ = ["meant_otherwise", "needed_version", "version_of"]
 
 _SINCE = {
     "aten::div": 4,  # divided integers as integers before
@@ -35,6 +35,11 @@ def needed_version(node: Node) -> int:
     """The least version an archive with this node must state; 0 when every version will do."""
     since = _SINCE.get(node.kind, 0)
     return 0 if f"{node.kind}.{node.overload}".rstrip(".") in _UNCHANGED else since
+
+
+def version_of(kind: str) -> int:
+    """Since which version operators of that kind are what they are now; 0 for those that never changed."""
+    return _SINCE.get(kind, 0)
 
 
 def meant_otherwise(node: Node, version: int) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from bridge.ir.hints import hint_text
 from bridge.ir.literals import WRAPPED, literal, quoted
 from bridge.ir.tensor_text import OpaqueTensor, tensor_text
 
-__all__ = ["print_graph", "print_node", "statement_text", "type_text"]
+__all__ = ["hidden_places", "print_graph", "print_node", "statement_text", "type_text"]
 
 
 def type_text(t: T.Type) -> str:
@@ -133,9 +135,10 @@ def _attribute_text(value: Any, type: T.Type | None = None) -> str:
 
 
 class _Printer:
-    def __init__(self) -> None:
+    def __init__(self, places: bool = True) -> None:
         self.lines: list[str] = []
         self.groups: list[Node] = []
+        self.places = places
 
     def graph(self, graph: Graph) -> None:
         inputs = ",\n      ".join(map(_declaration, graph.inputs))
@@ -145,7 +148,9 @@ class _Printer:
         self.lines.append(f"  return ({_names(graph.outputs)})")
 
     def node(self, n: Node, level: int) -> None:
-        self.lines.append("  " * level + self.head(n))
+        self.lines.append(
+            "  " * level + self.head(n, self.places or level > 1)
+        )  # (torch hides those of the top block only)
         for i, b in enumerate(n.blocks):
             self.block(b, i, level + 1)
 
@@ -155,7 +160,7 @@ class _Printer:
             self.node(n, level + 1)
         self.lines.append(f"{'  ' * (level + 1)}-> ({_names(b.outputs)})")
 
-    def head(self, n: Node) -> str:
+    def head(self, n: Node, places: bool = True) -> str:
         """The line of a node, without its blocks."""
         kind = n.kind
         attributes = n.attributes
@@ -178,7 +183,7 @@ class _Printer:
         text += f"({_names(n.inputs)})"
         if n.scope:
             text += f", scope: {n.scope}"
-        place = n.range.file_line_col() if n.range is not None else None
+        place = n.range.file_line_col() if n.range is not None and places else None
         return text if place is None else f"{text} # {place[0]}:{place[1]}:{place[2]}"
 
     def attribute(self, n: Node, name: str, value: Any) -> str:
@@ -188,7 +193,7 @@ class _Printer:
     def text(self, graph: Graph) -> str:
         self.graph(graph)
         for i, n in enumerate(self.groups):
-            self.lines.append(f"with {n.kind}_{i} = {_Printer().text(n['Subgraph'])[:-1]}")
+            self.lines.append(f"with {n.kind}_{i} = {_Printer(self.places).text(n['Subgraph'])[:-1]}")
         self.lines.append("")
         return "\n".join(self.lines)
 
@@ -220,9 +225,24 @@ def _names(values: Any) -> str:
     return ", ".join([f"%{name}" for name in map(_debug_name, values)])
 
 
-def print_graph(graph: Graph) -> str:
+#: Whether texts say where in the source nodes come from, where nothing else is asked for.
+_places = True
+
+
+def print_graph(graph: Graph, places: bool | None = None) -> str:
     """The text of a graph: inputs, nodes with attributes, scopes and source places, blocks, results, subgraphs."""
-    return _Printer().text(graph)
+    return _Printer(_places if places is None else places).text(graph)
+
+
+@contextmanager
+def hidden_places() -> Iterator[None]:
+    """For a ``with`` block, texts of graphs do not say where in the source nodes come from."""
+    global _places
+    before, _places = _places, False
+    try:
+        yield
+    finally:
+        _places = before
 
 
 def print_node(node: Node) -> str:

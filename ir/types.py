@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from bridge.ir.dtypes import DType
-from bridge.ir.inspection import TypeNames
+from bridge.ir.inspection import CallableTuple, TypeNames
 
 __all__ = [
     "ANY",
@@ -151,7 +151,7 @@ class TensorType(Type):
     ) -> None:
         self.dtype, self.requires_grad, self.device = dtype, requires_grad, device
         self.dims = None if dims is None else tuple(dims)
-        self.strides = None if strides is None else tuple(strides)
+        self.strides = None if strides is None else CallableTuple(strides)
 
     @property
     def rank(self) -> int | None:
@@ -228,7 +228,7 @@ class _Container(Type):
     __slots__ = ("_inside",)
 
     def __init__(self, *inside: Type) -> None:
-        self._inside = inside
+        self._inside = CallableTuple(inside)
 
     def contained(self) -> Sequence[Type]:
         return self._inside

@@ -133,6 +133,9 @@ OLD = {
     "in place": ("return torch.div_(torch.mul(x, 1), 2)", [3, -2], [3.5, -2.5]),
     "written with a sign": ("return x / torch.tensor(2)", [3, -2], [3.5, -2.5]),
     "full": ("return torch.full([2], 3)", [3.0, 3.0], [3.0, 3.0]),
+    "linspace": ("return torch.slice(torch.linspace(0, 99), 0, 3, 5)", [3.0, 4.0], [3.0, 4.0]),
+    "linspace of so many": ("return torch.linspace(0, 1, 2, dtype=None)", [0.0, 1.0], [0.0, 1.0]),
+    "logspace": ("return torch.slice(torch.logspace(0, 99, None, 2.), 0, 3, 5)", [8.0, 16.0], [8.0, 16.0]),
     "full with a dtype": ("return torch.full([2], 3, dtype=4)", [3, 3], [3, 3]),
 }
 

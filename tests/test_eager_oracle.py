@@ -253,3 +253,24 @@ def test_numpy_takes_tensors() -> None:
     np.asarray(t)[1] = 9
     assert t.tolist() == [0.0, 9.0, 2.0, 3.0]
     assert np.add(t, 1).tolist() == [1.0, 10.0, 3.0, 4.0]
+
+
+NUMBERS_WANTED = [
+    ("sum", lambda _, x, v: x.sum(v)), ("unsqueeze", lambda _, x, v: x.unsqueeze(v)), ("softmax", lambda _, x, v: x.softmax(v)),
+    ("view", lambda _, x, v: x.view(3, 4, v)), ("roll", lambda _, x, v: x.roll(v)), ("add", lambda _, x, v: x.add(x, alpha=v)),
+    ("clamp", lambda _, x, v: x.clamp(v, v)), ("full", lambda t, _, v: t.full((2,), v)), ("topk", lambda _, x, v: x.topk(v).values),
+    ("slice", lambda _, x, v: x[v:]), ("leaky_relu", lambda t, x, v: t.nn.functional.leaky_relu(x, v)),
+    ("layer_norm", lambda t, x, v: t.nn.functional.layer_norm(x, (4,), eps=v)), ("eye", lambda t, _, v: t.eye(v)),
+    ("permute", lambda _, x, v: x.permute(v, 0)), ("arange", lambda t, _, v: t.arange(v)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [1, 1.0, [1], [1.0]], ids=str)
+@pytest.mark.parametrize(("name", "call"), NUMBERS_WANTED, ids=[n for n, _ in NUMBERS_WANTED])
+def test_tensors_where_a_number_is_wanted(name: str, call: Any, value: Any) -> None:
+    """Taken, or refused by the same kind of error."""
+    found = []
+    for library, x in zip((torch, bridge), both(np.arange(12, dtype="float32").reshape(3, 4)), strict=True):
+        kind, told = outcome(lambda t=library, x=x: call(t, x, t.tensor(value)))
+        found.append((kind, told if kind == "error" else told[0]))
+    assert found[0] == found[1]

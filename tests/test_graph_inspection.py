@@ -50,6 +50,14 @@ QUESTIONS: list[tuple[str, Any]] = [
     ("[v.debugName() for v in g.return_node().inputs()] == [v.debugName() for v in g.outputs()]", True),
     ("str(g.copy()) == str(g.copy().copy())", True),
     ("g.lint()", None),
+    ("repr(g) == str(g) == g.str()", True),
+    ("g.str(print_source_ranges=False).count('# ') < str(g).count('# ')", True),
+    ("g.findNode('prim::TupleConstruct').output().type().elements()[1].kind()", "IntType"),
+    ("len(next(g.inputs()).uses()), next(g.inputs()).uses()[0].user.kind()", (1, "prim::Loop")),
+    ("g.findNode('aten::add').matches('aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor')", True),
+    ("g.findNode('aten::add').matches('aten::add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor')", False),
+    ("g.findNode('aten::mul').matches('aten::add.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor')", False),
+    ("next(g.findNode('prim::If').blocks()).owningNode().kind()", "prim::If"),
 ]  # fmt: skip
 
 
@@ -119,6 +127,56 @@ def test_graphs_are_changed() -> None:
     graph.eraseInput(1)
     graph.lint()
     assert len(list(graph.inputs())) == len(list(graph.outputs())) == 1
+
+
+def test_uses_have_an_order() -> None:
+    """As PyTorch says of this graph."""
+    graph = parse_graph(
+        "graph(%x : Tensor, %y : Tensor):\n  %a : Tensor = aten::relu(%x)\n  %b : Tensor = aten::neg(%y)\n"
+        "  %c : Tensor = aten::cat(%x, %y)\n  return (%a, %b, %c)\n"
+    )
+    uses = [u for v in graph.inputs() for u in v.uses()]  # type: ignore[operator]
+    assert [[int(a.isAfter(b)) for b in uses] for a in uses] == [[0, 0, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0], [1, 1, 1, 0]]
+
+
+def multiplied(torch: Any) -> str:
+    """A product of a number as a sum, by the graph of another function."""
+
+    def repeated(x: torch.Tensor, y: int):
+        out = x
+        for _ in range(y - 1):
+            out = out + x
+        return out
+
+    def f(x):
+        return x * 4
+
+    inserted, scripted = torch.jit.script(repeated).graph, torch.jit.script(f)
+    g = scripted.graph
+    mul = g.findNode("aten::mul")
+    with g.insert_point_guard(mul):
+        (out,) = g.insertGraph(inserted, list(mul.inputs()))
+        with g.insert_point_guard(g.findNode("prim::Loop")):
+            g.insertConstant("in front")
+    mul.output().replaceAllUsesWith(out)
+    mul.destroy()
+    g.makeMultiOutputIntoTuple()
+    g.lint()
+    with torch.jit._hide_source_ranges():
+        text = repr(g)
+    assert "# " in str(g)
+    assert scripted(torch.ones(2))[0].tolist() == [4.0, 4.0]
+    return text
+
+
+def test_graphs_are_put_into_graphs() -> None:
+    found = [n.partition(" = ")[2] for n in multiplied(bridge).splitlines() if "in front" in n or "%out :" in n]
+    assert found == ['prim::Constant[value="in front"]()', "prim::Loop(%15, %13, %x.1)"]
+
+
+@pytest.mark.oracle
+def test_graphs_are_put_into_graphs_as_by_pytorch() -> None:
+    assert multiplied(bridge) == multiplied(pytest.importorskip("torch"))
 
 
 def test_attributes_of_nodes() -> None:

@@ -69,7 +69,7 @@ PROGRAMS = {
     "a string or a number": Program(
         "def f(x: Tensor):\n    y: Union[str, int] = 'foo'\n    if x.sum() > 0:\n        y = 3\n    return y",
         ["torch.ones(2)", "torch.zeros(2)"],
-        [("a string or something else", "if x.sum() > 0:")],
+        [("a string (or a member of an enum) or something else", "if x.sum() > 0:")],
     ),
     "prints": Program(
         "def f(x: Tensor):\n    for i in range(x.size(0)):\n        if x[i] > 1:\n            print('large', i)\n    return x + 1",

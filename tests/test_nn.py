@@ -83,3 +83,17 @@ def test_modules_keep_their_hash_and_order() -> None:
     assert set(model) == set(model.children())
     model.insert(1, nn.ReLU())
     assert [type(m).__name__ for m in model] == ["Linear", "ReLU", "Tanh"]
+
+
+def test_rows_are_renormalised_where_they_are_looked_up() -> None:
+    def module() -> nn.Embedding:
+        return nn.Embedding.from_pretrained(bridge.arange(8.0).reshape(4, 2) * 3, max_norm=5.0)
+
+    m, at = module(), bridge.tensor([1, 1])
+    expected = (bridge.tensor([[6.0, 9.0]]) * (5 / 117**0.5)).expand(2, 2)
+    assert bridge.allclose(m(at), expected)
+    assert [round(float(row.norm()), 3) for row in m.weight] == [3.0, 5.0, 19.209, 27.659]
+    traced = bridge.jit.trace(module(), (at,))
+    assert bridge.allclose(bridge.onnx.export(traced, (at,))(at), expected)
+    with pytest.warns(UserWarning, match="max_norm of embedding has no effect in scripted programs, as in TorchScript"):
+        assert bridge.jit.script(module())(at).tolist() == [[6.0, 9.0]] * 2

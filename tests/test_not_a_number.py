@@ -24,7 +24,7 @@ F.softsign(x) | F.softmin(x, -1) | (x > 0).all() | x.bool().any() | x.nonzero() 
 torch.minimum(x, x.flip(0)) | torch.fmod(x, 2) | torch.remainder(x, 2) | x.pow(2) | x.pow(0.5) | x.pow(x) | x / 0
 torch.floor_divide(x, 2) | x.masked_fill(x > 1, 0) | torch.where(x > 0, x, -x) | F.tanhshrink(x) | F.hardshrink(x)
 F.softshrink(x) | x.frac() | x.trunc() | x.reciprocal() | x.square() | torch.atan2(x, x.flip(0)) | torch.hypot(x, x)
-torch.logaddexp(x, x.flip(0)) | torch.xlogy(x, x) | x.nansum() | torch.aminmax(x) | x == x | x > 0 | F.layer_norm(x, [8])
+torch.logaddexp(x, x.flip(0)) | torch.xlogy(x, x) | torch.bucketize(x, torch.tensor([0.0, 1.0])) | torch.bucketize(x, torch.tensor([0.0, 1.0]), right=True) | x.nansum() | torch.aminmax(x) | x == x | x > 0 | F.layer_norm(x, [8])
 F.normalize(x) | F.cosine_similarity(x, x.flip(0)) | x @ x.t()
 """
 EXPRESSIONS = [e.strip() for line in ROWS.strip().splitlines() for e in line.split(" | ")]

@@ -2,6 +2,7 @@
 
 import itertools
 import linecache
+import math
 import warnings
 
 import numpy as np
@@ -20,7 +21,7 @@ def function(expression, names):
     annotated = ", ".join(f"{n}: Tensor" for n in names)
     source = f"def f({annotated}):\n    return {expression}\n"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    space = {"torch": bridge, "Tensor": bridge.Tensor, "F": bridge.nn.functional, "__name__": "refused"}
+    space = {"torch": bridge, "Tensor": bridge.Tensor, "F": bridge.nn.functional, "math": math, "__name__": "refused"}
     exec(compile(source, file, "exec"), space)
     return space["f"]
 
@@ -49,7 +50,17 @@ def fixed_too(rows):
             yield *row, True
 
 
-@pytest.mark.parametrize("row", list(fixed_too(ROWS)), ids=lambda r: f"{r[0]} of {r[2]}{' fixed' * r[3]}")
+#: What eager mode refuses in words of its own.
+OWN = [
+    [
+        "torch._pack_padded_sequence(a, b, True)[0]",
+        "ones(3, 5, 2), tensor([5, 3, 2])",
+        "ones(3, 5, 2), tensor([6, 3, 2])",
+    ]
+]
+
+
+@pytest.mark.parametrize("row", list(fixed_too([*ROWS, *OWN])), ids=lambda r: f"{r[0]} of {r[2]}{' fixed' * r[3]}")
 def test_models_refuse_what_torch_refuses(row):
     expression, good, bad, fixed = row
     f, options = function(expression, arguments(good)), onnxruntime.SessionOptions()

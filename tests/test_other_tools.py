@@ -25,8 +25,14 @@ STEP = 6
 #: onnxsim takes a list that a loop fills out of the loop, as a scan output: stacking the list of no iteration raises in Python, and
 #: in what is exported from there. One of these is in the message then.
 EMPTY = ("Must have 1 or more inputs", "non-empty TensorList")
-#: What is not exported again, with what is said: a list that onnxsim has a branch make, of which the loop carries one or the other.
-REFUSED = {("onnxsim", "streaming_conv_state", "exported"): "which list the loop carries depends on data"}
+#: What is not exported again, with what is said: a list that onnxsim has a branch make, of which the loop carries one or the other;
+#: an axis that onnxsim leaves unknown in a body; axes that onnxruntime makes a constant of all functions, whose ranks are told by no rule.
+REFUSED = {
+    ("onnxsim", "streaming_conv_state", "exported"): "which list the loop carries depends on data",
+    ("onnxsim", "detection_transform", "exported"): "onnx::Resize: its result types cannot be told",
+    ("onnxruntime extended", "band_pass", "exported"): "squeeze needs a tensor whose number of dimensions is known",
+    ("onnxruntime extended", "band_pass", "equal"): "squeeze needs a tensor whose number of dimensions is known",
+}
 
 
 def optimised(level: str, model: onnx.ModelProto) -> onnx.ModelProto:

@@ -107,7 +107,7 @@ FUNCTIONS = [
     "7 // x.size(0) * x", "torch.mul(2, x)", "torch.as_tensor(x)", "torch.as_tensor(x, dtype=torch.float64)",
     "torch.as_tensor([1, 2])", "x.new_tensor(3)", "x[:, [0, 2]]", "x.cpu().half()",
     "x.type(torch.int64)", "x.to('cpu', torch.float16)", "x.mT.H.T", "torch.stft(x[0], 4, return_complex=True).real",
-    "torch.einsum('ij,kj->ik', x, x)", "x.where(x > 0, -x)", "x.where(condition=x > 0, other=x.new_zeros(1))", "F.interpolate(x[None, None], size=(x.size(0) * 2, 5))", "torch.unique(x)",
+    "torch.einsum('ij,kj->ik', x, x)", "x.where(x > 0, -x)", "x.where(condition=x > 0, other=x.new_zeros(1))", "F.interpolate(x[None, None], size=(x.size(0) * 2, 5))","torch.unique(x)",
     "x.flatten().unflatten(0, (2, 6))", "x.split([1, 2])[0]", "list(x)[1]", "torch.frexp(x)", "x.sort(stable=True, dim=0)",
     "F.pad(x, (1, x.size(0)), value=3.)", "torch.meshgrid(x[0], x[:, 0], indexing='ij')", "torch.ops.aten.mul(x, x)",
     "torch.zeros(x.shape[:1] + (2,))", "x.reshape(*x.shape[:-1], 2, -1)", "torch.rand(x.shape)", "x.clamp_(0, x.mean())",
@@ -123,6 +123,22 @@ def test_functions(text: str) -> None:
         torch.manual_seed(0)
         theirs = torch.jit.trace(f, torch.rand(3, 4), check_trace=False)
     assert (str(ours.graph), ours.code) == (str(theirs.graph), theirs.code)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic", "area"])
+def test_sizes_from_factors(mode: str) -> None:
+    def f(x: Any) -> Any:
+        return torch.nn.functional.interpolate(
+            x, scale_factor=1.7, mode=mode, recompute_scale_factor=mode != "area" or None
+        )
+
+    with warnings.catch_warnings(action="ignore"):
+        ours = bridge.jit.trace(f, torch.rand(1, 2, 3, 4), check_trace=False)
+        theirs = torch.jit.trace(f, torch.rand(1, 2, 3, 4), check_trace=False)
+    assert ours.code == theirs.code
+    x = torch.rand(2, 2, 5, 7)
+    if mode != "area":  # (to sizes of run time: not in ONNX)
+        torch.testing.assert_close(ours(x), theirs(x))
 
 
 def texts(traced: Any) -> list[str]:

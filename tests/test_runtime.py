@@ -9,6 +9,7 @@ from support.onnx_runs import same, variants
 
 import bridge as torch
 from bridge import runtime
+from bridge.jit.running import MISS
 from bridge.runtime import executor
 
 
@@ -31,9 +32,9 @@ def counted(monkeypatch):
 def test_one_session_per_signature(counted):
     s = torch.jit.script(M.Gate())
     with torch.no_grad():
-        for shape in ((3,), (5,), (2, 2), (4, 4)):
+        for shape in ((3000,), (5000,), (50, 50), (60, 60)):  # smaller ones need no session
             np.testing.assert_array_equal(s(torch.ones(shape)).numpy(), np.ones(shape))
-        s(torch.ones(3, dtype=torch.float64))
+        s(torch.ones(3000, dtype=torch.float64))
     assert len(counted) == 3
 
 
@@ -389,6 +390,77 @@ def test_lists_are_looked_at_with_every_call():
         executor._slow = slow
 
 
+class _Weighted(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        by: dict[str, tuple[torch.Tensor, int]],
+        k: list[int],
+        xs: list[torch.Tensor],
+        o: float | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        t, n = by["a"]
+        assert len(k) < 4
+        o = 0.5 if o is None else o
+        return x * t * n * k[0] + self.weight + o, x
+
+
+def _given(**changes):
+    x = torch.ones(2)
+    usual = {"x": x, "by": {"a": (x, 2)}, "k": [3], "xs": [x], "o": 1.5}
+    return [*(usual | changes).values()]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"x": torch.ones(2).double()},
+        {"x": torch.ones(3, 1)},
+        {"x": torch.ones(2).requires_grad_()},
+        {"x": torch.nn.Parameter(torch.ones(2))},
+        {"by": {"a": (torch.ones(2), 5)}},
+        {"by": {"b": (torch.ones(2), 5), "a": (torch.ones(1), 7)}},
+        {"k": [4]},
+        {"k": [4, 5]},
+        {"k": [5, 5, 5, 5]},
+        {"k": [True]},
+        {"k": []},
+        {"xs": [torch.ones(2), torch.ones(3, 1)]},
+        {"xs": [torch.ones(2), 1]},
+        {"o": None},
+        {"o": 2},
+        {"x": torch.ones(3)},
+    ],
+)
+def test_steady_calls_look_at_their_arguments(other):
+    """What comes after calls of one kind gives what it gives alone."""
+
+    def told(script, arguments):
+        try:
+            out, same = script(*arguments)
+        except (RuntimeError, AssertionError) as error:
+            return str(error).splitlines()[-1]
+        return out.tolist(), out.dtype, out.requires_grad, same
+
+    for grad in (False, True):
+        with torch.set_grad_enabled(grad):
+            s, fresh, x = torch.jit.script(_Weighted()), torch.jit.script(_Weighted()), torch.ones(2)
+            for p in (*s.parameters(), *fresh.parameters()):
+                p.requires_grad_(grad and "o" in other)
+            for _ in range(4):
+                assert s(*_given(x=x))[1] is x
+            entry = s._c.runtime[s._c.type.find_method("forward")]
+            assert entry.quick is not None
+            arguments = _given(**other)
+            assert told(s, arguments) == told(fresh, arguments)
+            s.weight = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
+            assert s(*_given())[0].tolist() == [7.5, 7.5]
+
+
 def test_arguments_that_do_not_fit_get_torchs_words():
     s = torch.jit.script(M.Gate())
     with pytest.raises(RuntimeError, match="missing value for argument 'x'"):
@@ -424,3 +496,45 @@ def test_a_provider_that_does_not_take_part_is_an_error(monkeypatch):
         warnings.simplefilter("ignore")  # onnxruntime warns of it, and goes on
         with pytest.raises(runtime.ProviderError, match="does not take part"):
             runtime.open_session(model.SerializeToString(), ["CUDA"])
+
+
+class _Momentum(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = torch.nn.Buffer(torch.zeros(2))
+
+    def forward(self, x: torch.Tensor, by: float = 0.5, times: int | None = None) -> torch.Tensor:
+        self.mean.mul_(by).add_(x.sum(0))
+        return torch.softmax(self.mean if times is None else self.mean * times, 0)
+
+
+def test_steady_calls_with_defaults_and_buffers():
+    s, eager = torch.jit.script(_Momentum()), _Momentum()
+    entry = None
+    with torch.no_grad():
+        for n, more in enumerate([(), (), (), (0.25,), (0.25,), (), (0.5, 3), (0.5, 3), (0.5, 3), ()]):
+            x, version = torch.ones(3, 2) * n, s.mean._version
+            if n == 8:  # what is written to may not be read from meanwhile
+                x = (s.mean[None], eager.mean[None])
+            a, b = x if isinstance(x, tuple) else (x, x)
+            assert torch.allclose(s(a, *more), eager(b, *more))
+            assert torch.allclose(s.mean, eager.mean)
+            assert s.mean._version > version
+            entry = s._c.runtime[s._c.type.find_method("forward")]
+        assert entry.quick((torch.ones(3, 2), 0.5)) is MISS
+        assert entry.quick((torch.ones(3, 2), 2, 3, 4)) is MISS
+        s(torch.ones(3, 2))
+        assert entry.quick((torch.ones(3, 2),)) is not MISS
+
+
+def _halved(n: int, by: int = 2) -> int:
+    return n // by
+
+
+def test_defaults_of_programs_of_numbers():
+    s = torch.jit.script(_halved)
+    assert [s(9), s(9), s(9, 3), s(9), s(n=8), s(8, by=4)] == [4, 4, 3, 4, 4, 2]
+    with pytest.raises(RuntimeError, match="missing value for argument 'n'"):
+        s()
+    with pytest.raises(RuntimeError, match=r"division by (0|zero)"):
+        s(1, 0)

@@ -1,4 +1,4 @@
-"""Enums, NamedTuples, interfaces and constants: what programs do with them, and what is said when they do not fit."""
+"""Enums, NamedTuples, unions and constants: what programs do with them, and what is said when they do not fit."""
 
 import cmath
 import collections
@@ -91,148 +91,10 @@ def test_named_tuples() -> None:
         total(Sized("no", 2))
 
 
-@torch.jit.interface
-class Step(nn.Module):
-    def step(self, x: torch.Tensor) -> torch.Tensor:
-        pass
-
-
-@torch.jit.interface
-class Named:
-    def label(self) -> str:
-        pass
-
-
-@torch.jit.interface
-class NamedAndSized:
-    def label(self) -> str:
-        pass
-
-    def size(self) -> int:
-        pass
-
-
-class One(nn.Module):
-    def step(self, x: torch.Tensor) -> torch.Tensor:
-        return x + 1
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
-class Two(nn.Module):
-    @torch.jit.export
-    def step(self, x: torch.Tensor) -> torch.Tensor:
-        return x + 2
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
-class Plain(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
-class Other(nn.Module):
-    @torch.jit.export
-    def step(self, x: int) -> int:
-        return x
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
-class Outer(nn.Module):
-    part: Step
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.part = One()
-        self.fixed = Two()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.part.step(x) + self.fixed(x)
-
-
-def test_parts_of_an_interface_are_exchanged() -> None:
-    m = torch.jit.script(Outer())
-    assert m(torch.ones(1)).item() == 3
-    m.part = torch.jit.script(Two())
-    assert m(torch.ones(1)).item() == 4
-    with pytest.raises(
-        RuntimeError, match=r"is not compatible with interface __torch__.*Step\nMethod on class '__torch__"
-    ):
-        m.part = torch.jit.script(Other())
-    with pytest.raises(RuntimeError, match="does not have method 'step' but"):
-        m.part = torch.jit.script(Plain())
-    with pytest.raises(
-        RuntimeError, match=r"Expected a value of type '__torch__.*Two \(.*\)' for field 'fixed', but found"
-    ):
-        m.fixed = torch.jit.script(Plain())
-
-
-@torch.jit.script
-def label_of(x: Named) -> str:
-    return x.label()
-
-
-@torch.jit.script
-def wider(x: NamedAndSized) -> str:
-    return label_of(x)
-
-
 @torch.jit.script
 class Tag:
-    def label(self) -> str:
-        return "tag"
-
-    def size(self) -> int:
-        return 3
-
-
-def test_interfaces() -> None:
-    assert wider(Tag()) == "tag"
-
-    def narrower(x: Named) -> NamedAndSized:
-        return x
-
-    with pytest.raises(
-        RuntimeError, match=r"annotated as having type __torch__.*NamedAndSized but is actually of type"
-    ):
-        torch.jit.script(narrower)
-    with pytest.raises(RuntimeError, match="does not support inheritance yet"):
-        torch.jit.interface(type("Wider", (Step,), {}))
-
-    def steps(s: Step, x: torch.Tensor) -> torch.Tensor:
-        return s.step(x)
-
-    with pytest.raises(RuntimeError, match="only ScriptModule class can be subtype of module interface"):
-        torch.jit.script(steps)(Tag(), torch.ones(1))
-
-
-@torch.jit.interface
-class Layer(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pass
-
-
-class Chosen(nn.Module):
     def __init__(self) -> None:
-        super().__init__()
-        self.items = nn.ModuleList([Plain()])
-        self.named = nn.ModuleDict({"one": Plain()})
-
-    def forward(self, x: torch.Tensor, key: str) -> torch.Tensor:
-        layer: Layer = self.named[key]
-        return layer.forward(x)
-
-
-def test_a_module_of_a_container_by_name() -> None:
-    m = torch.jit.script(Chosen())
-    assert m(torch.ones(1), "one").item() == 1
-    with pytest.raises(RuntimeError, match="KeyError: two"):
-        m(torch.ones(1), "two")
+        self.text = ""
 
 
 @torch.jit.script
@@ -605,3 +467,39 @@ class WithIgnored(nn.Module):
 def test_ignored_properties_are_not_called() -> None:
     m = torch.jit.script(WithIgnored())
     assert (m(torch.ones(1)).item(), m.kind()) == (2.0, "property")
+
+
+def first_of(x: list[int] | dict[str, int]) -> int:
+    return x[0] if isinstance(x, list) else x["foo"]
+
+
+def total_of(x: list[float] | torch.Tensor | int) -> float:
+    if isinstance(x, int):
+        return float(x)
+    return float(x.sum()) if isinstance(x, torch.Tensor) else sum(x)
+
+
+def lengths_of(x: dict[str, int | list[int]]) -> int:
+    n = 0
+    for v in x.values():
+        n += v if isinstance(v, int) else len(v)
+    return n
+
+
+def last_of(x: dict[str, torch.Tensor] | list[torch.Tensor] | tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    if isinstance(x, list):
+        return x[-1]
+    return x[1] if isinstance(x, tuple) else x["a"]
+
+
+@pytest.mark.parametrize(
+    ("program", "argument"),
+    [
+        (first_of, [1, 2]), (first_of, {"foo": 4, "bar": 2}), (total_of, [1.5, 2.0]), (total_of, torch.ones(2)), (total_of, 4),
+        (lengths_of, {"a": 1, "b": [2, 3]}), (last_of, [torch.ones(2), torch.zeros(3)]), (last_of, (torch.ones(2), torch.zeros(3))),
+        (last_of, {"a": torch.ones(2), "b": torch.zeros(3)}),
+    ],
+)  # fmt: skip
+def test_arguments_of_unions_are_what_they_are(program: Any, argument: Any) -> None:
+    scripted, expected = torch.jit.script(program), program(argument)
+    assert [str(scripted(argument)) for _ in range(2)] == [str(expected)] * 2

@@ -11,10 +11,12 @@ from types import ModuleType
 from typing import Any
 
 _HOMES = {
+    "bridge.jit._state": "_hide_source_ranges",
     "bridge.importers.torchscript.errors": "ArchiveError",
     "bridge.ir.errors": "Error",
     "bridge.jit.archive": "load save",
     "bridge.jit.class_modules": "CompilationUnit script_method",
+    "bridge.jit.decorators": "enable_onednn_fusion onednn_fusion_enabled set_fusion_strategy",
     "bridge.jit.frozen": "export_opnames freeze optimize_for_inference run_frozen_optimizations",
     "bridge.jit.functions": "ScriptFunction",
     "bridge._awaits": "_Await _awaitable _awaitable_nowait _awaitable_wait",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from typing import Any
 
 __all__ = ["disable", "enable", "is_enabled"]
@@ -25,6 +26,13 @@ def disable() -> None:
     """Leave everything to Python from here on."""
     global _enabled
     _enabled = False
+
+
+def _hide_source_ranges() -> AbstractContextManager[None]:
+    """For a ``with`` block, texts of graphs do not say where in the source nodes come from."""
+    from bridge.ir.printer import hidden_places
+
+    return hidden_places()
 
 
 def __getattr__(name: str) -> Any:

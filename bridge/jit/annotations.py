@@ -13,6 +13,7 @@ from bridge.futures import Future
 from bridge.importers.script.annotations import UNANNOTATED
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType
+from bridge.ir.interpreter_steps import raised_as
 from bridge.pytorch.names import tensor_class, value_kind
 
 __all__ = ["annotation_to_type", "matches_type", "named_tuple_type", "try_annotation"]
@@ -171,7 +172,14 @@ def named_tuple_type(cls: type) -> T.TupleType:
         if isinstance(annotation, typing.ForwardRef):
             annotation = annotation.__forward_arg__
         empty = annotation is inspect.Signature.empty
-        found.append(UNANNOTATED if empty else annotation_to_type(annotation, names))
+        try:
+            found.append(UNANNOTATED if empty else annotation_to_type(annotation, names))
+        except RuntimeError as e:
+            if not isinstance(annotation, str):
+                raise
+            raise raised_as(ValueError, RuntimeError)(
+                f"Unknown type annotation: 'ForwardRef('{annotation}')' in NamedTuple {cls.__name__}"
+            ) from e
     defaults = getattr(cls, "_field_defaults", {})
     if any(type(d).__name__ == "Tensor" for d in defaults.values()):
         raise RuntimeError(

@@ -17,6 +17,7 @@ from bridge.importers.script import CompileError, ModuleSelf, compile_function, 
 from bridge.importers.script import tree as X
 from bridge.importers.script.type_comments import type_comment, with_type_comment
 from bridge.ir.classes import ClassType, Function
+from bridge.ir.graph import Graph
 from bridge.jit import _state
 from bridge.jit.functions import ScriptFunction
 
@@ -177,6 +178,18 @@ class CompilationUnit:
     def get_functions(self) -> list[ScriptFunction]:
         """All functions, in the order of the text."""
         return list(self._functions.values())
+
+    def create_function(self, qualified_name: str, graph: Graph, shouldMangle: bool = False) -> ScriptFunction:
+        """Add a copy of a graph as a function of that name. Raises RuntimeError where the name is taken."""
+        from bridge.jit.trace_blocks import default_schema
+
+        name = qualified_name.rpartition(".")[2]
+        if name in self._functions and not shouldMangle:
+            raise RuntimeError(f"method '{qualified_name}' already defined.")
+        copy = graph.copy()
+        made = ScriptFunction(Function(qualified_name, copy, default_schema(name, copy)))
+        self._functions.setdefault(name, made)
+        return made
 
     def __getattr__(self, name: str) -> ScriptFunction:
         found = self.__dict__.get("_functions", {}).get(name)

@@ -22,7 +22,7 @@ from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.dtypes import DType
 from bridge.jit.bases import container_kind, is_base, submodules
-from bridge.jit.first_values import found_type
+from bridge.jit.first_values import found_type, is_configuration
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import declare_class, public_module
 from bridge.pytorch.programs import is_program, taken_over
@@ -245,6 +245,7 @@ def is_final(annotation: Any) -> bool:
 def _add_constants(c: ConcreteType, module: Module, annotations: dict[str, Any]) -> None:
     names: dict[str, None] = dict.fromkeys(getattr(module, "__constants__", ()))
     names |= dict.fromkeys(n for n, a in annotations.items() if is_final(a))
+    names |= {n: None for n in module.__dict__ if is_configuration(type(module), n)}
     for name in names:
         kinds: dict[str, Any] = {
             "submodule": module._modules,

@@ -154,6 +154,28 @@ def optimized_execution(should_optimize: bool) -> Iterator[None]:
     yield
 
 
+_strategy: list[tuple[str, int]] = [("STATIC", 2), ("DYNAMIC", 10)]
+_onednn = False
+
+
+def set_fusion_strategy(strategy: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Accepted for programs that choose one: onnxruntime fuses what it can. The strategy before."""
+    global _strategy
+    before, _strategy = _strategy, list(strategy)
+    return before
+
+
+def enable_onednn_fusion(enabled: bool) -> None:
+    """Accepted for programs that ask for it: what runs is the same."""
+    global _onednn
+    _onednn = enabled
+
+
+def onednn_fusion_enabled() -> bool:
+    """What :func:`enable_onednn_fusion` was told."""
+    return _onednn
+
+
 class fuser(contextlib.nullcontext[None]):
     """Accepted for programs that choose one: onnxruntime fuses what it can."""
 

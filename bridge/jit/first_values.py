@@ -13,13 +13,20 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
-from bridge.importers.script.errors import AttributeType, CompileError
+from bridge.importers.script.errors import AttributeType, CompileError, Configured
 from bridge.ir import types as T
 
-__all__ = ["found_type", "with_types_found"]
+__all__ = ["found_type", "is_configuration", "with_types_found"]
 
 #: By class and attribute, while a module is compiled.
 _found: dict[tuple[type, str], T.Type] = {}
+#: Attributes, by class and name, that are constants although nothing declares them so, while a module is compiled.
+_configuration: set[tuple[Any, str]] = set()
+
+
+def is_configuration(cls: type, name: str) -> bool:
+    """Whether an attribute turned out to decide what of a module can be compiled."""
+    return (cls, name) in _configuration
 
 
 def found_type(cls: type, name: str, value: Any) -> T.Type | None:
@@ -32,23 +39,34 @@ def with_types_found(compiled: Callable[[], Any]) -> Any:
 
     Raises CompileError as the first attempt did, where no type is found.
     """
-    before, first = dict(_found), None
+    before, constant, first = dict(_found), set(_configuration), None
     try:
         while True:
             try:
                 return compiled()
+            except Configured as e:
+                wanted_constants = {(t.python_class, name) for t, name in e.attributes}
+                if wanted_constants <= _configuration:
+                    raise _refusal(e) from None
+                _configuration.update(wanted_constants)
             except AttributeType as e:
                 first = first or e
                 key = (e.owner.python_class, e.name)
                 wanted = _wanted(e) if key not in _found else None
                 if wanted is None:
-                    refusal = CompileError(first.message, first.range)
-                    refusal.args = first.args
-                    raise refusal from None
+                    raise _refusal(first) from None
                 _found[key] = wanted
     finally:
         _found.clear()
         _found.update(before)
+        _configuration.clear()
+        _configuration.update(constant)
+
+
+def _refusal(e: CompileError) -> CompileError:
+    plain = CompileError(e.message, e.range)
+    plain.args = e.args
+    return plain
 
 
 def _wanted(e: AttributeType) -> T.Type | None:

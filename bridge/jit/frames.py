@@ -156,7 +156,11 @@ def calling_torch(frame: FrameType | None = None) -> Caller:
     where to begin."""
     frame = frame or sys._getframe(1)
     last = frame
-    while frame is not None and _kind(frame.f_code.co_filename) not in (_USER, _TORCH):
+    while frame is not None and (
+        _kind(frame.f_code.co_filename) not in (_USER, _TORCH)
+        or frame.f_code.co_name == "handle_torch_function"  # a function that hands itself over is the one that calls
+        or frame.f_code.co_filename.endswith("_tensor_str.py")  # showing a tensor names nothing
+    ):
         last, frame = frame, frame.f_back
     found = frame or last
     assert found is not None

@@ -175,6 +175,11 @@ class ScriptMethod(_Callable):
         """Run it on its module. Raises RuntimeError (torch's texts) for arguments that its schema does not take."""
         if _dispatch.tracer is not None:
             return _dispatch.tracer.call(self._function, self.owner, args, kwargs)
+        entry = self.owner.runtime.get(self._function)
+        if entry is not None and entry.quick is not None and not kwargs:
+            found = entry.quick(args)
+            if found is not running.MISS:
+                return found
         return running.call(self._function, self.owner, args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ScriptMethod:

@@ -160,6 +160,10 @@ class ScriptModule(Module):
         """The graph of ``forward`` with every call of a method or function replaced by what it does."""
         return self._method("forward").inlined_graph
 
+    def graph_for(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph that runs ``forward`` for these arguments, all calls inlined; runs it."""
+        return self._method("forward").graph_for(*args, **kwargs)
+
     @property
     def code(self) -> str:
         """``forward`` as Python."""
@@ -355,6 +359,12 @@ class RecursiveScriptModule(ScriptModule, by_library=True):
     def __contains__(self, key: Any) -> bool:
         return bool(self._magic("__contains__", key))
 
+    def __dir__(self) -> list[str]:
+        """With the names of attributes and methods, and for lists of modules those of the Python class."""
+        t = self.__dict__["_c"].type
+        python = dir(t.python_class) if self.original_name in ("ModuleList", "Sequential") else ()
+        return sorted({*super().__dir__(), *t.attributes, *t.methods, *python})
+
     def __bool__(self) -> bool:
         return True
 
@@ -443,6 +453,10 @@ def _marked(cls: type) -> list[str]:
     return [n for n in dir(cls) if not n.startswith("__") and is_ignored(inspect.getattr_static(cls, n))]
 
 
+#: Methods of nn.Module that a program may have of its own, although their names are private.
+_OF_STATE = {"_save_to_state_dict", "_load_from_state_dict"}
+
+
 def create_script_module(
     module: Module, concrete: ConcreteType, compile_methods: Callable[[Module, ConcreteType], None]
 ) -> RecursiveScriptModule:
@@ -473,6 +487,8 @@ def create_script_module(
             attach_hooks(made, concrete.jit_type)  # a later module of the class finds them there
     held: ScriptObject = made.__dict__["_c"]
     for name, function in held.type.methods.items():
-        if not name.startswith("_") and name != "forward" and hasattr(RecursiveScriptModule, name):
+        if name in _OF_STATE or (
+            not name.startswith("_") and name != "forward" and hasattr(RecursiveScriptModule, name)
+        ):
             made.__dict__[name] = ScriptMethod(held, function)  # an exported `double` goes before nn.Module's
     return made

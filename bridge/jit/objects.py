@@ -12,7 +12,16 @@ from typing import Any, SupportsIndex
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, ScriptObject
 
-__all__ = ["RecursiveScriptClass", "ScriptDict", "ScriptList", "shared", "shares", "to_object", "to_python"]
+__all__ = [
+    "RecursiveScriptClass",
+    "ScriptDict",
+    "ScriptList",
+    "shared",
+    "shared_object",
+    "shares",
+    "to_object",
+    "to_python",
+]
 
 _Checked = Callable[[Any], Any]
 
@@ -106,7 +115,7 @@ class ScriptDict(dict[Any, Any]):
 
 
 class RecursiveScriptClass:
-    """An instance of a class that has no Python class here, as one from an archive: its attributes and methods."""
+    """An instance of a class as programs hold it, as one from an archive: its attributes and methods."""
 
     def __init__(self, held: ScriptObject) -> None:
         self.__dict__["_c"] = held
@@ -174,6 +183,13 @@ def to_object(value: Any, t: ClassType) -> ScriptObject:
         except (CastError, TypeError, ValueError) as e:
             raise CastError(f"Could not cast attribute '{name}' to type {a.type.annotation()}: {e}") from None
     return made
+
+
+def shared_object(value: Any, t: ClassType | None) -> RecursiveScriptClass:
+    """An instance of a script class as programs and Python both hold it, with what a Python object has. Raises RuntimeError."""
+    if t is None:
+        raise RuntimeError(f"a '{type(value).__name__}' cannot be scripted: its class cannot be compiled")
+    return RecursiveScriptClass(to_object(value, t))
 
 
 def to_python(held: ScriptObject) -> Any:

@@ -35,7 +35,10 @@ def _builtin_table() -> dict[int, str]:
     complex_names = (
         "acos acosh asin asinh atan atanh cos cosh exp log log10 sin sinh sqrt tan tanh isfinite isinf isnan".split()
     )
-    table.update({id(getattr(cmath, n)): f"aten::{n}" for n in complex_names} | {id(cmath.phase): "aten::angle"})
+    table.update(
+        {id(getattr(cmath, n)): f"aten::{n}" for n in complex_names}
+        | {id(cmath.phase): "aten::angle", id(cmath.rect): "aten::polar"}
+    )
     table[id(OrderedDict)] = table[id(dict)] = "aten::dict"
     table[id(warnings.warn)] = "aten::warn"
     table[id(decorators.is_scripting)] = "aten::is_scripting"

@@ -5,6 +5,7 @@ Files written by ``bridge code -o`` import them all. The script compiler knows e
 
 from __future__ import annotations
 
+from enum import Enum
 from math import inf, nan
 from typing import Any, List, Optional, TypeVar  # noqa: UP035 (as printed programs write them)
 
@@ -12,7 +13,7 @@ import bridge as torch
 from bridge import Tensor
 
 __all__ = [
-    "NoneType", "annotate", "inf", "infj", "nan", "nanj", "number", "stacked", "unchecked_cast", "uninitialized",
+    "Enum", "NoneType", "annotate", "inf", "infj", "nan", "nanj", "number", "stacked", "unchecked_cast", "uninitialized",
 ]  # fmt: skip
 
 T = TypeVar("T")

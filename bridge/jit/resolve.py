@@ -40,6 +40,7 @@ from bridge.importers.script.templates import BoundTemplate
 from bridge.ir import types as T
 from bridge.ir.classes import Capture, ClassType
 from bridge.ir.dtypes import default_dtype
+from bridge.ir.interpreter_steps import raised_as
 from bridge.ir.schemas import schemas_of
 from bridge.ir.source import SourceRange
 from bridge.ir.value_text import short_text
@@ -174,7 +175,8 @@ class NamesResolver:
                 return None
             if isinstance(e, CompileError) and e.range is not None:
                 raise
-            raise CompileError(e.message if isinstance(e, CompileError) else str(e), range) from None
+            kind = raised_as(ValueError, CompileError) if isinstance(e, ValueError) else CompileError
+            raise kind(e.message if isinstance(e, CompileError) else str(e), range) from None
 
 
 class ClosureResolver(NamesResolver):

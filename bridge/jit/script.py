@@ -43,7 +43,7 @@ from bridge.jit.decorators import isinstance_ as isinstance
 from bridge.jit.functions import ScriptFunction
 from bridge.jit.inference import CannotInfer, infer_type
 from bridge.jit.names import python_cu, qualified_name
-from bridge.jit.objects import shared
+from bridge.jit.objects import shared, shared_object
 from bridge.jit.operator_names import builtin_name
 from bridge.jit.resolve import ClosureResolver
 from bridge.jit.sources import default_values, definition_of
@@ -68,12 +68,13 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     """Compile a function, a module or a class.
 
     A function becomes a :class:`ScriptFunction`, a module a :class:`RecursiveScriptModule` (its ``forward``, the methods
-    marked ``export``, and everything they use), a class is compiled and returned as it is. What is a program already is
+    marked ``export``, and everything they use), a class is compiled and returned as it is, an instance of one becomes an object
+    that programs and Python share. What is a program already is
     returned unchanged. Raises CompileError (``file:line:column``, the line, a caret) for what is not script.
     """
     from bridge.jit.class_modules import visible_names
     from bridge.jit.modules import ScriptModule
-    from bridge.jit.script_classes import around, class_type_of, compile_class, interface_of
+    from bridge.jit.script_classes import around, can_compile, class_type_of, compile_class, interface_of
     from bridge.pytorch.programs import is_program, taken_over
 
     if not _state.is_enabled() or _is(obj, ScriptModule | ScriptFunction):
@@ -88,7 +89,7 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
     if inspect.isclass(obj):
         if is_module_class(obj):
             raise RuntimeError(
-                f"Type '{obj}' cannot be compiled since it inherits from nn.Module, consider passing an instance instead"
+                f"Type '{obj}' cannot be compiled since it inherits from nn.Module, pass an instance instead"
             )
         if issubclass(obj, enum.Enum):
             return obj  # programs use enums as they are
@@ -104,6 +105,8 @@ def script(obj: Any, optimize: None = None, _frames_up: int = 0, _rcb: Any = Non
         return _script_function_object(obj)
     if _is(obj, dict | list):
         return shared(obj)
+    if can_compile(type(obj)):
+        return shared_object(obj, class_type_of(script(type(obj), _frames_up=_frames_up + 1)))
     raise RuntimeError(f"a '{type(obj).__name__}' cannot be scripted: pass a function, an nn.Module or a class")
 
 
@@ -153,6 +156,7 @@ def script_function(fn: Any, called_at: SourceRange | None = None) -> Function:
 
     ``called_at`` is where a program calls it. Raises CompileError.
     """
+    fn = getattr(fn, "__original_fn", fn)  # what script_if_tracing holds is one function, however it is met
     known = _functions.get(fn)
     if known is not None:
         return known._function
@@ -225,16 +229,29 @@ def _script_module(module: Any) -> RecursiveScriptModule:
     made: RecursiveScriptModule = with_types_found(
         lambda: create_script_module(module, concrete_type_of(module), compile_methods)
     )
-    versions: Any = getattr(getattr(type(module), "onnx_opset", None), "versions", None)
+    _note_model(type(module), made)
+    return made
+
+
+def _note_model(cls: Any, made: RecursiveScriptModule) -> None:
+    """What a printed class says of the ONNX model that it was: versions of operators, names, and what code does not say."""
+    versions: Any = getattr(getattr(cls, "onnx_opset", None), "versions", None)
+    names: Any = getattr(cls, "onnx_names", None)
+    records: Any = getattr(cls, "onnx_records", None)
+    if versions is None and names is None and records is None:
+        return
+    graph = made._method("forward")._function.graph
+    if _is(names, dict):
+        graph.names = dict(names)
+    if _is(records, bytes):
+        graph.records = records
     if _is(versions, dict):
-        graph = made._method("forward")._function.graph
-        graph.exact = "initializers" if getattr(type(module), "onnx_constants", "") == "initializers" else "nodes"
+        graph.exact = "initializers" if getattr(cls, "onnx_constants", "") == "initializers" else "nodes"
         graph.opsets |= versions
         graph.written = {
             op_type: frozenset(names.split())
-            for op_type, names in (getattr(type(module), "onnx_attributes", None) or {}).items()
+            for op_type, names in (getattr(cls, "onnx_attributes", None) or {}).items()
         }
-    return made
 
 
 def has_exports(module: Any) -> bool:

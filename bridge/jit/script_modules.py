@@ -196,6 +196,8 @@ def compile_methods(module: Any, concrete: ConcreteType) -> None:
     functions += overloaded
     names = [n for n in methods_to_compile(module) if n not in concrete.overloads]
     for name in names:
+        if name in t.methods:  # an interface asked for it before
+            continue
         fn = _function_of(module, name)
         d = definition_of(fn, name)
         this = ModuleSelf(LiveModule(concrete))
@@ -216,10 +218,18 @@ def script_for_interface(module: Any, interface: InterfaceType) -> Any:
     from bridge.jit.concrete import concrete_type_of
     from bridge.jit.modules import create_script_module
 
-    def compile_asked(sub: Any, concrete: ConcreteType) -> None:
-        compile_named(sub, concrete, list(interface.methods))
+    def compile_inside(sub: Any, its: ConcreteType) -> None:
+        if sub is not module:
+            compile_methods(sub, its)
 
-    return create_script_module(module, concrete_type_of(module), compile_asked)
+    concrete = concrete_type_of(module)
+    compiled = concrete.compiled
+    made = create_script_module(module, concrete, compile_inside)
+    # The class may be shared with modules that other interfaces, or nobody, asked for less or more.
+    concrete.compiled = compiled
+    _ensure(concrete.jit_type, _declare_properties(module, concrete))
+    compile_named(module, concrete, [n for n in interface.methods if n not in concrete.jit_type.methods])
+    return made
 
 
 def _declare_properties(module: Any, concrete: ConcreteType) -> list[Function]:
@@ -228,6 +238,8 @@ def _declare_properties(module: Any, concrete: ConcreteType) -> list[Function]:
     functions: list[Function] = []
     for name, p in _own_members(cls).items():
         if not isinstance(p, property) or name in unused or p.fget is None or decorators.should_drop(p.fget):
+            continue
+        if name in t.properties:  # declared for an interface
             continue
         pair: list[Function | None] = []
         for accessor, suffix in ((p.fget, "getter"), (p.fset, "setter")):

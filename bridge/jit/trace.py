@@ -112,7 +112,8 @@ def _trace_function(
     example = host.inputs(example_inputs if example_kwarg_inputs is None else example_kwarg_inputs)
     if example_kwarg_inputs is None:
         example = as_arguments(example)
-    name = qualified_name(func)
+    packet = getattr(func, "__operator__", None)  # an operator itself: ``ops.aten.relu``
+    name = f"__torch__.{packet.rpartition('::')[2]}" if isinstance(packet, str) else qualified_name(func)
     names = argument_names(func)
     run, inputs, names = _arguments(host.function(func), example, names)
     graph = record(run, inputs, names, host.tracer(strict, force_outplace), None)

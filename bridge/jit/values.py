@@ -98,11 +98,18 @@ def _is_shared(value: Any, t: T.Type) -> bool:
     return type(value) in (ScriptList, ScriptDict) and value.type == t
 
 
+def _single(value: Any) -> Any:
+    """A number, or that of a tensor of one element. Raises CastError for tensors of several."""
+    if hasattr(value, "numel") and value.numel() != 1:
+        raise _cannot(value)
+    return value.item() if hasattr(value, "item") else value
+
+
 def _int(value: Any) -> int:
     if isinstance(value, DType):
         return value.code
     if isinstance(value, bool | int | np.integer) or hasattr(value, "item"):
-        return int(value.item() if hasattr(value, "item") else value)
+        return int(_single(value))
     if type(value).__name__ in ("layout", "memory_format", "qscheme"):
         return int(getattr(value, "code", 0))
     raise _cannot(value)
@@ -110,7 +117,7 @@ def _int(value: Any) -> int:
 
 def _float(value: Any) -> float:
     if isinstance(value, bool | int | float | np.integer | np.floating) or hasattr(value, "item"):
-        return float(value.item() if hasattr(value, "item") else value)
+        return float(_single(value))
     raise _cannot(value)
 
 
@@ -128,7 +135,7 @@ def _str(value: Any) -> str:
 
 def _complex(value: Any) -> complex:
     if isinstance(value, bool | int | float | complex) or hasattr(value, "item"):
-        return complex(value.item() if hasattr(value, "item") else value)
+        return complex(_single(value))
     raise _cannot(value)
 
 
@@ -258,11 +265,15 @@ def _needs_conversion(t: T.Type) -> bool:
 
 
 def match_arguments(
-    schema: Schema, args: Sequence[Any], kwargs: Mapping[str, Any], owner: ScriptObject | None = None
+    schema: Schema,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    owner: ScriptObject | None = None,
+    in_order: bool = False,
 ) -> list[Any]:
     """Complete, checked, converted arguments of a call, ``owner`` (the module) first when there is one.
 
-    Raises RuntimeError with torch's text: too many, missing, unknown or unfitting arguments.
+    ``in_order``: they have been matched before, so that those that are given by keyword are among ``args``. Raises RuntimeError with torch's text: too many, missing, unknown or unfitting arguments.
     """
     supplied = (owner, *args) if owner is not None else tuple(args)
     gathers = next((i for i, a in enumerate(schema.arguments) if a.gathers), None)
@@ -272,6 +283,12 @@ def match_arguments(
         raise RuntimeError(
             f"{schema.name}() expected at most {len(schema.arguments)} argument(s) but received "
             f"{len(supplied) + len(kwargs)} argument(s). Declaration: {schema}"
+        )
+    by_position = next((i for i, a in enumerate(schema.arguments) if a.kwarg_only), len(supplied))
+    if len(supplied) > by_position and not in_order:
+        raise RuntimeError(
+            f"{schema.name}() takes {by_position} positional argument(s) but {len(supplied)} was/were given.  "
+            f"Declaration: {schema}"
         )
     made: list[Any] = []
     consumed = 0

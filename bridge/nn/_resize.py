@@ -105,10 +105,15 @@ def interpolate(input: Tensor, size: int | None = None, scale_factor: list[float
     if recompute_scale_factor is not None and recompute_scale_factor:
         if scale_factors is None:
             raise AssertionError("scale_factors is unexpectedly None")
-        if not is_scripting():
-            output_size = [int(input.size(i + 2) * scale_factors[i]) for i in range(dim)]
+        if not is_scripting() and torch.jit.is_tracing():  # a trace follows the sizes, through tensors
+            output_size = [
+                torch.floor((input.size(i + 2).float() * torch.tensor(scale_factors[i], dtype=torch.float32)).float())  # type: ignore[operator]
+                for i in range(dim)
+            ]
         elif is_scripting():
             output_size = [math.floor(float(input.size(i + 2)) * scale_factors[i]) for i in range(dim)]
+        else:
+            output_size = [int(input.size(i + 2) * scale_factors[i]) for i in range(dim)]
         scale_factors = None
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.ndim == 4):
         raise ValueError(

@@ -115,7 +115,7 @@ def _exported(
     written = None
     if input_names is None and output_names is None and dynamic_shapes is None:
         with collector_paused():
-            written = written_model(owner, function, examples, opset_version)
+            written = written_model(owner, function, examples, opset_version, records=True)
     if written is not None:
         given = model if _is_script(model) else _wrapped(owner, function)
         return OnnxProgram(written.proto, given, _report_of(written.proto, bool(report)), written.arrays)

@@ -60,20 +60,35 @@ def python_source(module: ScriptModule | ScriptFunction, *, stem: str, weights: 
     stored: dict[str, Any] = {}
     forward = root.type.find_method("forward")
     if forward is not None and forward.graph.foreign is not None:
-        from bridge.exporters.onnx.foreign import write_foreign
+        from bridge.exporters.onnx.file_records import records_of
+        from bridge.exporters.onnx.foreign import is_foreign, write_foreign
+        from bridge.exporters.onnx.large import HOST
         from bridge.exporters.onnx.one_node import OneNodes
         from bridge.importers.onnx.readable import has_bodies, inferred_types, readable
+        from bridge.importers.onnx.source import OWN_FILE
 
         info = forward.graph.foreign.model
         types: dict[str, Any] = {}
-        if info is not None and has_bodies(forward.graph):
-            types = inferred_types(write_foreign(root, forward.graph, info, {}))
+        bodies = has_bodies(forward.graph)
+        original = None
+        if info is not None and (bodies or fresh is None) and is_foreign(forward.graph):
+            original = write_foreign(root, forward.graph, info, {})
+        if bodies and original is not None:
+            types = inferred_types(original)
+        records = b""
+        if fresh is not None:
+            records = records_of(fresh.model, (HOST, OWN_FILE))
+        elif original is not None:
+            records = records_of(original)
         root, stored = readable(root, LONGEST, types, OneNodes(), consumed=fresh is not None)
+        if records:
+            stored["file_records"] = root.type.methods["forward"].graph.records = records
     title = f"{root.type.name.rpartition('.')[2]}, as Python"
     text, arrays, constants = module_file(
         root, stem=stem, weights=weights, title=title, version=__version__, stored=bool(stored)
     )
     for name, value in {**stored, **constants}.items():
         texts = isinstance(value, list) and isinstance(value[0], str)
-        arrays[stored_name(name, value)] = np.asarray(value, object if texts else None)
+        kept = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
+        arrays[stored_name(name, value)] = np.asarray(kept, object if texts else None)
     return text, arrays

@@ -32,14 +32,18 @@ class WrittenModel:
 
 
 def written_model(
-    owner: ScriptObject | None, function: Function, examples: Sequence[Any] | None, opset: int | None = None
+    owner: ScriptObject | None,
+    function: Function,
+    examples: Sequence[Any] | None,
+    opset: int | None = None,
+    records: bool = False,
 ) -> WrittenModel | None:
     """The model of a program that consists of ONNX operators; None for any other program.
 
     An imported model is written as it was, a program of ``ops.onnx.…`` node for node, and both at another ``opset`` where that is
-    asked for. Raises LoweringError for an input whose element type nobody tells, and listing what the opset cannot express.
+    asked for. With ``records``, a program that was printed from a model, and computes what it did, is that model again. Raises LoweringError for an input whose element type nobody tells, and listing what the opset cannot express.
     """
-    made = _written(owner, function, examples)
+    made = _written(owner, function, examples, records)
     if made is not None and opset is not None:
         from bridge.exporters.onnx.opsets import convert_opset
 
@@ -47,7 +51,9 @@ def written_model(
     return made
 
 
-def _written(owner: ScriptObject | None, function: Function, examples: Sequence[Any] | None) -> WrittenModel | None:
+def _written(
+    owner: ScriptObject | None, function: Function, examples: Sequence[Any] | None, records: bool
+) -> WrittenModel | None:
     graph = function.graph
     if not graph.opsets and graph.foreign is None:
         return None
@@ -68,9 +74,16 @@ def _written(owner: ScriptObject | None, function: Function, examples: Sequence[
     else:
         types = {n: t for n, v in zip(names, examples or (), strict=False) if (t := _type_of(v)) is not None}
     try:
-        return WrittenModel(*write_verbatim(owner, function, types))
+        proto, results, weights, arrays, called = write_verbatim(owner, function, types)
     except NotVerbatim:
         return None
+    if records and graph.records:
+        from bridge.exporters.onnx.file_records import with_records
+
+        restored = with_records(proto, arrays, weights, called, graph.records)
+        if restored is not None:
+            proto, arrays, weights = restored
+    return WrittenModel(proto, results, weights, arrays)
 
 
 def _declared_types(names: Sequence[str], interface: Interface) -> dict[str, T.Type]:

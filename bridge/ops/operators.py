@@ -6,6 +6,7 @@ An operator is called as a whole, and the overload that takes the arguments runs
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bridge import _dispatch
@@ -56,13 +57,31 @@ class OperatorPacket:
         found = overloads(self.__operator__)
         if len(found) == 1:
             return OperatorOverload(found[0])(*args, **kwargs)
-        return _dispatch.invoke_function(self.__operator__, args, kwargs)
+        try:
+            return _dispatch.invoke_function(self.__operator__, args, kwargs)
+        except TypeError as e:
+            raise RuntimeError(
+                f"Overloaded torch operator invoked from Python failed to match any schema:\n{_reasons(found, args, kwargs) or e}"
+            ) from None
 
     def __str__(self) -> str:
         return self.__operator__.replace("::", ".")
 
     def __repr__(self) -> str:
         return f"<OpOverloadPacket(op='{self}')>"
+
+
+def _reasons(found: Sequence[Operator], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Why each overload does not take the arguments."""
+    from bridge.jit.values import match_arguments
+
+    reasons = []
+    for o in found:
+        try:
+            match_arguments(o.schema, args, kwargs)
+        except RuntimeError as e:
+            reasons.append(f"{e}\n")
+    return "\n".join(reasons)
 
 
 class OperatorOverload:

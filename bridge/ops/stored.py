@@ -7,21 +7,22 @@ from typing import Any
 
 __all__ = ["Stored", "is_stored", "stored_name"]
 
-_LIST, _TENSOR = "stored-list/", "stored-tensor/"
+_LIST, _TENSOR, _BYTES = "stored-list/", "stored-tensor/", "stored-bytes/"
 
 
 def stored_name(name: str, value: Any) -> str:
-    """What the file of weights calls a stored attribute: lists and tensors are told apart by it."""
-    return f"{_LIST if isinstance(value, list) else _TENSOR}{name}"
+    """What the file of weights calls a stored attribute: lists, tensors and bytes are told apart by it."""
+    kind = _BYTES if isinstance(value, bytes) else _LIST if isinstance(value, list) else _TENSOR
+    return f"{kind}{name}"
 
 
 def is_stored(name: str) -> bool:
     """Whether a name in a file of weights is that of an attribute, and no weight."""
-    return name.startswith((_LIST, _TENSOR))
+    return name.startswith((_LIST, _TENSOR, _BYTES))
 
 
 class Stored:
-    """The stored attributes of a printed file, by name: lists of numbers or strings, and tensors.
+    """The stored attributes of a printed file, by name: lists of numbers or strings, tensors, and bytes.
 
     ``stored = ops.stored(path)``; ``ops.ai.onnx.ml.TreeEnsembleRegressor(x, nodes_values=stored.nodes_values)``.
     """
@@ -41,4 +42,6 @@ class Stored:
                 return self._values[_LIST + name].tolist()
             if _TENSOR + name in self._values:
                 return Tensor._wrap(self._values[_TENSOR + name])
+            if _BYTES + name in self._values:
+                return self._values[_BYTES + name].tobytes()
         raise AttributeError(f"the file of weights stores no attribute '{name}'")

@@ -22,7 +22,7 @@ from bridge.jit.frames import calling_torch
 from bridge.jit.trace_warnings import FrozenWarning, TracerWarning
 from bridge.pytorch import library
 
-__all__ = ["Answers", "asked", "continues", "continuing", "warning_classes"]
+__all__ = ["Answers", "asked", "continues", "continuing", "recomputes_sizes", "warning_classes"]
 
 _HERE = os.path.join("pytorch", "recording.py")
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -58,7 +58,17 @@ def continuing(function: Any) -> Iterator[None]:
 
 
 def _never(*_: Any) -> bool:
-    return False
+    """Whether functions hand themselves over: only one that makes sizes of tensors, which PyTorch takes in its own traces alone."""
+    frame = sys._getframe(2)
+    return frame.f_code is library().nn.functional.interpolate.__code__ and recomputes_sizes(**frame.f_locals)
+
+
+def recomputes_sizes(
+    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None,
+    recompute_scale_factor: Any = None, antialias: bool = False, **_: Any,
+) -> bool:  # fmt: skip
+    """Whether ``interpolate`` computes sizes from factors in Python, for these arguments."""
+    return size is None and scale_factor is not None and bool(recompute_scale_factor or mode == "area")
 
 
 def continues(function: Any) -> bool:

@@ -28,7 +28,7 @@ from bridge.jit.trace_arguments import DECISIONS
 from bridge.jit.trace_forms import taken_apart
 from bridge.jit.trace_state import Tracer
 from bridge.pytorch import library
-from bridge.pytorch.patches import continues, continuing
+from bridge.pytorch.patches import continues, continuing, recomputes_sizes
 from bridge.pytorch.shadows import Shadows
 from bridge.tensor import Tensor
 
@@ -86,6 +86,11 @@ class Recorder:
         """Run one call that PyTorch offered, and record it."""
         if isinstance(func, types.FunctionType):
             native = getattr(self._torch._C.TensorBase, func.__name__, None)
+            if func is self._torch.nn.functional.interpolate and recomputes_sizes(*args, **kwargs):
+                from bridge.nn.functional import interpolate
+
+                ours = self._shadows.ours(list(args)), self._shadows.ours(dict(kwargs))
+                return self._shadows.theirs(interpolate(*ours[0], **ours[1]))
             if native is None or not continues(func):
                 with continuing(func), mode:
                     return func(*args, **kwargs)

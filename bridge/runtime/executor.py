@@ -17,10 +17,13 @@ from bridge.ir.passes.inline import inlined_graph
 from bridge.ir.types import ListType, OptionalType, Type
 from bridge.jit.running import MISS
 from bridge.nn.parameter import Parameter
+from bridge.runtime.direct import direct_call
 from bridge.runtime.host import host_program
 from bridge.runtime.host_entry import Overflow
-from bridge.runtime.host_tensors import may_be_hosted, tensor_program
-from bridge.runtime.plans import Plan, build_plan, tensors_of
+from bridge.runtime.host_operators import may_be_hosted
+from bridge.runtime.host_small import may_be_small, small_program
+from bridge.runtime.host_tensors import tensor_program
+from bridge.runtime.plans import Plan, build_plan, run_options, tensors_of
 from bridge.runtime.reach import asks_for_gradients, makes_leaves, reached_results
 from bridge.runtime.sessions import CPU, ProviderError, chosen
 from bridge.runtime.shared_results import shared_results
@@ -37,11 +40,15 @@ class InterpreterWarning(UserWarning):
 class _Entry:
     """The plans of one function (of one object) by signature; False where the interpreter must run it."""
 
-    __slots__ = ("arity", "host", "hosts", "kind", "lengths", "live", "plans", "quick", "signature", "state", "warned")
+    __slots__ = (
+        "arity", "by_position", "defaults", "host", "hosts", "kind", "lengths", "live", "make", "plans", "quick", "signature", "state", "warned",
+    )  # fmt: skip
 
     def __init__(self, function: Function, owner: ScriptObject | None) -> None:
         self.plans: dict[Any, Plan | bool] = {}
         self.arity = len(function.schema.arguments) - (owner is not None)
+        self.by_position = self.arity - sum(a.kwarg_only for a in function.schema.arguments)
+        self.defaults = _defaults(function)
         self.kind = _exact_kind if any(_lists_none(a.type) for a in function.schema.arguments) else _kind
         self.lengths = self.live = self.warned = False
         self.state: list[Any] = []
@@ -50,8 +57,16 @@ class _Entry:
         self.host = host_program(function, failed) if owner is None and self.signature is None else None
         #: The program as a Python function, of the arguments as a tuple, when the last call was one of it.
         self.quick = self.host
-        hosted = self.host is None and self.signature is None and may_be_hosted(function)
-        self.hosts: dict[Any, Callable[[tuple[Any, ...]], Any] | None] | None = {} if hosted else None
+        #: What makes such a function of a program for arguments of a kind, and what it has made.
+        self.make = None if self.host is not None or self.signature is not None else _maker(function)
+        self.hosts: dict[Any, Callable[[tuple[Any, ...]], Any] | None] | None = {} if self.make is not None else None
+
+
+def _maker(function: Function) -> Callable[..., Callable[[tuple[Any, ...]], Any] | None] | None:
+    """What makes Python functions of a program that may be one for some arguments, if any does."""
+    if may_be_hosted(function):
+        return tensor_program
+    return small_program if may_be_small(function) else None
 
 
 def call_method(owner: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -80,18 +95,77 @@ def execute(function: Function, owner: ScriptObject | None, args: Sequence[Any],
         found = entry.quick(tuple(args))
         if found is not MISS:
             return found
+    if len(args) > entry.by_position:
+        _refuse(function, owner, args, kwargs)
+    rest: tuple[Any, ...] = ()
+    if len(args) < entry.arity <= len(args) + len(entry.defaults) and not kwargs:
+        rest = entry.defaults[len(args) - entry.arity :]
+        args = (*args, *rest)
+        if entry.host is not None and (found := entry.host(args)) is not MISS:
+            entry.quick = _completed(entry.host, rest, entry.arity)
+            return found
     key = chosen(), *map(entry.kind, args)
     if entry.hosts is not None and not kwargs and len(args) == entry.arity:
         found = _hosted(entry, entry.hosts, key, function, owner, args)
         if found is not MISS:
+            entry.quick = _completed(entry.hosts[key], rest, entry.arity)
             return found
     if not kwargs and len(args) == entry.arity:
         plan = entry.plans.get((*key, *_lengths(args)) if entry.lengths else key)
         if type(plan) is Plan and (plan.simple or plan.direct) and not plan.is_stale():
             own = _all_taken(args) if plan.lists else args
             if own is not None:
+                if plan.call is False:
+                    first = entry.hosts.get(key) if entry.hosts is not None else None
+                    plan.call = _either(first, direct_call(plan, owner, args, key[0]))
+                if plan.call is not None:
+                    entry.quick = _completed(plan.call, rest, entry.arity)  # from the next call on
                 return _run(plan, function, owner, own)
     return _slow(entry, key, function, owner, args, kwargs)
+
+
+def _refuse(function: Function, owner: ScriptObject | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """More arguments by position than there are: that is refused, unless one of them takes all that are left."""
+    from bridge.jit.values import match_arguments
+
+    match_arguments(function.schema, args, kwargs, owner)
+
+
+Call = Callable[[Any], Any]
+
+
+def _defaults(function: Function) -> tuple[Any, ...]:
+    """The values of the last arguments where they are not given, as far as these are plain."""
+    found: list[Any] = []
+    for a in reversed(function.schema.arguments):
+        if a.gathers or not a.has_default or a.size is not None or not isinstance(a.default, int | float | str | None):
+            break
+        found.append(a.default)
+    return tuple(reversed(found))
+
+
+def _completed(call: Any, rest: tuple[Any, ...], arity: int) -> Any:
+    """A function of all arguments as one of the first; ``rest`` are the others."""
+    if not rest or not callable(call):
+        return call
+    count = arity - len(rest)
+
+    def quick(args: Any) -> Any:
+        return call((*args, *rest)) if len(args) == count else MISS
+
+    return quick
+
+
+def _either(first: Call | None, second: Call | None) -> Call | None:
+    """The second where the first has nothing to give: where small tensors go another way, they always do."""
+    if first is None or second is None:
+        return second if first is None else None
+
+    def call(args: Any) -> Any:
+        found = first(args)
+        return second(args) if found is MISS else found
+
+    return call
 
 
 def _hosted(
@@ -106,13 +180,12 @@ def _hosted(
     program = hosts.get(key)
     if program is None and key not in hosts:
         failed = partial(_failed, entry, function, owner)
-        program = hosts[key] = tensor_program(function, owner, args, failed) if key[0] == (CPU,) else None
+        assert entry.make is not None
+        able = key[0] == (CPU,) and _plain_arguments(function, owner, args)
+        program = hosts[key] = entry.make(function, owner, args, failed) if able else None
     if program is None:
         return MISS
-    found = program(tuple(args))
-    if found is not MISS:
-        entry.quick = program
-    return found
+    return program(tuple(args))
 
 
 def _failed(
@@ -125,7 +198,7 @@ def _failed(
     if isinstance(error, Overflow):  # as it does again, likely
         entry.host = entry.quick = entry.hosts = None
         return execute(function, owner, args, {})
-    return interpret(function, match_arguments(function.schema, args, {}, owner))
+    return interpret(function, match_arguments(function.schema, args, {}, owner, in_order=True))
 
 
 def _kind(v: Any) -> Any:
@@ -182,7 +255,7 @@ def _slow(
     from bridge.jit.running import interpret
     from bridge.jit.values import match_arguments
 
-    complete = match_arguments(function.schema, args, kwargs, owner)
+    complete = match_arguments(function.schema, args, kwargs, owner, in_order=True)
     own = complete[1:] if owner is not None else complete
     if entry.signature is not None:
         entry.signature.check(own)
@@ -215,6 +288,14 @@ def _slow(
     if not isinstance(plan, Plan):
         return interpret(function, complete)
     return _run(plan, function, owner, own)
+
+
+def _plain_arguments(function: Function, owner: ScriptObject | None, args: Sequence[Any]) -> bool:
+    """Whether a function takes arguments as they are; raises RuntimeError, with torch's text, where it does not take them."""
+    from bridge.jit.values import match_arguments
+
+    own = match_arguments(function.schema, args, {}, owner, in_order=True)[owner is not None :]
+    return all(map(_unconverted, args, own))
 
 
 def _unconverted(given: Any, own: Any) -> bool:
@@ -337,7 +418,7 @@ def _run(plan: Plan, function: Function, owner: ScriptObject | None, args: Seque
         return _interpret(function, owner, args)
     feed, given = plan.feed(args)
     try:
-        outs = plan.run(plan.outputs, feed, None)
+        outs = plan.run(plan.outputs, feed, run_options())
     except Exception as error:  # noqa: BLE001 (onnxruntime's errors have no common base but this)
         return _run_again(plan, function, owner, args, error)
     if plan.raises and outs[-1] is not None and outs[-1].size:  # None: a constant of no elements, in nested branches

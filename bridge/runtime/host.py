@@ -104,7 +104,7 @@ class Writer:
         return found
 
     def is_plain(self, t: T.Type) -> bool:
-        return is_plain(t)
+        return is_plain(t, named=True)
 
     def block(self, block: Block, depth: int) -> None:
         for n in block.nodes:
@@ -194,7 +194,7 @@ class Writer:
         of_list, of_dict = isinstance(first, T.ListType), isinstance(first, T.DictType)
         if kind == "aten::len":
             return f"len({a[0]})"
-        if kind == "aten::__getitem__" and (of_list or of_dict):
+        if kind == "prim::TupleIndex" or (kind == "aten::__getitem__" and (of_list or of_dict)):
             return f"{a[0]}[{a[1]}]"
         if kind in ("aten::add", "aten::mul") and len(a) == 2 and of_list:
             return f"{a[0]} {_BINARY[kind]} {a[1]}"
@@ -203,6 +203,15 @@ class Writer:
             return a[0] if n.outputs else ""
         if kind == "aten::pop" and (of_list or of_dict):
             return f"{a[0]}.pop({', '.join(a[1:])})"
+        if kind in ("aten::eq", "aten::ne") and len(a) == 2 and of_list and _is_exact(first):
+            return f"{a[0]} {_BINARY[kind]} {a[1]}"
+        if (
+            kind in ("prim::min", "prim::max")
+            and len(a) == 1
+            and isinstance(first, T.ListType)
+            and first.element is T.INT
+        ):
+            return f"{kind[-3:]}({a[0]})"
         if kind in ("aten::__contains__", "aten::__contains_list__") and _is_exact(first):
             return f"{a[1]} in {a[0]}"
         if kind in _OF_DICTS and of_dict:
@@ -332,7 +341,7 @@ class Writer:
             if (
                 v in self.values
                 or n not in order
-                or n.kind in ("prim::Loop", "prim::Constant")
+                or n.kind in ("prim::Loop", "prim::Constant", "prim::GetAttr")
                 or v.type not in NUMBERS
             ):
                 continue

@@ -21,14 +21,15 @@ class Overflow(Exception):
     """An int left 64 bits. Python's do not end there; a program's start again from below, as it does on onnxruntime."""
 
 
-def is_plain(t: T.Type) -> bool:
-    """Whether values of a type are what Python has itself: numbers, texts, None, and lists, dicts and tuples of these."""
+def is_plain(t: T.Type, named: bool = False) -> bool:
+    """Whether values of a type are what Python has itself: numbers, texts, None, and lists, dicts and tuples of these (``named``: also of
+    tuples whose places have names, which a program knows by their numbers)."""
     if isinstance(t, T.TupleType):
-        return not t.name and all(map(is_plain, t.elements))
+        return (named or not t.name) and all(is_plain(e, named) for e in t.elements)
     if isinstance(t, T.ListType | T.OptionalType):
-        return is_plain(t.element)
+        return is_plain(t.element, named)
     if isinstance(t, T.DictType):
-        return t.key in _SINGLE and is_plain(t.value)
+        return t.key in _SINGLE and is_plain(t.value, named)
     return t in _SINGLE or t is T.NONE
 
 

@@ -8,9 +8,11 @@ from bridge.ir import types as T
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 
-__all__ = ["Memory", "holds_tensors", "last_read", "of_tables", "put_into", "taken_from"]
+__all__ = ["INDEXED", "Memory", "holds_tensors", "last_read", "of_tables", "put_into", "taken_from"]
 
 _VIEWS = ("aten::select", "aten::slice")
+#: What takes a list of indices.
+INDEXED = ("aten::index", "aten::index_put_")
 _HOLDERS = ("prim::TupleConstruct", "prim::TupleUnpack", "prim::TupleIndex")
 #: What puts tensors into lists and dicts, and takes them out.
 _PUT = ("prim::ListConstruct", "prim::DictConstruct", "aten::append", "aten::_set_item")
@@ -29,19 +31,28 @@ class Memory:
         self.targets: list[Value] = []
         #: Lists of lists and dicts: where there are, onnxruntime copies much for each change of one.
         self.has_tables = False
-        self.givers: list[Value] = [v for v in graph.inputs if isinstance(v.type, T.TensorType)]
+        self.givers: list[Value] = [v for v in graph.inputs if _may_hold(v.type)]
+        #: Attributes by where they are, and their values.
+        self.paths: dict[Value, str] = {}
+        self.attributes: dict[str, Value] = {}
         self._block(graph.block)
         self.written = {_root(self.memory, v) for v in self.targets}
         self.foreign = {_root(self.memory, v) for v in self.givers}
         self.given = {_root(self.same, v) for v in self.givers}
+        shared = [_root(self.memory, v) for v in {*graph.inputs, *self.attributes.values()} if _may_hold(v.type)]
+        #: Of attributes that are written to, and share memory with no other value that is given, as far as the program goes.
+        self.private = {
+            root for v in self.attributes.values() if shared.count(root := _root(self.memory, v)) == 1
+        } & self.written
 
     def holder(self, v: Value) -> Value:
         """One of the values that stand for the same list or dict."""
         return _root(self.same, v)
 
     def is_own(self, v: Value) -> bool:
-        """Whether a tensor is of the program's making."""
-        return _root(self.memory, v) not in self.foreign
+        """Whether a tensor is of the program's making, or an attribute that it has to itself."""
+        root = _root(self.memory, v)
+        return root not in self.foreign or root in self.private
 
     def is_given(self, v: Value) -> bool:
         """Whether a tensor may be an argument or attribute itself."""
@@ -55,11 +66,10 @@ class Memory:
         """Whether nothing is written to a tensor between the node that takes a part of it and the last use of that."""
         if not self.is_written(part):
             return True
-        users = {u.user for u in part.uses}
         block = part.node.block
         assert block is not None
-        kept = (*_HOLDERS, *_PUT)
-        if any(u.block is not block or u.blocks or u is block.return_node or u.kind in kept for u in users):
+        users = _users_in(part, block)
+        if users is None:
             return False
         left = len(users)
         behind = False
@@ -67,12 +77,14 @@ class Memory:
             if n is part.node:
                 behind = True
             elif behind:
+                if n.blocks and _writes(n):
+                    return False
                 left -= n in users
                 if left == 0:
                     return True
                 if _writes(n):
                     return False
-        return left == 0
+        return left == (block.return_node in users)
 
     def _block(self, block: Block) -> None:
         for n in block.nodes:
@@ -90,6 +102,8 @@ class Memory:
                     self._one(o, p, first, again)
             elif n.kind == "prim::GetAttr":
                 self.givers.append(n.output)
+                path = self.paths[n.output] = f"{self.paths.get(n.input, '')}.{n['name']}"
+                self._one(n.output, self.attributes.setdefault(path, n.output))
             elif n.kind in _VIEWS and isinstance(n.output.type, T.TensorType):
                 _join(self.memory, n.output, n.inputs[0])
             elif n.kind in _HOLDERS or n.kind in _OF_TABLES:
@@ -121,6 +135,41 @@ def last_read(v: Value, block: Block, order: Mapping[Node, int], end: Node) -> i
             n = n.output.uses[0].user
         last = max(last, order.get(n, len(order)))
     return last
+
+
+def _users_in(part: Value, block: Block) -> set[Node] | None:
+    """The nodes of a block, and its end, that look at a value, or have nodes in them that do; None where it goes elsewhere."""
+    found: set[Node] = set()
+    values = [part]
+    while values:
+        v = values.pop()
+        for u in _users(v):
+            n: Node | None = u
+            if u.blocks or u.kind in (*_HOLDERS, *_PUT) or u.block is None:
+                return None
+            if u is u.block.return_node and u.block is block and block.owner is None:
+                found.add(u)
+                continue
+            if u is u.block.return_node:
+                n = u.block.owner
+                if n is None or n.kind != "prim::If" or u.block is block:
+                    return None
+                values += [o for o, x in zip(n.outputs, u.block.outputs, strict=True) if x is v]
+            while n is not None and n.block is not block:
+                n = n.block.owner if n.block is not None else None
+            if n is None:
+                return None
+            found.add(n)
+    return found
+
+
+def _users(v: Value) -> list[Node]:
+    """What a value goes into; a list of indices is what it indexes."""
+    found: list[Node] = []
+    for u in v.uses:
+        indexed = u.user.kind == "prim::ListConstruct" and [x.user for x in u.user.output.uses]
+        found += indexed if indexed and all(x.kind in INDEXED for x in indexed) else [u.user]
+    return found
 
 
 def _moves(n: Node) -> bool:
@@ -156,8 +205,8 @@ def holds_tensors(t: T.Type) -> bool:
 
 
 def _may_hold(t: T.Type) -> bool:
-    return isinstance(t, T.TensorType | T.TupleType) or (
-        isinstance(t, T.ListType | T.DictType) and any(map(_may_hold, t.contained()))
+    return isinstance(t, T.TensorType) or (
+        isinstance(t, T.ListType | T.DictType | T.TupleType) and any(map(_may_hold, t.contained()))
     )
 
 

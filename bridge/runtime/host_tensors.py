@@ -17,92 +17,33 @@ import numpy as np
 from bridge.exporters.onnx.known_types import KnownTypes
 from bridge.ir import types as T
 from bridge.ir.classes import Function, ScriptObject
-from bridge.ir.dtypes import by_numpy
-from bridge.ir.graph import Block, Graph, Node, Value
+from bridge.ir.graph import Graph, Node, Value
 from bridge.ir.node_schema import operator_of
 from bridge.ir.passes.constants import NOT_CONSTANT, constant_value
 from bridge.ir.passes.inline import inlined_graph
 from bridge.runtime.host import Failed, NotHosted, Writer
-from bridge.runtime.host_entry import NUMBERS, Parameter, compiled, taken
-from bridge.runtime.host_memory import Memory, holds_tensors, of_tables, put_into, taken_from
+from bridge.runtime.host_entry import NUMBERS, Parameter, compiled, is_plain, taken
+from bridge.runtime.host_known import index_of, known_types
+from bridge.runtime.host_memory import INDEXED, Memory, holds_tensors, of_tables, put_into, taken_from
+from bridge.runtime.host_operators import (
+    ALIKE,
+    ARITHMETIC,
+    COMPARED,
+    DTYPES,
+    FUNCTIONS,
+    IN_PLACE,
+    ONCE,
+    READ,
+    SHAPES,
+    UFUNCS,
+)
 from bridge.runtime.host_ranges import FULL
 from bridge.tensor import Tensor
 
-__all__ = ["may_be_hosted", "tensor_program"]
+__all__ = ["TensorWriter", "tensor_parameter", "tensor_program"]
 
-_DTYPES = {"bool", "uint8", "int32", "int64", "float32", "float64"}
-#: Operators that cost little beside a call of onnxruntime, but in a loop more than its node.
-_ONCE = frozenset(
-    "aten::argmax aten::argmin aten::argsort aten::sort aten::zeros aten::ones aten::full aten::arange aten::tensor aten::clone aten::max "
-    "aten::min aten::sum aten::zeros_like aten::ones_like aten::full_like aten::any aten::all aten::cumsum".split()
-)
-#: Operators on single numbers, in Python's words, for one element type.
-_ARITHMETIC = {"aten::add": "+", "aten::sub": "-", "aten::mul": "*", "aten::div": "/"}
-_COMPARED = {"aten::eq": "==", "aten::ne": "!=", "aten::lt": "<", "aten::le": "<=", "aten::gt": ">", "aten::ge": ">="}
-_IN_PLACE = {"aten::add_": "+=", "aten::sub_": "-=", "aten::mul_": "*="}
-#: Of single numbers, by their kernels.
-_FUNCTIONS = frozenset(
-    "aten::cos aten::sin aten::exp aten::log aten::sqrt aten::tanh aten::abs aten::neg aten::logaddexp".split()
-)
-_READ = {
-    "aten::Int": "int",
-    "aten::Float": "float",
-    "aten::Bool": "bool",
-    "aten::IntImplicit": "int",
-    "aten::FloatImplicit": "float",
-}
-_SIZED = ("aten::zeros", "aten::ones", "aten::full")
-#: Of which numbers NumPy makes tensors of which type as torch does.
-_ALIKE = {(T.INT, "int64"), (T.FLOAT, "float32"), (T.FLOAT, "float64"), (T.BOOL, "bool")}
-_SHAPES = {"aten::size", "aten::numel", "aten::dim", "aten::len", "prim::dtype", "prim::device"}
-_TABLES = {"aten::_set_item", "aten::append", "aten::item"}
-_NAMES = _TABLES | _ONCE | _FUNCTIONS | _ARITHMETIC.keys() | _COMPARED.keys() | _IN_PLACE.keys() | _READ.keys() | _SHAPES | {
-    "aten::select", "aten::slice", "aten::copy_", "aten::fill_",
-}  # fmt: skip
 #: The most operators of tensors outside of loops: with more, onnxruntime is quicker.
 _MOST = 8
-
-
-def may_be_hosted(function: Function) -> bool:
-    """Whether a program has a loop and, of tensors, only operators that are known here; before anything is inlined."""
-    found = _Kinds()
-    found.function(function)
-    return found.loops and not found.others
-
-
-class _Kinds:
-    def __init__(self) -> None:
-        self.seen: set[Function] = set()
-        self.loops = self.others = False
-
-    def function(self, function: Function) -> None:
-        if function not in self.seen:
-            self.seen.add(function)
-            self.block(function.graph.block)
-
-    def block(self, block: Block) -> None:
-        for n in block.nodes:
-            if self.others:
-                return
-            if n.kind == "prim::CallMethod":
-                t = n.inputs[0].type
-                method = getattr(t, "methods", {}).get(n["name"])
-                self.called(method)
-            elif n.kind == "prim::CallFunction":
-                self.called(getattr(n.inputs[0].type, "function", None))
-            elif n.kind == "prim::SetAttr":
-                self.others = True
-            elif any(isinstance(v.type, T.TensorType) for v in n.inputs) and not n.kind.startswith("prim::"):
-                self.others = n.kind not in _NAMES
-            self.loops |= n.kind == "prim::Loop"
-            for b in n.blocks:
-                self.block(b)
-
-    def called(self, function: Any) -> None:
-        if isinstance(function, Function):
-            self.function(function)
-        else:
-            self.others = True
 
 
 def tensor_program(
@@ -112,10 +53,13 @@ def tensor_program(
     onnxruntime is quicker. ``failed(error, args)`` gives the result where it raises."""
     graph = inlined_graph(function)
     own = graph.inputs[1:] if owner is not None else graph.inputs
-    if any(_kind_of(v) is _OTHER for v in given) or len(graph.outputs) != 1:
+    known = [
+        _kind_of(a) is not _OTHER or (type(a) is tuple and is_plain(v.type)) for v, a in zip(own, given, strict=True)
+    ]
+    if not all(known) or len(graph.outputs) != 1:
         return None
     memory = Memory(graph)
-    writer = _TensorWriter(*_types(graph, own, given, owner, memory), memory)
+    writer = TensorWriter(*known_types(graph, own, given, owner, memory), memory)
     writer.names["failed"] = failed
     if owner is not None:
         writer.objects[graph.inputs[0]] = owner
@@ -126,15 +70,25 @@ def tensor_program(
 
 
 def _written(
-    writer: _TensorWriter, graph: Graph, own: Sequence[Value], given: Sequence[Any], name: str
+    writer: TensorWriter, graph: Graph, own: Sequence[Value], given: Sequence[Any], name: str
 ) -> Callable[[tuple[Any, ...]], Any]:
     parameters = [_parameter(writer, v, a) for v, a in zip(own, given, strict=True)]
     writer.block(graph.block, 3)
-    writer.line(3, f"return {writer.result(graph.outputs[0])}")
+    result = writer.result(graph.outputs[0])
+    if writer.back:
+        writer.line(3, f"result = {result}")
+        writer.lines += [f"   {line}" for line in writer.back]
+        result = "result"
+    writer.line(3, f"return {result}")
+    for where in writer.written:  # as what it is to be is in a copy meanwhile
+        others = "".join(f"{x}, " for x in writer.places if x != where)
+        writer.held.append(Parameter("", f"shares({where}, (*args, {others}))"))
     if writer.once > _MOST:
         raise NotHosted
     lines = ["  with quiet(all='ignore'):" if writer.computes else "  if True:", *writer.lines]
-    writer.names.update(quiet=np.errstate, wrap=Tensor._wrap, array=np.array, zeros=np.zeros, unknown=_unknown)
+    writer.names.update(
+        quiet=np.errstate, wrap=Tensor._wrap, array=np.array, zeros=np.zeros, unknown=_unknown, shares=_shares
+    )
     return compiled(name, parameters, lines, writer.names, writer.held)
 
 
@@ -142,20 +96,26 @@ def _unknown() -> None:
     raise NotHosted
 
 
-def _parameter(writer: _TensorWriter, v: Value, given: Any) -> Parameter:
+def _parameter(writer: TensorWriter, v: Value, given: Any) -> Parameter:
     name = writer.name(v)
     if isinstance(given, Tensor):
-        return _tensor(writer, name, given, name)
+        return tensor_parameter(writer, name, given, name)
+    if type(given) is tuple:
+        return taken(name, v.type, writer.names)
     t = {bool: T.BOOL, int: T.INT, float: T.FLOAT}.get(type(given[0] if type(given) is list else given), T.NONE)
     return taken(name, T.ListType(t) if type(given) is list else t, writer.names)
 
 
-def _tensor(writer: _TensorWriter, name: str, like: Tensor, where: str) -> Parameter:
+def tensor_parameter(writer: TensorWriter, name: str, like: Tensor, where: str) -> Parameter:
     """A parameter that is a tensor of an element type and rank, and as an array to the program; a single number as that."""
     a = like._array
     writer.names[f"dtype_{name}"] = a.dtype
+    kind = "Tensor"
+    if type(like) is not Tensor:
+        kind = f"kind_{name}"
+        writer.names[kind] = type(like)
     refused = (
-        f"type({where}) is not Tensor or {where}._array.dtype is not dtype_{name} or {where}._array.ndim != {a.ndim}"
+        f"type({where}) is not {kind} or {where}._array.dtype is not dtype_{name} or {where}._array.ndim != {a.ndim}"
     )
     refused += f" or (state.enabled and {where}.requires_grad)"
     return Parameter(name, refused, [f"{name} = {where}._array" + ("" if a.ndim else "[()]")])
@@ -167,7 +127,7 @@ _OTHER = object()
 def _kind_of(v: Any) -> Any:
     """What is checked of an argument: None for a tensor, a type for a number, the element type of a list in a tuple."""
     if isinstance(v, Tensor):
-        return None if v._array.dtype.name in _DTYPES else _OTHER
+        return None if v._array.dtype.name in DTYPES else _OTHER
     if type(v) in (bool, int, float):
         return type(v)
     if type(v) is list and v and type(v[0]) in (bool, int, float):
@@ -175,73 +135,7 @@ def _kind_of(v: Any) -> Any:
     return _OTHER
 
 
-def _types(
-    graph: Graph, own: Sequence[Value], given: Sequence[Any], owner: ScriptObject | None, memory: Memory
-) -> tuple[KnownTypes, dict[Value, T.Type]]:
-    """What is known of tensors, and of those in lists and dicts, by one of the values that these go by."""
-    tensors: Mapping[Value, T.Type] = {
-        v: T.TensorType(by_numpy(a._array.dtype), [None] * a._array.ndim)
-        for v, a in zip(own, given, strict=True)
-        if isinstance(a, Tensor)
-    }
-    owners = {graph.inputs[0]: owner} if owner is not None else {}
-    held: dict[Value, T.Type] = {}
-    types = KnownTypes(tensors, owners)
-    while _walk(types, graph.block, memory, held):
-        pass
-    for n in graph.all_nodes() if memory.has_tables else ():
-        for table, v in put_into(n):
-            known = types.types.get(v)
-            if isinstance(known, T.TensorType) and known.dims is not None:
-                held.setdefault(memory.holder(table), known)
-    if held:  # from the start: what is put there may be made of what was there
-        types = KnownTypes(tensors, owners)
-        while _walk(types, graph.block, memory, held):
-            pass
-    return types, held
-
-
-def _walk(types: KnownTypes, block: Block, memory: Memory, held: Mapping[Value, T.Type]) -> bool:
-    """Infer in order; whether less is known of something than before."""
-    less = False
-    for n in block.nodes:
-        if n.kind == "prim::If":
-            for b in n.blocks:
-                less |= _walk(types, b, memory, held)
-            for i, o in enumerate(n.outputs):
-                less |= types.join(o, *(b.outputs[i] for b in n.blocks))
-        elif n.kind == "prim::Loop":
-            body = n.blocks[0]
-            carried = list(zip(body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True))
-            for p, first, again in carried:
-                less |= types.enter(p, first, again)
-            less |= _walk(types, body, memory, held)
-            for o, (_, first, again) in zip(n.outputs, carried, strict=True):
-                less |= types.join(o, first, again)
-        else:
-            before = types.types.get(n.output) if len(n.outputs) == 1 else None
-            changed = types.node(n)
-            table = taken_from(n) if held else None
-            made = _made(types, n) if table is None else held.get(memory.holder(table))
-            if made is not None:
-                types.types[n.output] = made
-                changed = before is not None and made != before
-            less |= changed
-    return less
-
-
-def _made(types: KnownTypes, n: Node) -> T.Type | None:
-    """The type of a tensor that is made like another, or of sizes in a list; None where the rules of operators know enough."""
-    if n.kind == "aten::tensor" and n.inputs[0].type in NUMBERS and n.inputs[1].node.kind == "prim::dtype":
-        return T.TensorType(types.dtype(n.inputs[1].node.input), [])
-    if n.kind in _SIZED and n.inputs[0].node.kind == "prim::ListConstruct":
-        found = types.types.get(n.output)
-        if isinstance(found, T.TensorType):  # as many dimensions as there are sizes
-            return T.TensorType(found.dtype, [None] * len(n.inputs[0].node.inputs))
-    return None
-
-
-class _TensorWriter(Writer):
+class TensorWriter(Writer):
     """Writes statements about tensors, too. ``given`` names the parameters that are attributes, ``held`` says which; ``once`` counts
     the operators that are more than a read or a write."""
 
@@ -254,6 +148,9 @@ class _TensorWriter(Writer):
             Value, tuple[str, list[str]]
         ] = {}  # elements that are read where they are used: the tensor, the indices
         self.nested = self.once = 0
+        self.back: list[str] = []  # what gives attributes their new values
+        self.written: list[str] = []  # these, and all that are tensors
+        self.places: list[str] = []
         self.computes = False  # with NumPy's numbers, of whose overflows it warns
 
     # -- what is known -----------------------------------------------------------------------------------------------------
@@ -264,7 +161,7 @@ class _TensorWriter(Writer):
 
     def dtype(self, v: Value) -> str:
         found = self.types.dtype(v)
-        if found is None or found.name not in _DTYPES:
+        if found is None or found.name not in DTYPES:
             raise NotHosted
         return str(found.name)
 
@@ -278,13 +175,15 @@ class _TensorWriter(Writer):
     # -- statements --------------------------------------------------------------------------------------------------------
 
     def statement(self, n: Node, depth: int) -> None:
-        if not of_tables(n):
+        if n.kind != "aten::stack" and not of_tables(n):
             raise NotHosted
         if n.kind == "prim::GetAttr":
             self.attribute(n)
         elif n.kind == "prim::device":
             self.values[n.output] = "None"
-        elif n.kind == "aten::format" and _for_messages(n.output):
+        elif (n.kind == "aten::format" and _for_messages(n.output)) or (
+            n.kind == "prim::ListConstruct" and n.output.uses and all(u.user.kind in INDEXED for u in n.output.uses)
+        ):
             pass
         elif n.kind in ("prim::If", "prim::Loop", "prim::Constant", "prim::RaiseException", "prim::Uninitialized"):
             self.nested += n.kind == "prim::Loop"
@@ -300,20 +199,38 @@ class _TensorWriter(Writer):
         value = owner.attributes.get(n["name"]) if owner is not None else None
         if owner is None or value is None:
             raise NotHosted
+        first = self.memory.attributes[self.memory.paths[n.output]]
+        if first is not n.output and first in self.values:  # it stays what it is
+            self.values[n.output] = self.values[first]
+            return
+        if first in self.objects:
+            self.objects[n.output] = self.objects[first]
+            return
         where = f"attributes_{len(self.held)}[{n['name']!r}]"
         self.names[f"attributes_{len(self.held)}"] = owner.attributes
         if isinstance(value, ScriptObject):
-            self.objects[n.output] = value
+            self.objects[n.output] = self.objects[first] = value
             same = f"object_{len(self.held)}"
             self.names[same] = value
             self.held.append(Parameter("", f"{where} is not {same}"))
-        elif isinstance(value, Tensor) and value._array.dtype.name in _DTYPES and value._array.ndim:
-            self.held.append(_tensor(self, self.name(n.output), value, where))
+        elif isinstance(value, Tensor) and value._array.dtype.name in DTYPES and value._array.ndim:
+            self.values[n.output] = name = self.name(first)
+            self.places.append(where)
+            p = tensor_parameter(self, name, value, where)
+            if self.memory.is_written(n.output):
+                p = self.changed(p, where)
+            self.held.append(p)
         elif type(value) in (bool, int, float) and n.output.type in NUMBERS:
-            name = self.name(n.output)
+            self.values[n.output] = name = self.name(first)
             self.held.append(Parameter(name, f"type({where}) is not {type(value).__name__}", [f"{name} = {where}"]))
         else:
             raise NotHosted
+
+    def changed(self, p: Parameter, where: str) -> Parameter:
+        """An attribute that is written to: a copy, which takes its place at the end, when nothing has failed."""
+        self.written.append(where)
+        self.back += [f"{where}._array[...] = {p.name}", f"{where}._share_counter()[0] += 1"]
+        return Parameter(p.name, p.refused, [f"{p.name} = {where}._array.copy()"])
 
     def tensors(self, n: Node, depth: int) -> None:
         kind = n.kind
@@ -322,20 +239,26 @@ class _TensorWriter(Writer):
             return
         if kind in ("aten::select", "aten::slice"):
             self.part(n, depth)
-        elif kind in ("aten::copy_", "aten::fill_") or kind in _IN_PLACE:
+        elif kind in ("aten::copy_", "aten::fill_") or kind in IN_PLACE:
             self.write(n, depth)
+        elif kind in INDEXED:
+            self.indexed(n, depth)
+        elif kind == "aten::equal":
+            self.give(n, self.equal(n), depth)
+        elif kind == "prim::tolist":
+            self.listed(n, depth)
         elif kind == "aten::item" and self.rank(n.inputs[0]) == 0:
             self.line(depth, f"{self.name(n.output)} = {self.name(n.inputs[0])}.item()")
         elif put_into(n) or taken_from(n) is not None:
             self.table(n, depth)
-        elif kind in _READ and len(n.inputs) == 1:
+        elif kind in READ and len(n.inputs) == 1:
             text = self.read(n)
-            if _READ[kind] == "int" and self.dtype(n.inputs[0]).startswith("float"):
+            if READ[kind] == "int" and self.dtype(n.inputs[0]).startswith("float"):
                 self.line(depth, f"{self.name(n.output)} = {text}")
                 self.line(depth, f"if not {-1 << FULL} <= {self.name(n.output)} < {1 << FULL}: raise OverflowError")
             else:
                 self.give(n, text, depth)
-        elif kind in _SHAPES:
+        elif kind in SHAPES:
             text = self.shape(n)
             if n.output.type in NUMBERS:  # a tensor keeps its shape
                 self.put(n.output, text, depth)
@@ -354,6 +277,43 @@ class _TensorWriter(Writer):
             if known is None or known != self.tables.get(self.memory.holder(table)) or not self.is_plain(table.type):
                 raise NotHosted
         super().operator(n, [self.name(v) for v in n.inputs], depth)
+
+    def listed(self, n: Node, depth: int) -> None:
+        """The numbers of a tensor, of the type and in as many lists as the program says."""
+        t, lists = n.output.type, 0
+        while isinstance(t, T.ListType):
+            t, lists = t.element, lists + 1
+        if not lists or self.rank(n.inputs[0]) != lists or (t, self.dtype(n.inputs[0])) not in ALIKE:
+            raise NotHosted
+        self.line(depth, f"{self.name(n.output)} = {self.name(n.inputs[0])}.tolist()")
+
+    def indexed(self, n: Node, depth: int) -> None:
+        """An element, or a row, at the place that a tensor of one int has."""
+        base, at = n.inputs[0], index_of(self.types, n)
+        rank = self.rank(base)
+        if at is None or not rank:
+            raise NotHosted
+        where = f"{self.name(base)}[{self.name(at)}]"
+        if n.kind == "aten::index":
+            self.dtype(base)
+            self.line(depth, f"{self.name(n.output)} = {where}" + (".copy()" if rank > 1 else ""))
+            return
+        value = n.inputs[2]
+        other = self.rank(value)
+        if not self.memory.is_own(base) or n.output.uses or constant_value(n.inputs[3]) is not False:
+            raise NotHosted
+        if other is None or other > rank - 1 or self.dtype(value) != self.dtype(base):
+            raise NotHosted
+        self.line(depth, f"{where} = {self.name(value)}")
+
+    def equal(self, n: Node) -> str:
+        """Whether two tensors are alike, sizes and all."""
+        a, b = n.inputs
+        if not self.rank(a) or self.rank(b) != self.rank(a) or self.dtype(a) != self.dtype(b):
+            raise NotHosted
+        x, y = self.name(a), self.name(b)
+        alike = f"not ({x} != {y}).any()" if self.dtype(a).startswith("float") else f"{x}.tobytes() == {y}.tobytes()"
+        return f"{x}.shape == {y}.shape and {alike}"
 
     def give(self, n: Node, text: str, depth: int) -> None:
         """What is computed of elements; of those that are written to at once."""
@@ -380,7 +340,7 @@ class _TensorWriter(Writer):
         if self.rank(v) != 0:
             raise NotHosted
         self.dtype(v)
-        part, call = self.parts.get(v), _READ[n.kind]
+        part, call = self.parts.get(v), READ[n.kind]
         return f"{call}({self.name(v)})" if part is None else f"{call}({part[0]}.item({', '.join(part[1])}))"
 
     def part(self, n: Node, depth: int) -> None:
@@ -394,9 +354,10 @@ class _TensorWriter(Writer):
         if before or n.kind == "aten::slice":
             base, indices = self.name(v), []
         if n.kind == "aten::slice":
-            if constant_value(n.inputs[4]) != 1:
+            step = constant_value(n.inputs[4])
+            if type(step) is not int or step < 1:
                 raise NotHosted
-            here = f"{self.name(n.inputs[2])}:{self.name(n.inputs[3])}"
+            here = f"{self.name(n.inputs[2])}:{self.name(n.inputs[3])}" + (f":{step}" if step > 1 else "")
         else:
             here = self.name(n.inputs[2])
         indices = [*indices, *before, here]
@@ -428,11 +389,11 @@ class _TensorWriter(Writer):
                 raise NotHosted
         else:
             self.weak(target, value)
-        if n.kind in _IN_PLACE and len(n.inputs) > 2 and constant_value(n.inputs[2]) != 1:
+        if n.kind in IN_PLACE and len(n.inputs) > 2 and constant_value(n.inputs[2]) != 1:
             raise NotHosted
-        self.computes |= n.kind in _IN_PLACE
+        self.computes |= n.kind in IN_PLACE
         where = self.name(target) if rank == 0 else f"{self.name(target)}[...]"
-        self.line(depth, f"{where} {_IN_PLACE.get(n.kind, '=')} {self.name(value)}")
+        self.line(depth, f"{where} {IN_PLACE.get(n.kind, '=')} {self.name(value)}")
 
     def weak(self, tensor: Value, number: Value) -> None:
         """A number that takes the type of the tensor it meets."""
@@ -447,20 +408,65 @@ class _TensorWriter(Writer):
             self.computes = True
             self.line(depth, f"{self.name(n.output)} = {self.scalar(n.output)}({self.name(n.inputs[0])})")
             return
+        copied = self.copied(n)
+        if copied is not None:
+            self.line(depth, f"{self.name(n.output)} = {copied}")
+            return
+        if n.kind == "aten::linear" and not self.nested:
+            self.once += 1
+            self.line(depth, f"{self.name(n.output)} = {self.linear(n)}")
+            return
+        if n.kind == "aten::stack" and not self.nested and constant_value(n.inputs[1]) == 0:
+            self.once += 1
+            if self.memory.holder(n.inputs[0]) not in self.tables:
+                raise NotHosted
+            rows = self.name(n.inputs[0])  # of one size, or it fails
+            self.line(depth, f"{self.name(n.output)} = array({rows} or unknown(), {self.scalar(n.output)})")
+            return
         made = self.made(n)
         if made is not None and not self.nested:
             self.line(depth, f"{self.name(n.output)} = {made}")
             return
-        if (single or self.memory.has_tables) and (n.kind in _ARITHMETIC or n.kind in _COMPARED):
+        if (single or self.memory.has_tables) and (n.kind in ARITHMETIC or n.kind in COMPARED):
             self.give(n, self.arithmetic(n), depth)
             return
-        if n.kind not in _ONCE and not (n.kind in _FUNCTIONS and (single or self.memory.has_tables)):
+        if n.kind not in ONCE and not (n.kind in FUNCTIONS and (single or self.memory.has_tables)):
             raise NotHosted
         if self.nested and not single and not self.memory.has_tables:
             raise NotHosted
         self.once += not self.nested
         self.computes = True
+        if single and n.kind in UFUNCS and {self.dtype(v) for v in n.inputs} in ({"float32"}, {"float64"}):
+            name = n.kind.replace("::", "_")
+            self.names[name] = UFUNCS[n.kind]
+            self.give(n, f"{name}({', '.join(map(self.name, n.inputs))})", depth)
+            return
         self.called(n, depth)
+
+    def copied(self, n: Node) -> str | None:
+        """A tensor of the sizes of another one; also in loops, as onnxruntime copies what a loop changes."""
+        if n.kind not in ("aten::clone", "aten::zeros_like") or not self.rank(n.inputs[0]):
+            return None
+        if any(constant_value(v) not in (None, False) for v in n.inputs[1:]):
+            return None
+        x = self.name(n.inputs[0])
+        self.dtype(n.inputs[0])
+        return f"{x}.copy()" if n.kind == "aten::clone" else f"zeros({x}.shape, {self.scalar(n.output)})"
+
+    def linear(self, n: Node) -> str:
+        x, weight, bias = n.inputs
+        given = [v for v in n.inputs if isinstance(v.type, T.TensorType)]
+        if self.rank(weight) != 2 or not self.rank(x) or len({self.dtype(v) for v in given}) > 1:
+            raise NotHosted
+        if not self.dtype(x).startswith("float"):
+            raise NotHosted
+        self.computes = True
+        text = f"{self.name(x)} @ {self.name(weight)}.T"
+        if constant_value(bias) is None:
+            return text
+        if self.rank(bias) != 1:
+            raise NotHosted
+        return f"{text} + {self.name(bias)}"
 
     def made(self, n: Node) -> str | None:
         """A tensor of numbers in a list, or of zeros, where NumPy makes the same; None for other nodes."""
@@ -469,7 +475,7 @@ class _TensorWriter(Writer):
             return None
         if n.kind == "aten::zeros":
             return f"zeros({self.name(first)}, {self.scalar(n.output)})"
-        if n.kind != "aten::tensor" or (first.type.element, self.dtype(n.output)) not in _ALIKE:
+        if n.kind != "aten::tensor" or (first.type.element, self.dtype(n.output)) not in ALIKE:
             return None
         # Without numbers and a type, the kernel says which type it is.
         known = constant_value(n.inputs[1]) is not None
@@ -486,12 +492,12 @@ class _TensorWriter(Writer):
             self.weak(a, b)
         if len(n.inputs) > 2 and constant_value(n.inputs[2]) != 1:
             raise NotHosted
-        self.computes |= n.kind in _ARITHMETIC
-        if n.kind in _ARITHMETIC and self.dtype(a) in ("bool", "uint8"):
+        self.computes |= n.kind in ARITHMETIC
+        if n.kind in ARITHMETIC and self.dtype(a) in ("bool", "uint8"):
             raise NotHosted
         if n.kind == "aten::div" and not self.dtype(a).startswith("float"):
             raise NotHosted
-        return f"{self.name(a)} {(_ARITHMETIC | _COMPARED)[n.kind]} {self.name(b)}"
+        return f"{self.name(a)} {(ARITHMETIC | COMPARED)[n.kind]} {self.name(b)}"
 
     def scalar(self, v: Value) -> str:
         """The name of the NumPy type that a tensor of one element is here."""
@@ -536,19 +542,25 @@ class _TensorWriter(Writer):
     def result(self, v: Value) -> str:
         if self.memory.is_given(v):  # the result is that very tensor
             raise NotHosted
-        if isinstance(v.type, T.TensorType) and v.node.kind in _ONCE and self.rank(v):
+        if isinstance(v.type, T.TensorType) and v.node.kind in ONCE and self.rank(v):
             return f"wrap({self.name(v)})"
         return self.handed(self.name(v), v.type)
 
     def handed(self, text: str, t: T.Type) -> str:
         """A value as the caller gets it."""
-        if self.is_plain(t) and not holds_tensors(t):
+        if is_plain(t) or t is T.NUMBER:
             return text
         if isinstance(t, T.TensorType):
             return f"wrap(array({text}))"
         if isinstance(t, T.TupleType) and not t.name:
             return f"({', '.join(self.handed(f'{text}[{i}]', x) for i, x in enumerate(t.elements))},)"
         raise NotHosted
+
+
+def _shares(tensor: Tensor, arguments: Sequence[Any]) -> bool:
+    """Whether an argument may share memory with a tensor."""
+    own = tensor._array
+    return any(isinstance(a, Tensor) and np.may_share_memory(a._array, own) for a in arguments)
 
 
 def _for_messages(v: Value) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,32 @@ import numpy as np
 
 from bridge.ir.classes import Function, ScriptObject
 from bridge.ir.dtypes import physical
-from bridge.ir.types import ANY, BOOL, FLOAT, INT, DictType, ListType, OptionalType, TensorType, TupleType, Type
+from bridge.ir.types import (
+    ANY,
+    BOOL,
+    FLOAT,
+    INT,
+    DictType,
+    ListType,
+    OptionalType,
+    TensorType,
+    TupleType,
+    Type,
+    UnionType,
+)
 from bridge.tensor import Tensor
 
-__all__ = ["Leaves", "Plan", "build_plan", "tensors_of"]
+__all__ = ["NUMBERS", "Leaves", "Plan", "build_plan", "run_options", "tensors_of"]
 
 _wrap = Tensor._wrap
+
+
+@functools.cache
+def run_options() -> Any:
+    """Those of every run: onnxruntime would make some for each, which takes a fifth of the time of a small one."""
+    from onnxruntime import RunOptions
+
+    return RunOptions()
 
 
 class Leaves:
@@ -34,6 +55,10 @@ class Leaves:
 
     def _leaf(self, v: Any, t: Type) -> None:
         t = t.element if isinstance(t, OptionalType) else t
+        if isinstance(t, UnionType):  # as the exporter read the example
+            from bridge.exporters.onnx.inputs import alternative
+
+            t = alternative(t, v) or ANY
         if isinstance(v, Tensor):
             self._take(v._array, v)
         elif isinstance(v, bool):
@@ -57,15 +82,15 @@ class Leaves:
 
     def _list(self, v: list[Any], element: Type) -> None:
         """Numbers are one array and tensors one sequence; of all else each element is an input of its own."""
-        if element in _NUMBERS:
-            self._take(np.array(v, _NUMBERS[element]), v)
+        if element in NUMBERS:
+            self._take(np.array(v, NUMBERS[element]), v)
         elif isinstance(element, TensorType) or (element is ANY and v and isinstance(v[0], Tensor)):
             self._take([x._array for x in v], v)
         else:
             self.add(v, [element] * len(v))
 
 
-_NUMBERS: dict[Type, Any] = {BOOL: np.bool_, INT: np.int64, FLOAT: np.float64}
+NUMBERS: dict[Type, Any] = {BOOL: np.bool_, INT: np.int64, FLOAT: np.float64}
 
 
 def tensors_of(values: Any) -> list[Tensor]:
@@ -98,7 +123,7 @@ class Plan:
     """
 
     __slots__ = (
-        "asks", "build", "direct", "distinct", "inputs", "leaves", "lengths", "lists", "live", "outputs", "parameters", "raises", "reached", "reads", "run", "shapes", "shared", "simple", "states", "tracked", "types",
+        "asks", "build", "call", "direct", "distinct", "inputs", "leaves", "lengths", "lists", "live", "outputs", "parameters", "raises", "reached", "reads", "run", "shapes", "shared", "simple", "single", "states", "tracked", "types",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +141,10 @@ class Plan:
         self.run, self.inputs, self.outputs, self.build = run, inputs, outputs, build
         self.tracked, self.live, self.simple, self.types = tracked, live, simple, types
         self.lengths = lengths
+        self.single = False  # whether all it gives is one new tensor,
+        self.call: Callable[[Sequence[Any]], Any] | bool | None = (
+            False  # a call as one function (``direct_call``); False: not made yet
+        )
         self.direct = False  # whether arguments of the kinds of the plan need no conversion,
         self.lists = False  # which of lists the kind does not tell alone
         self.shapes = [(held, n, held[n]._array.shape, held[n]._array.dtype) for _, held, n in live]
@@ -195,12 +224,13 @@ def build_plan(owner: ScriptObject | None, function: Function, arguments: Sequen
     session = open_session(model.SerializeToString(), weights=weights, size=size, quiet=True)
     inputs = [r.name for r in made.inputs.runs]
     used = {i.name for i in session.get_inputs()}
-    build = _Results(main, made.inputs.runs, function).build
+    results = _Results(main, made.inputs.runs, function)
     simple = all(isinstance(a, Tensor) for a in arguments) and set(inputs) <= used
     fed = [f for f in fed if f[0] in used]
     outputs = [o.name for o in graph.output]
     types = [v.type for v in (function.graph.inputs[1:] if owner is not None else function.graph.inputs)]
-    plan = Plan(session._sess.run, inputs, outputs, build, tracked, fed, simple, types, bool(made.inputs.fixed))
+    plan = Plan(session._sess.run, inputs, outputs, results.build, tracked, fed, simple, types, bool(made.inputs.fixed))
+    plan.single = results.single
     plan.reads = list(made.lowering.reads.values())
     plan.raises, plan.distinct = main.raises, made.lowering.distinct
     first = len(outputs) - main.raises - len(main.states)
@@ -241,7 +271,17 @@ class _Results:
         self.first: dict[Any, int] = {}
         self.arguments = {r: i for i, r in enumerate(inputs)}
         self.steps = [self._step(r) for r in main.results]
+        self.single = len(self.steps) == 1 and self.count == 1 and self._is_new(main.results[0])
         self.plain = not getattr(self.type, "fields", ()) and all(isinstance(v, TensorType) for v in self._types())
+
+    def _is_new(self, v: Any) -> bool:
+        """Whether a result is a tensor, and no argument."""
+        from bridge.exporters.onnx.values import Run
+
+        if not isinstance(v, Run) or not isinstance(self.type, TensorType):
+            return False
+        v = self.main.machine.current(v)
+        return v.number is None and v.root not in self.arguments
 
     def _types(self) -> list[Any]:
         return [self.type] if not hasattr(self.type, "elements") else list(self.type.elements)  # type: ignore[union-attr]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bridge.exporters.onnx.hierarchy import note_names
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.records import Body, Frame, Record
 from bridge.exporters.onnx.values import Run
-from bridge.ir import types as T
 from bridge.ir.classes import FunctionType
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.literals import WRAPPED
@@ -39,7 +39,7 @@ class Claims:
     def __init__(self, program: ProgramLowering, frame: Frame, body: Body, in_order: Iterable[Record]) -> None:
         self.nodes: dict[Record, list[str]] = {}
         self.tails: dict[Body, list[str]] = {}
-        self._tuples = program.tuples
+        self._program = program
         self._ids: dict[Frame, int] = {}
         self._numbers: dict[Graph, dict[Node, str]] = {}
         self._children = {(f.parent, f.call): f for f in program.frames if f.parent is not None}
@@ -70,7 +70,7 @@ class Claims:
         self._ids[frame] = n = len(self._ids)
         graph = frame.function.graph
         for v in graph.inputs:
-            self._note_tuples(v.type)
+            note_names(self._program, v.type)
         inputs = "; ".join(f"%{v.debug_name} : {type_text(v.type)}" for v in graph.inputs)
         caller = ""
         if frame.parent is not None and frame.call is not None:
@@ -96,7 +96,7 @@ class Claims:
     def _statement(self, frame: Frame, node: Node) -> str:
         text = f"{self._number(frame, node)} {_without_folder(node)}"
         for v in node.outputs:
-            self._note_tuples(v.type)
+            note_names(self._program, v.type)
         if node.kind == "prim::Constant" and isinstance(node.output.type, FunctionType):
             full = node.output.type.function.qualified_name  # the short name may stand for several
             text = text.replace(f'[name="{node["name"]}"]', f'[name="{full}"]', 1)
@@ -107,14 +107,6 @@ class Claims:
         if node.kind == "prim::Constant" and isinstance(value, np.ndarray) and value.ndim == 0:
             text += f" !{value.dtype.name}{'.' if WRAPPED in node.attributes else ''}:{value.tobytes().hex()}"
         return text
-
-    def _note_tuples(self, t: T.Type) -> None:
-        """Keep the names of NamedTuples, which the text of a graph does not tell."""
-        if isinstance(t, T.TensorType | T.SimpleType):
-            return
-        for x in t.walk():
-            if isinstance(x, T.TupleType) and x.name:
-                self._tuples[x.name] = type_text(x)
 
     # -- which line goes where -------------------------------------------------------------------------------------------
 

@@ -52,6 +52,8 @@ __all__ = [
     "join",
     "known_length",
     "length",
+    "length_of",
+    "numbers_form",
     "put",
     "repeated",
     "same_form",
@@ -90,9 +92,30 @@ def samples_of(t: T.Type, content: Any) -> list[Abstract]:
     if isinstance(content, Stacked):
         dims = content.run.dims
         return [Run(content.run.dtype, None if dims is None else dims[1:])]
-    if isinstance(content, RunList) and not isinstance(t, T.ListType):
-        return [content]
+    if isinstance(content, RunList):
+        return [Run(content.dtype, content.dims) if isinstance(t, T.ListType) else content]
     return []
+
+
+def _common_length(lists: Sequence[Abstract]) -> tuple[int | None]:
+    """The length that all of these lists of numbers are known to have, as the dimensions of one."""
+    lengths = {x.dims[0] if isinstance(x, Run) and not isinstance(x, RunList) and x.dims else None for x in lists}
+    found = lengths.pop() if len(lengths) == 1 else None
+    return (found if isinstance(found, int) else None,)
+
+
+def length_of(content: Any) -> int | None:
+    """How many elements a list has, where that is known and not none: of numbers, its one dimension."""
+    if isinstance(content, tuple):
+        return len(content) or None
+    length = content.dims[0] if type(content) is Run and content.dims else None
+    return length if isinstance(length, int) and length > 0 else None
+
+
+def numbers_form(form: Run, *contents: Any) -> Run:
+    """The form of a list of numbers that has been all of these: with its length, where that stays what it is."""
+    lengths = {length_of(c) for c in contents}
+    return Run(form.dtype, (lengths.pop() if len(lengths) == 1 else None,))
 
 
 def form_of(t: T.Type, samples: Sequence[Abstract], uniform: bool = True) -> Any:
@@ -107,7 +130,7 @@ def form_of(t: T.Type, samples: Sequence[Abstract], uniform: bool = True) -> Any
         inner = element_dtype_of(t.element)
         if inner is None:
             raise LoweringError("a list of lists of tensors, whose length is not known, cannot be an ONNX value")
-        return RunList(inner, (None,))
+        return RunList(inner, _common_length(samples))
     if places(t) or isinstance(t, T.TupleType):
         rows = [r for r in (as_row(t, s) for s in samples) if r is not None]
         uniform = uniform and not isinstance(t, T.OptionalType)  # what is not there has no sizes
@@ -207,7 +230,7 @@ def form_and_value(m: Machine, t: T.Type, items: tuple[Abstract, ...]) -> Any:
 
 
 def _numbers(m: Machine, items: Sequence[Abstract], dtype: DType) -> Run:
-    known = [0 if isinstance(x, Unset) else code_of(x) if isinstance(x, str) else x for x in items]
+    known = [0 if isinstance(x, Unset) else code_of(x) if isinstance(x, str | T.EnumValue) else x for x in items]
     e, items = m.emitter, known
     if not any(isinstance(x, Run) for x in items):
         return e.constant(np.array(items, dtype.numpy), dtype)
@@ -469,7 +492,8 @@ def join(m: Machine, t: T.Type, a: Any, b: Any) -> Any:
         return _fold(m, a, b, every)
     if isinstance(a, Stacked):
         return Stacked(_concat(m, [a.run, b.run], _blank_of(m, a.run, b.run)))
-    return e.op("Concat", a, b, axis=0, dims=(None,))
+    x, y = length_of(a), length_of(b)
+    return e.op("Concat", a, b, axis=0, dims=(None if x is None or y is None else x + y,))
 
 
 def _concat(m: Machine, parts: list[Run], blank: Run | None) -> Run:

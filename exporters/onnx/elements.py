@@ -13,13 +13,24 @@ from bridge.exporters.onnx.merge import finish_outputs, merge_content
 from bridge.exporters.onnx.names import reachable
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.same_tensor import repeated
-from bridge.exporters.onnx.values import Abstract, Cell, Columns, Home, Maybe, Run, leaves
+from bridge.exporters.onnx.values import Abstract, Cell, Columns, Element, Home, Maybe, Run, leaves
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node, Value
 
-__all__ = ["Homes", "branched", "home_in", "home_in_known", "note_copied", "note_put", "note_taken"]
+__all__ = [
+    "Homes",
+    "branched",
+    "element_now",
+    "home_in",
+    "home_in_known",
+    "note_copied",
+    "note_element",
+    "note_put",
+    "note_taken",
+    "put_element",
+]
 
 #: Why a list that became part of another one is not changed under its old name.
 _TWICE = "it was put into other lists more than once"
@@ -89,6 +100,36 @@ def note_taken(m: Machine, found: Abstract, home: Home | None, why: str) -> None
         if isinstance(content, dict) and isinstance(found.type, ClassType):
             for x in content.values():
                 note_taken(m, x, None, why)
+
+
+def note_element(m: Machine, found: Abstract, cell: Cell, at: Abstract) -> Abstract:
+    """A tensor that was taken out of a list, with the way back."""
+    if not m.program.writes or type(found) is not Run or found.number is not None or found.view is not None:
+        return found
+    made = found.another()
+    made.joined = True
+    made.view = Element(cell, at, m.heap[cell])
+    return made
+
+
+def element_now(m: Machine, view: Element) -> Run:
+    """The tensor at a position of a list, as the list is now."""
+    content = m.read(view.cell)
+    if isinstance(content, tuple):
+        if isinstance(view.at, int):
+            return m.current(content[view.at])  # type: ignore[no-any-return]
+        content = columns.form_and_value(m, element_of(view.cell), content)
+    return columns.item(m, element_of(view.cell), content, view.at)  # type: ignore[no-any-return]
+
+
+def put_element(m: Machine, view: Element, new: Run) -> None:
+    """Write to the tensor at a position of a list."""
+    content, t = m.read(view.cell), element_of(view.cell)
+    if isinstance(content, tuple) and isinstance(view.at, int):
+        raise LoweringError("a tensor of a list is written to that was taken out when its length was not known yet")
+    if isinstance(content, tuple):
+        content = columns.form_and_value(m, t, content)
+    m.change(view.cell, columns.put(m, t, content, view.at, new))
 
 
 class Homes:

@@ -11,6 +11,7 @@ from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, agreeing, cut
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.report import Report
 from bridge.exporters.onnx.values import INT64, Run, RunList, code_of
+from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_name, by_numpy, physical, real_dtype
 from bridge.ir.errors import LoweringError
 from bridge.ir.promotion import number_dtype
@@ -32,6 +33,7 @@ class OnnxEmitter:
 
     def __init__(self, opset: int, report: Report | None = None) -> None:
         self.opset, self.report = opset, report
+        self.shaped_like: dict[Any, Any] = {}
         self.body = Body()
         self.origin: Origin | None = None
         self.hint = ""
@@ -85,7 +87,7 @@ class OnnxEmitter:
 
     def constant(self, value: Any, dtype: DType | None = None) -> Run:
         """A constant tensor; its node is made where it is used."""
-        if isinstance(value, str):
+        if isinstance(value, str | T.EnumValue):
             value, dtype = code_of(value), INT64
         if dtype is None:
             dtype = by_numpy(value.dtype) if isinstance(value, np.ndarray) else self.dtype_of(value)
@@ -151,6 +153,7 @@ class OnnxEmitter:
             return self.constant(np.array(value.shape, np.int64))
         if value.dims is not None and all(isinstance(d, int) for d in value.dims):
             return self.constant(np.array(value.dims, np.int64))
+        value = self.shaped_like.get(value.root, value)
         if value.dtype.kind == "c":
             shape = self.op("Shape", self.pairs(value), dtype=INT64)
             return self.op("Slice", shape, np.array([0], np.int64), np.array([-1], np.int64), dims=(value.rank,))  # type: ignore[no-any-return]

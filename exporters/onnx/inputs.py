@@ -19,7 +19,7 @@ from bridge.ir.graph import Graph, Value
 from bridge.ir.types import Dim, Type
 
 __all__ = [
-    "Inputs", "Shapes", "array_of", "describe_argument", "inputs_from_description", "inputs_from_examples",
+    "Inputs", "Shapes", "alternative", "array_of", "describe_argument", "inputs_from_description", "inputs_from_examples",
     "inputs_from_types",
 ]  # fmt: skip
 
@@ -131,7 +131,7 @@ def inputs_from_description(
         if kind == "is":
             return what
         if kind == "enum" and isinstance(t, T.EnumType):
-            return T.EnumValue(t, what).member
+            return T.EnumValue(t, what)
         inside = t.contained()
         if kind == "tuple":
             return tuple(build(x, inside[i] if i < len(inside) else T.ANY) for i, x in enumerate(what))
@@ -227,8 +227,8 @@ def _from_example(made: Inputs, t: Type, name: str, example: Any) -> Abstract:
             return None
         t = t.element
     if isinstance(t, T.EnumType) and isinstance(example, enum.Enum | T.EnumValue):  # as a string is
-        return T.EnumValue(t, example.name).member
-    if (isinstance(t, T.UnionType) or t is T.ANY) and (chosen := _alternative(t, example)) is not None:
+        return T.EnumValue(t, example.name)
+    if (isinstance(t, T.UnionType) or t is T.ANY) and (chosen := alternative(t, example)) is not None:
         made.fixed.append(Entry("type decided", f"'{name}' is a {chosen.annotation()}, as in the example"))
         t = chosen
     if isinstance(t, T.EnumType | T.UnionType) or t is T.ANY:
@@ -257,8 +257,8 @@ def _from_example(made: Inputs, t: Type, name: str, example: Any) -> Abstract:
     return made.run(name, by_numpy(array.dtype), array.ndim, array.shape)
 
 
-def _alternative(t: Type, example: Any) -> Type | None:
-    """Which alternative of a union an example is; of Any the tensors and numbers are told apart."""
+def alternative(t: Type, example: Any) -> Type | None:
+    """Which alternative of a union an example is, None where more than one may be; of Any the tensors and numbers are told apart."""
     known = T.members_of(t) if isinstance(t, T.UnionType) else (T.TENSOR, *_NUMBERS.values())
     plain = T.NONE if example is None else T.STR if isinstance(example, str) else _NUMBERS.get(type(example))
     if plain is not None:

@@ -96,6 +96,19 @@ def sub(m: Machine, node: Node) -> Abstract:
     return lower_operator(m, node)
 
 
+@handles("aten::floordiv")
+def floordiv(m: Machine, node: Node) -> Abstract:
+    """``a // b``; what is not negative, divided by a positive int, needs no look at the sign of the remainder."""
+    if len(node.inputs) == 2 and node.output.type is T.INT:
+        a, b = m.inputs(node)
+        least = a.root.least if isinstance(a, Run) and is_int(a) else None
+        if least is not None and least >= 0 and isinstance(b, int) and b > 0:
+            made: Run = m.emitter.op("Div", a, np.array(b, np.int64), dims=())
+            made.least = least // b
+            return made.seen_as(T.INT)
+    return lower_operator(m, node)
+
+
 @handles("aten::__range_length")
 def range_length(m: Machine, node: Node) -> Abstract:
     """How often a ``for`` over a range runs."""

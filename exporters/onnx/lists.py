@@ -18,11 +18,12 @@ from bridge.exporters.onnx.dicts import (
     dict_set_item,
     is_dict,
 )
-from bridge.exporters.onnx.elements import home_in, home_in_known, note_copied, note_put, note_taken
+from bridge.exporters.onnx.elements import home_in, home_in_known, note_copied, note_element, note_put, note_taken
 from bridge.exporters.onnx.ints import is_int
 from bridge.exporters.onnx.machine import Machine, Skip, handles
 from bridge.exporters.onnx.operators import lower_operator
 from bridge.exporters.onnx.places import flat, has_objects
+from bridge.exporters.onnx.prims import codes_equal
 from bridge.exporters.onnx.values import (
     BOOL,
     INT64,
@@ -37,6 +38,7 @@ from bridge.exporters.onnx.values import (
     Text,
     View,
     element_dtype_of,
+    is_code,
     number_kind,
 )
 from bridge.exporters.onnx.view_writes import through_positions
@@ -93,7 +95,7 @@ def append(m: Machine, node: Node) -> Abstract:
     if isinstance(content, Growing):
         note_put(m, node, node.inputs[1])
         x = flat(m, element_of(cell), x)
-        content.token.samples.append(x)
+        content.token.samples.append(_sample(m, x))
         m.change(cell, Growing(content.token, (*content.appended, Appended(x))))
     elif isinstance(content, tuple):
         m.change(cell, (*content, m.env[node.inputs[1]]))  # by identity
@@ -101,6 +103,15 @@ def append(m: Machine, node: Node) -> Abstract:
         note_put(m, node, node.inputs[1])
         m.change(cell, columns.append(m, element_of(cell), content, x))
     return cell if node.outputs else []
+
+
+def _sample(m: Machine, x: Abstract) -> Abstract:
+    """What tells how an element looks: of a list of numbers its length, too."""
+    dtype = element_dtype_of(element_of(x)) if isinstance(x, Cell) else None
+    if dtype is None:
+        return x
+    length = columns.length_of(m.read(x))
+    return x if length is None else Run(dtype, (length,))
 
 
 def _note_piece(m: Machine, content: Any, element: Abstract, i: Any) -> None:
@@ -130,12 +141,16 @@ def get_item(m: Machine, node: Node) -> Abstract:
         return content[i]
     held = [x for x in content if isinstance(x, Cell)] if isinstance(content, tuple) else []
     frozen = dict(m.frozen)
-    found = columns.item(m, element_of(cell), _at_run_time(m, cell), i)
+    held_now = _at_run_time(m, cell)
+    found = columns.item(m, element_of(cell), held_now, i)
     m.frozen = frozen  # reading puts them nowhere
     home = None
     if isinstance(found, Cell):
         home = home_in_known(m, _tests(m, held, i)) if held else home_in(m, cell, i, node)
     _note_piece(m, content, found, i)
+    if m.program.writes and type(found) is Run:
+        front = i if isinstance(i, int) and i >= 0 else columns.from_front(m, i, columns.length(m, held_now))
+        found = note_element(m, found, cell, front)
     note_taken(m, found, home, "it was taken out of a list whose length is not known")
     return found
 
@@ -530,12 +545,10 @@ def search(m: Machine, node: Node) -> Abstract:
 
 @handles("aten::eq", "aten::ne")
 def compare(m: Machine, node: Node) -> Abstract:
-    """``==`` of lists, and of strings that depend on data; of tensors and numbers it is an operator."""
+    """``==`` of lists, and of strings and members of enums that depend on data; of tensors and numbers it is an operator."""
     given = [m.get(v) for v in node.inputs[:2]]
-    if any(isinstance(v, Run) and v.number is T.STR for v in given):
-        e = m.emitter
-        same = e.op("Equal", *(e.scalar(v, INT64) for v in given), dtype=BOOL, dims=())
-        return (same if node.kind == "aten::eq" else e.op("Not", same, dims=())).seen_as(T.BOOL)
+    if any(isinstance(v, Run) and is_code(v.number) for v in given):
+        return codes_equal(m, given, node.kind == "aten::eq")
     if not isinstance(m.env[node.inputs[0]], Cell) or _static(m, list(node.inputs)):
         return lower_operator(m, node)
     each = _same_length(m, node)
@@ -596,7 +609,7 @@ def sort(m: Machine, node: Node) -> Abstract:
         return []
     if isinstance(descending, Run):
         raise LoweringError("the way in which a list is sorted must be known when the model is exported", node.range)
-    run = _numbers(m, node) if element_of(cell) is not T.STR else None
+    run = _numbers(m, node) if not is_code(element_of(cell)) else None
     if run is None:
         made = columns.sorted_rows(m, element_of(cell), _at_run_time(m, cell), descending)
         if node.kind == "aten::sorted":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.exporters.onnx.columns import Unknown, element_of, form_of, same_form, samples_of
+from bridge.exporters.onnx.columns import Unknown, element_of, form_of, length_of, numbers_form, same_form, samples_of
 from bridge.exporters.onnx.machine import Machine, Skip
 from bridge.exporters.onnx.merge import as_maybe, loose_dims, may_be_keyed, same_keys
 from bridge.exporters.onnx.records import Body
@@ -215,7 +215,7 @@ class Forms:
         dims = merge_dims(of[1], to[1])
         if isinstance(form, Run) and form.dims == dims:
             return form
-        return Run(of[0], dims, number=of[2] if of[2] is to[2] else None)
+        return Run(of[0], dims, number=of[2] if of[2] == to[2] else None)
 
     def _held(self, form: Any, out: Abstract, a: Attempt) -> Any:
         return Kept(form) if isinstance(form, Run) and form is out else self._widen(form, out, a)
@@ -260,7 +260,7 @@ class Forms:
     def _first_form(self, key: Any, before: Any, after: Any, a: Attempt) -> Any:
         if isinstance(key, Run):
             return self._widen(before, after, a)
-        same_length = isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after)
+        same_length = before == () == after or (length_of(before) is not None and length_of(before) == length_of(after))
         if isinstance(key.type, T.ListType) and key not in self.listed and not same_length:
             return Grows(Filling(key))
         return self._join(key, before, after, a)
@@ -289,6 +289,8 @@ class Forms:
             return self._each(before, after, a)
         t = element_of(cell)
         form = form_of(t, [*samples_of(t, before), *samples_of(t, after)])
+        if type(form) is Run:
+            form = numbers_form(form, before, after)
         return before if same_form(form, before) else form
 
 

@@ -171,7 +171,7 @@ class Machine:
     def bind(self, value: Value, v: Abstract, name: str | None = None) -> None:
         """Give an IR value its abstract value. ONNX values that are new take the IR value's name."""
         if isinstance(v, Run):
-            if value.type in _NUMBERS and v.number is None:
+            if v.number is None and (value.type in _NUMBERS or isinstance(value.type, T.EnumType)):
                 v = self._number(v, value)
             elif isinstance(value.type, T.TensorType) and v.number is not None:
                 v = v.seen_as(None)

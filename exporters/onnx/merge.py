@@ -24,6 +24,7 @@ from bridge.exporters.onnx.values import (
     Stacked,
     Unset,
     element_dtype_of,
+    is_code,
     merge_dims,
     runtime_type,
     same_static,
@@ -56,7 +57,9 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
         raise LoweringError("which list this is depends on data")
     ta, tb = runtime_type(a), runtime_type(b)
     for one, other in ((a, b), (b, a)):
-        if isinstance(one, Unset) and (other is None or isinstance(other, str | bool | int | float | ObjectRef)):
+        if isinstance(one, Unset) and (
+            other is None or isinstance(other, T.EnumValue | str | bool | int | float | ObjectRef)
+        ):
             return other
     if a is None or b is None or isinstance(a, Maybe) or isinstance(b, Maybe):
         maybe, other_maybe = as_maybe(a), as_maybe(b)
@@ -68,13 +71,13 @@ def merge_pair(m: Machine, a: Abstract, b: Abstract, pair: Pair) -> Abstract:
         tb = ta
     if ta is None or tb is None:
         raise LoweringError(_why_not(a, b))
-    if (ta[2] is T.STR) != (tb[2] is T.STR):  # a string is a number that stands for it
-        raise LoweringError("the value is a string or something else, depending on data")
+    if (is_code(ta[2]) or is_code(tb[2])) and ta[2] != tb[2]:  # a string is a number that stands for it
+        raise LoweringError("the value is a string (or a member of an enum) or something else, depending on data")
     if ta[0] is not tb[0]:
         raise LoweringError(
             f"the value is a tensor of {ta[0].name} or of {tb[0].name}, depending on data; ONNX needs one element type"
         )
-    merged = Run(ta[0], merge_dims(ta[1], tb[1]), number=ta[2] if ta[2] is tb[2] else None)
+    merged = Run(ta[0], merge_dims(ta[1], tb[1]), number=ta[2] if ta[2] == tb[2] else None)
     return pair(a, b, merged)
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.elements import element_now, put_element
 from bridge.exporters.onnx.hierarchy import all_tensors
 from bridge.exporters.onnx.inputs import array_of
 from bridge.exporters.onnx.machine import Machine
 from bridge.exporters.onnx.merge import finish_outputs
 from bridge.exporters.onnx.overlaps import without_overlap
 from bridge.exporters.onnx.records import Body, Record
-from bridge.exporters.onnx.values import Abstract, Cell, Choice, Run, RunList, View, merge_dims
+from bridge.exporters.onnx.values import Abstract, Cell, Choice, Element, Run, RunList, View, merge_dims
 from bridge.exporters.onnx.view_writes import through_positions, writer_of, written
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
@@ -65,6 +66,8 @@ def present(m: Machine, v: Run) -> Run:
         return written  # type: ignore[no-any-return]
     if v.view is None or _written(m, v) == v.view.seen:
         return v
+    if isinstance(v.view, Element):
+        return element_now(m, v.view)
     if isinstance(v.view, Choice):
         first, second = (present(m, v.view.own if s is None else s) for s in v.view.sides)
         return _chosen(m, v.view.test, first, second)
@@ -76,6 +79,8 @@ def _written(m: Machine, v: Run) -> Any:
     while v.view is not None:
         if isinstance(v.view, Choice):
             return _all_written(m, v.view.sides, v.view.own)
+        if isinstance(v.view, Element):
+            return m.heap.get(v.view.cell)
         v = v.view.base
     return m.heap.get(v)
 
@@ -147,7 +152,7 @@ def note_view(m: Machine, node: Node, o: Operator, values: Sequence[Any], result
     for r in _runs(m, result):
         if r is not base and r.view is None:
             r.view = View(
-                base, o.schema.name, reapply, write, _written(m, base), _row(o, base, values), _along(o, base, values)
+                base, o.schema.name, reapply, write, _written(m, base), _row(o, base, values), _part(o, base, values)
             )
 
 
@@ -197,11 +202,11 @@ def _row(o: Operator, base: Run, values: Sequence[Any]) -> Any:
     return values[2] if values[1] % len(base.dims) == 0 else None
 
 
-def _along(o: Operator, base: Run, values: Sequence[Any]) -> int | None:
-    """The dimension of a slice."""
-    if o.schema.name != "aten::slice" or not base.dims or not isinstance(values[1], int):
+def _part(o: Operator, base: Run, values: Sequence[Any]) -> tuple[int, tuple[Any, ...]] | None:
+    """The dimension of a slice or of what is one row or column, and which part of it."""
+    if o.schema.name not in ("aten::slice", "aten::select") or not base.dims or not isinstance(values[1], int):
         return None
-    return values[1] % len(base.dims)
+    return values[1] % len(base.dims), tuple(values[2:])
 
 
 def _runs(m: Machine, v: Abstract) -> Iterator[Run]:
@@ -236,8 +241,7 @@ def lower_mutable(m: Machine, node: Node, o: Operator, values: Sequence[Any]) ->
     alone = target.view is None and not target.viewed and target.root.name not in m.parameters
     if written != [0] and not alone:  # what is alone gets the shape of the result, whatever that is
         made = _shaped_like(m, node, made, present(m, target), name)
-    if written == [0]:
-        made = without_overlap(m, node, target, [m.env.get(v) for v in node.inputs[1:]], made)
+    made = without_overlap(m, node, target, [m.env.get(v) for v in node.inputs if v is not to], made)
     _write(m, node, target, made, name)
     return target
 
@@ -268,6 +272,9 @@ def _write(m: Machine, node: Node, target: Run, new: Run, name: str) -> None:
             m.program.report.note("caller's tensor", message, node.range)
     if target.view is None:
         m.heap[target] = new
+        return
+    if isinstance(target.view, Element):
+        put_element(m, target.view, new)
         return
     if isinstance(target.view, Choice):
         _write_to_sides(m, node, target.view, new, name)

@@ -10,8 +10,21 @@ import numpy as np
 from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.facts import fact
 from bridge.exporters.onnx.machine import Machine
-from bridge.exporters.onnx.values import Abstract, Cell, Columns, Maybe, Run, RunList, Stacked, Text, Unset, type_of
+from bridge.exporters.onnx.values import (
+    Abstract,
+    Cell,
+    Columns,
+    Maybe,
+    Run,
+    RunList,
+    Stacked,
+    Text,
+    Unset,
+    is_code,
+    type_of,
+)
 from bridge.ir import types as T
+from bridge.ir.dtypes import default_dtype
 from bridge.ir.empty_lists import empty_list_code
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
@@ -19,6 +32,7 @@ from bridge.ir.node_schema import operator_of
 from bridge.ir.registry import Operator, Unsupported, overloads
 from bridge.ir.rules import UNKNOWN, Call
 from bridge.ir.schema import Schema
+from bridge.ir.subscripts import einsum_equation
 from bridge.ir.types import Type
 
 __all__ = ["CallView", "call_operator", "lower_operator", "plain"]
@@ -66,10 +80,16 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
             lambda: call_operator(m, node, o, with_value),
             lambda: call_operator(m, node, o, without),
         )
-    values = o.complete([plain(m, a) for a in args])
+    values = [plain(m, a) for a in args]
+    if o.schema.is_vararg and o.schema.name == "aten::einsum":
+        equation, *tensors = einsum_equation(values)
+        o, values = next(e for e in overloads(node.kind) if not e.schema.is_vararg), [equation, tensors]
+    values = o.complete(values)
+    if o.schema.name in ("aten::tensor", "aten::as_tensor"):
+        values[:2] = _rows_joined(m, node.inputs[0].type, *values[:2])
     if o.schema.name in ("aten::tensor", "aten::as_tensor") and values[1] is None:
         values[1] = empty_list_code(node.inputs[0].type, values[0])
-    if o.schema.is_mutable and isinstance(args[0], Cell):
+    if o.schema.is_mutable and o.schema.arguments[0].writes and isinstance(args[0], Cell):
         return _change_known(m, node, o, args[0], values)
     if not o.side_effect and _is_static(values) and _folds(o, values):
         return wrap_static(m, o.run(*values), node.outputs[0].type if node.outputs else T.NONE)
@@ -89,6 +109,21 @@ def call_operator(m: Machine, node: Node, o: Operator, args: list[Abstract]) -> 
     elif isinstance(result, Run) and any(result is v for v in values):
         result = result.another()  # a tensor of its own, which may be written to
     return result
+
+
+def _rows_joined(m: Machine, declared: Type, data: Any, code: int | None) -> tuple[Any, int | None]:
+    """A list of lists of numbers, of which run time knows how many there are, as one value with the code of its element type.
+
+    onnxruntime raises where the lists have other lengths, as torch does, and where there is none.
+    """
+    inner = declared.element if isinstance(declared, T.ListType) else None
+    element = inner.element if isinstance(inner, T.ListType) else None
+    if not isinstance(data, RunList) or data.rank != 1 or element not in (T.INT, T.BOOL, T.FLOAT):
+        return data, code
+    dims = (None, *(data.dims or (None,)))
+    joined = m.emitter.op("ConcatFromSequence", data, axis=0, new_axis=1, dtype=data.dtype, dims=dims)
+    own = default_dtype() if element is T.FLOAT else data.dtype
+    return joined, own.code if code is None else code
 
 
 def _may_be_none(o: Operator, args: Sequence[Abstract]) -> int | None:
@@ -186,14 +221,14 @@ def _with_dims(made: Run, dims: tuple[Any, ...]) -> Run:
     return made
 
 
-_STRINGS = "a string that depends on data can be compared, kept and be the key of a dict in ONNX, no more"
+_STRINGS = "a string (or a member of an enum) that depends on data can be compared, kept and be the key of a dict in ONNX, no more"
 
 
 def plain(m: Machine, v: Abstract) -> Any:
     """An abstract value as lowerings and kernels take it: lists as Python lists."""
     if isinstance(v, Cell):
         content = m.read(v)
-        if not isinstance(content, tuple | dict) and T.STR in v.type.walk():
+        if not isinstance(content, tuple | dict) and any(map(is_code, v.type.walk())):
             raise LoweringError(_STRINGS)
         if isinstance(content, tuple):
             return [plain(m, x) for x in content]
@@ -210,7 +245,7 @@ def plain(m: Machine, v: Abstract) -> Any:
         raise LoweringError("ONNX programs have no strings that are made at run time")
     if isinstance(v, Unset):
         raise LoweringError("a value is used before it is set")
-    if isinstance(v, Run) and v.number is T.STR:
+    if isinstance(v, Run) and is_code(v.number):
         raise LoweringError(_STRINGS)
     return m.current(v)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from bridge.exporters.onnx.operators import lower_operator
 from bridge.exporters.onnx.raising import raise_unless
 from bridge.exporters.onnx.records import Record
 from bridge.exporters.onnx.values import (
+    BOOL,
+    INT64,
     Abstract,
     Cell,
     Maybe,
@@ -33,9 +36,10 @@ from bridge.ir.classes import FunctionType, ScriptObject
 from bridge.ir.dtypes import by_numpy
 from bridge.ir.errors import LoweringError
 from bridge.ir.graph import Node
+from bridge.ir.ops._checks import to_int64
 from bridge.ir.passes.constants import operand_value
 
-__all__ = ["as_abstract"]
+__all__ = ["as_abstract", "codes_equal"]
 
 
 def as_abstract(m: Machine, v: Any, type: T.Type) -> Abstract:
@@ -51,7 +55,7 @@ def as_abstract(m: Machine, v: Any, type: T.Type) -> Abstract:
         return m.new_cell(type, {k: as_abstract(m, x, of) for k, x in v.items()})
     if isinstance(v, np.generic):
         return v.item()
-    return v.member if isinstance(v, T.EnumValue) else v
+    return T.EnumValue(type, v.name) if isinstance(v, enum.Enum) and isinstance(type, T.EnumType) else v
 
 
 @handles("prim::Constant")
@@ -246,6 +250,13 @@ def drop(m: Machine, node: Node) -> Abstract:
     return [] if not node.outputs else None
 
 
+def codes_equal(m: Machine, given: list[Abstract], equal: bool) -> Run:
+    """Whether two strings, or two members of an enum, are the same (or, not ``equal``, different)."""
+    e = m.emitter
+    same: Run = e.op("Equal", *(e.scalar(v, INT64) for v in given), dtype=BOOL, dims=())
+    return (same if equal else e.op("Not", same, dims=())).seen_as(T.BOOL)
+
+
 @handles("aten::__is__", "aten::__isnot__")
 def identity_test(m: Machine, node: Node) -> Abstract:
     a, b = m.inputs(node)
@@ -255,8 +266,10 @@ def identity_test(m: Machine, node: Node) -> Abstract:
         return there if node.kind == "aten::__isnot__" else m.emitter.op("Not", there, dims=()).seen_as(T.BOOL)
     if a is None or b is None:
         same = a is b
-    elif isinstance(a, bool) and isinstance(b, bool):
+    elif isinstance(a, bool | T.EnumValue) and isinstance(b, bool | T.EnumValue):
         same = a == b
+    elif any(isinstance(v, Run) and isinstance(v.number, T.EnumType) for v in (a, b)):
+        return codes_equal(m, [a, b], node.kind == "aten::__is__")
     else:
         same = _same_object(m, node, a, b)
     return same if node.kind == "aten::__is__" else not same
@@ -311,7 +324,13 @@ def to_number(m: Machine, node: Node) -> Abstract:
     dtype = number_dtype_of(t)
     assert dtype is not None
     e = m.emitter
+    if node.kind.endswith("Implicit") and v.dims:
+        raise LoweringError("Cannot input a tensor of dimension other than 0 as a scalar argument", node.range)
+    if node.kind == "aten::IntImplicit" and v.dtype.kind not in "iu":
+        raise LoweringError("Cannot input a tensor of type that is not integral as an integral argument", node.range)
     shaped = v if v.dims == () else e.op("Reshape", v, np.array([], np.int64), dims=())
+    if t is T.INT and v.constant is None:
+        return to_int64(e, shaped).seen_as(t)
     return e.cast(shaped, dtype).seen_as(t)
 
 

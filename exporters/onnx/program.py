@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.exporters.onnx import calls, control, ints, lists, loops, prims, raising, strided  # noqa: F401  (fill the table of handlers)
+from bridge.exporters.onnx import calls, control, enums, ints, lists, loops, prims, raising, strided  # noqa: F401  (fill the table of handlers)
 from bridge.exporters.onnx.claims import Claims
 from bridge.exporters.onnx.columns import as_sequence
 from bridge.exporters.onnx.inputs import array_of
@@ -24,6 +24,7 @@ from bridge.exporters.onnx.values import (
     Cell,
     Choice,
     Columns,
+    Element,
     Maybe,
     ObjectRef,
     Poison,
@@ -31,6 +32,7 @@ from bridge.exporters.onnx.values import (
     Stacked,
     Text,
     Unset,
+    is_code,
     map_content,
     number_dtype_of,
     number_kind,
@@ -102,6 +104,7 @@ class ProgramLowering:
         self.endless_told: frozenset[str] | None = None
         self.report = Report()
         self.tuples: dict[str, str] = {}  # the types of NamedTuples as text, by name
+        self.enums: dict[str, Any] = {}  # the types of the values of enums as text, and their members, by name
         self.obstacles: list[Entry] = []
         self.functions: dict[Any, Any] = {}
         self.finished: dict[tuple[str, str], list[FunctionRecord]] = {}
@@ -317,7 +320,7 @@ def _check_results(m: Machine, results: Any, frame: Frame) -> None:
                 raise ExportError(
                     [Entry("output", f"the result shares memory with '{r.root.name}', which is written to", place)]
                 )
-            if r.view is None:
+            if r.view is None or isinstance(r.view, Element):
                 break
             r = r.view.base
 
@@ -326,12 +329,16 @@ def _flatten(m: Machine, v: Abstract, leaves: list[Run], flags: list[tuple[int, 
     if isinstance(v, Maybe):
         flags.append((len(leaves), v.present))
         v = v.value
-    code = isinstance(v, Run) and v.number is T.STR
-    if isinstance(v, Cell) and T.STR in v.type.walk() and not is_object(v):
+    code = isinstance(v, Run) and is_code(v.number)
+    if isinstance(v, Cell) and any(map(is_code, v.type.walk())) and not is_object(v):
         code = not isinstance(m.content(v), tuple | dict)
     if isinstance(v, Text | Unset) or code:
         text = isinstance(v, Text) or code
-        why = "ONNX programs return no strings that are made at run time" if text else "the program always raises"
+        why = (
+            "ONNX programs return no strings that are made at run time, and no members of an enum that data chooses (return .value)"
+            if text
+            else "the program always raises"
+        )
         raise ExportError([Entry("output", why, m.frame.function.graph.return_node.range)])
     if isinstance(v, Run):
         leaves.append(m.current(v))

@@ -20,6 +20,7 @@ from bridge.exporters.onnx.values import (
     Run,
     RunList,
     Stacked,
+    is_code,
     leaves,
     runtime_type,
 )
@@ -139,4 +140,4 @@ def _column(t: T.Type, runs: Iterator[Run]) -> Any:
     if places(t):
         return Columns(tuple(_column(x, runs) for x in places(t)))
     run = next(runs)
-    return run if t in (T.INT, T.FLOAT, T.BOOL, T.STR) else Stacked(run)
+    return run if t in (T.INT, T.FLOAT, T.BOOL) or is_code(t) else Stacked(run)

@@ -9,9 +9,19 @@ graph; sets of origins, to a fixed point around loops.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bridge.exporters.onnx.exchanges import exchanging, loops_of
+from bridge.exporters.onnx.followed import (
+    CHANGES,
+    AtKeys,
+    holds_apart,
+    is_followed,
+    is_put_once,
+    takes_one,
+    values_at_keys,
+)
 from bridge.exporters.onnx.known_types import KnownTypes
 from bridge.exporters.onnx.may_write import written as tensors_written
 from bridge.exporters.onnx.mutation import CONVERSIONS, MAYBE
@@ -23,7 +33,7 @@ from bridge.ir.classes import ClassType, Function, ScriptObject
 from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.node_schema import schema_of
 from bridge.ir.passes.aliases import MAY_BE_ARGUMENT
-from bridge.ir.passes.constants import NOT_CONSTANT, constant_value
+from bridge.ir.passes.constants import constant_value
 from bridge.ir.passes.inline import inlined_graph
 
 __all__ = ["shared_writes"]
@@ -42,8 +52,40 @@ def shared_writes(
     obstacles: list[Entry] = []
     graph = inlined_graph(function)
     own = graph.inputs[1:] if owner is not None else graph.inputs
-    types = KnownTypes(dict(zip(own, given, strict=False)), {graph.inputs[0]: owner} if owner is not None else {})
-    sharing = _Sharing(graph, types)
+
+    def walked(groups: dict[Node, frozenset[int]]) -> _Sharing:
+        types = KnownTypes(dict(zip(own, given, strict=False)), {graph.inputs[0]: owner} if owner is not None else {})
+        return _Sharing(graph, types, groups)
+
+    sharing = walked({})
+    obstacles = _obstacles(sharing, hosted)
+    if obstacles and any(True for _ in loops_of(graph)):
+        exchanged = _exchanged(graph, sharing, hosted, walked)
+        obstacles = _obstacles(exchanged, hosted) if exchanged is not None else obstacles
+    return obstacles
+
+
+def _exchanged(
+    graph: Graph, sharing: _Sharing, hosted: bool, walked: Callable[[dict[Node, frozenset[int]]], _Sharing]
+) -> _Sharing | None:
+    """What is shared when loops are believed that exchange tensors, as far as that holds."""
+    groups: dict[Node, frozenset[int]] = {}
+    for loop in loops_of(graph):
+        group = exchanging(loop, groups, sharing.is_new)
+        if group:
+            groups[loop] = group
+    while groups:
+        found = walked(groups)
+        wrong = [loop for loop in groups if not (found.starts_apart(loop, hosted) and found.stays_apart(loop))]
+        if not wrong:
+            return found
+        for loop in wrong:
+            del groups[loop]
+    return None
+
+
+def _obstacles(sharing: _Sharing, hosted: bool) -> list[Entry]:
+    obstacles: list[Entry] = []
     for w, written in sharing.writes:
         other = sharing.touched(w, written)
         if other is not None:
@@ -67,7 +109,9 @@ class _Sharing:
     """For every tensor or holder of tensors, the tensors that it may be or hold (``origins``), its straight-line base, and the
     origins that the lowering knows it to share memory with, and when (``known``)."""
 
-    def __init__(self, graph: Graph, types: KnownTypes) -> None:
+    def __init__(self, graph: Graph, types: KnownTypes, exchanged: Mapping[Node, frozenset[int]]) -> None:
+        self.graph = graph
+        self.exchanged = exchanged  # loops → the carried tensors that they keep different from one another
         self.origins: dict[Value, Origins] = {}
         self.bases: dict[Value, Any] = {}
         self.known: dict[Value, Origins] = {}
@@ -77,9 +121,12 @@ class _Sharing:
         self.puts: dict[Value, dict[Node, Origins]] = {}  # and what is put into it, by what does it
         #: What an attribute of any object of a class may be or hold; where it is assigned, where it is read.
         self.stored: dict[tuple[Any, str], Origins] = {}
-        self.sets: dict[tuple[Any, str], dict[Node, None]] = {}
+        self.sets: dict[tuple[Any, str], dict[Node, Origins]] = {}
         self.gets: dict[tuple[Any, str], dict[Node, None]] = {}
         self.groups: dict[Any, Any] = {}  # values of attributes that stay one tensor for the lowering → what tells them
+        self.moving: set[Value] = set()  # lists of which elements are written to at places that are not known
+        self.apart: dict[Value, bool] = {}  # lists → whether each tensor in them is in nothing else
+        self.keyed: dict[Value, AtKeys | None] = {}
         #: Attributes of modules that are not always the same tensor.
         self.replaced = {
             (n.inputs[0].type, n["name"]) for n in graph.all_nodes() if n.kind == "prim::SetAttr" and is_assigned(n)
@@ -94,18 +141,36 @@ class _Sharing:
     def touched(self, w: Node, written: Value) -> Value | None:
         """Another name of what is written, on some path, that is older than the write and used after it."""
         mine, base = self.origins[written], self.bases[written]
+        home = self._home(base)
         for v in self.order:
+            if home is not None and (
+                v is home or (self._home(self.bases[v]) is home and _is_moving(base, self.bases[v]))
+            ):
+                continue  # written back, and read from there again
             # A tuple built here is followed element by element; one that a branch or loop gives is not.
             if any(self._collides(w, written, x) for x in _elements(v)) and _is_older(v, w):
                 if any(follows(use.user, w, v) for use in v.uses):
                     return v
         group = self.groups.get(base, base)
         for key, gets in self.gets.items():
-            if not mine.isdisjoint(self.stored.get(key, frozenset())):
+            if not mine.isdisjoint(self._stored_when(w, key)):
                 for g in gets:
                     if self.groups.get(g.output, group) != group and follows(g, w, g.input):
                         return g.output
         return None
+
+    def _home(self, base: Any) -> Value | None:
+        """The list that a tensor was taken out of, if it is written back there."""
+        if not isinstance(base, Value) or base.node.kind != "aten::__getitem__":
+            return None
+        held = base.node.inputs[0]
+        if held not in self.apart:
+            self.apart[held] = holds_apart(held, self.is_new)
+        return held if self.apart[held] and not self._follows(held) else None
+
+    def _follows(self, v: Value) -> bool:
+        """Whether the lowering tells the elements of a list or dict apart: not where one is written to that data chooses."""
+        return v not in self.moving and is_followed(v)
 
     def _collides(self, w: Node, written: Value, v: Value) -> bool:
         """Whether a value may be or hold what is written, and the lowering does not know it."""
@@ -113,6 +178,39 @@ class _Sharing:
             return False
         both = self.origins[written] & self._when(w, v)
         return not both <= (self.known[v] & self.known[written])
+
+    def is_new(self, v: Value) -> bool:
+        """Whether a tensor shares its memory with nothing that is older."""
+        return self.origins.get(v) == frozenset((v,))
+
+    def starts_apart(self, loop: Node, hosted: bool) -> bool:
+        """Whether the tensors that a loop exchanges are different ones before it, and used under no other name from then on."""
+        group = self.exchanged[loop]
+        starts = [self._of(loop.inputs[2 + k]) for k in group]
+        others = self._of(*(v for k, v in enumerate(loop.inputs[2:]) if k not in group))
+        mine: Origins = frozenset().union(*starts)
+        if sum(map(len, starts)) != len(mine) or not all(starts) or not mine.isdisjoint(others):
+            return False
+        if any(not isinstance(o, Value) or (hosted and o.node.kind == "prim::Param") for o in mine):
+            return False
+        if any(not mine.isdisjoint(held) for held in self.stored.values()):
+            return False
+        for v in self.order:
+            if mine.isdisjoint(self.origins[v]) or not _is_older(v, loop):
+                continue
+            for use in v.uses:
+                again = follows(use.user, loop, v) if use.user is not loop else repeated(loop, loop, v) is not None
+                if again or inside(use.user, loop.blocks[0]):
+                    return False
+        return True
+
+    def stays_apart(self, loop: Node) -> bool:
+        """Whether nothing but the group itself has one of its tensors in a later round, or behind the loop."""
+        body, group = loop.blocks[0], self.exchanged[loop]
+        mine = self._of(*(body.inputs[1 + k] for k in group), *(body.outputs[1 + k] for k in group))
+        others = self._of(*(v for k, v in enumerate(body.outputs[1:]) if k not in group))
+        held = [o for puts in self.puts.values() for o in puts.values()]
+        return all(mine.isdisjoint(o) for o in (others, *held, *self.stored.values()))
 
     def _when(self, w: Node, v: Value) -> Origins:
         """What a value may be or hold when ``w`` runs: without what is put into it only afterwards."""
@@ -196,22 +294,32 @@ class _Sharing:
 
     def _loop(self, n: Node) -> None:
         body = n.blocks[0]
-        for p, first, again in zip(body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True):
+        group = self.exchanged.get(n, frozenset())
+        for k, (p, first, again) in enumerate(zip(body.inputs[1:], n.inputs[2:], body.outputs[1:], strict=True)):
             self.changed |= self.types.enter(p, first, again)
-            if earlier(p) is not None:
+            if k in group:
+                self._new(p)
+            elif earlier(p) is not None:
                 self._like(p, first)
             elif _relevant(p):
                 self._give(p, self._of(first) | _earlier(self._of(again), body), p)
         self._block(body)
-        for o, first, again in zip(n.outputs, n.inputs[2:], body.outputs[1:], strict=True):
+        for k, (o, first, again) in enumerate(zip(n.outputs, n.inputs[2:], body.outputs[1:], strict=True)):
             self.changed |= self.types.join(o, first, again)
-            if earlier(o) is not None:
+            if k in group:
+                self._new(o)
+            elif earlier(o) is not None:
                 self._like(o, first)
             elif _relevant(o):
                 self._give(o, self._of(first, again), o)
 
     def _node(self, n: Node) -> None:
-        self.writes += [(n, v) for v in tensors_written(n)]
+        for v in tensors_written(n):
+            self.writes.append((n, v))
+            base = self.bases.get(v)
+            if isinstance(base, Value) and _is_moving(base) and base.node.inputs[0] not in self.moving:
+                self.moving.add(base.node.inputs[0])
+                self.changed = True
         self.changed |= self.types.node(n)
         if n.kind in ("prim::GetAttr", "prim::SetAttr") and is_object_type(n.inputs[0].type):
             self._attribute(n)
@@ -237,17 +345,17 @@ class _Sharing:
             "aten::extend",
             "aten::setdefault",
             "aten::update",
-        ):
+        ) or (n.kind == "aten::add_" and isinstance(n.inputs[0].type, T.ListType)):
             into = n.inputs[0]
             held, both = self._of(*n.inputs[1:]), self._of(*n.inputs)
-            if not _is_followed(into):  # now and, where this is in a loop, from here on
+            if not is_put_once(n, into):  # now and, where this is in a loop, from here on
                 held, both = held | _earlier(held), both | _earlier(both)
             self.first.setdefault(into, self._of(into))
             self.puts.setdefault(into, {})[n] = held
             self._give(into, both, self.bases.get(into, into), self._in_followed(into))
             if into.node.kind == "prim::GetAttr" and is_object_type(into.node.input.type):
                 self._store((into.node.input.type, into.node["name"]), both | _earlier(both))
-        if _gives_pieces(n) or (_takes_one(n) and _gives_pieces(n.inputs[0].node)):
+        if _gives_pieces(n) or (takes_one(n) and _gives_pieces(n.inputs[0].node)):
             for o in n.outputs:
                 self._like(o, n.inputs[0])
             return
@@ -265,10 +373,18 @@ class _Sharing:
                 self._give(o, self._of(view_of) | {o}, o, frozenset((o,)))
             elif view_of is not None and isinstance(o.type, T.TensorType):
                 self._like(o, view_of)
-            elif isinstance(o.type, _HOLDERS) or any(isinstance(i.type, _HOLDERS) for i in n.inputs if _takes_out(n)):
+            elif (put := self._at_key(n)) is not None:
+                values = [x for x, _ in put]
+                certain = all(c for _, c in put)
+                held = self._of(*values)
                 self._give(
-                    o, self._of(*n.inputs) or frozenset((o,)), o, self._in_followed(n.inputs[0] if _takes_one(n) else o)
+                    o,
+                    held if certain else held | _earlier(held),
+                    o,
+                    self._known_of(*values) if certain else frozenset(),
                 )
+            elif isinstance(o.type, _HOLDERS) or any(isinstance(i.type, _HOLDERS) for i in n.inputs if _takes_out(n)):
+                self._give(o, self._of(*n.inputs) or frozenset((o,)), o, self._held_in(n, o))
             else:
                 self._new(o)
 
@@ -277,12 +393,25 @@ class _Sharing:
         if not origins <= before:
             self.stored[key], self.changed = before | origins, True
 
+    def _stored_when(self, w: Node, key: tuple[Any, str]) -> Origins:
+        """What an attribute may be or hold when ``w`` runs. Of a module: without what is assigned only afterwards, and with what a
+        body makes and assigns as an earlier round made it."""
+        held, root = self.stored.get(key, frozenset()), self.graph.inputs[0] if self.graph.inputs else None
+        if root is None or is_object_type(key[0]):
+            return held
+        found = [frozenset(("attribute", None, key[1]) for _ in held)]
+        for s, origins in self.sets.get(key, {}).items():
+            if comes_after(w, s):
+                found.append(origins | _earlier(origins))
+            elif (body := repeated(w, s, root)) is not None:
+                found.append(_earlier(origins, body) | _earlier(origins))
+        return frozenset().union(*found)
+
     def _attribute(self, n: Node) -> None:
         """An attribute of an object of the program is assigned or read."""
         this, key = n.inputs[0], (n.inputs[0].type, n["name"])
         if n.kind == "prim::SetAttr":
-            self.sets.setdefault(key, {})[n] = None
-            held = self._of(n.inputs[1])
+            self.sets.setdefault(key, {})[n] = held = self._of(n.inputs[1])
             self._store(key, held | _earlier(held))
             return
         if not _relevant(n.output):
@@ -291,7 +420,7 @@ class _Sharing:
         if base is None:
             self.gets.setdefault(key, {})[n] = None
             self.groups[n.output] = (this, n["name"])
-            self._give(n.output, self.stored.get(key, frozenset()), n.output)
+            self._give(n.output, self._stored_when(n, key), n.output)
         else:
             self._give(n.output, self._of(base) | self.stored.get(key, frozenset()), self.bases.get(base, base))
 
@@ -318,12 +447,40 @@ class _Sharing:
         hidden = [self._of(v) - k for v, k in zip(values, known, strict=True)]
         return frozenset().union(*known).difference(*hidden)
 
+    def _held_in(self, n: Node, o: Value) -> Origins:
+        """What is known of what a node takes out of a list or tuple, or makes one of."""
+        if n.kind in ("prim::TupleUnpack", "prim::TupleIndex"):
+            return self.known.get(n.inputs[0], frozenset())
+        if n.kind == "prim::TupleConstruct":
+            return self._known_of(*n.inputs)
+        return self._in_followed(n.inputs[0] if takes_one(n) else o)
+
     def _in_followed(self, v: Value) -> Origins:
         """What is known of a list or dict, and of each of its elements, that the lowering follows element by element."""
-        if not _is_followed(v):
-            return frozenset()
-        changes = [use.user for use in v.uses if use.user.kind in ("aten::append", "aten::_set_item")]
+        if not self._follows(v):
+            if (keyed := self._keyed(v)) is None:
+                return frozenset()
+            sure = [x for put in keyed.values() for x, _ in put if all(certain for _, certain in put)]
+            others = [x for put in keyed.values() for x, _ in put if not all(certain for _, certain in put)]
+            return self._known_of(*sure) - self._of(*others)
+        changes = [use.user for use in v.uses if use.user.kind in CHANGES]
         return self._known_of(*v.node.inputs, *(x for n in changes for x in n.inputs[1:]))
+
+    def _keyed(self, v: Value) -> AtKeys | None:
+        if v not in self.keyed:
+            self.keyed[v] = values_at_keys(v)
+        return self.keyed[v]
+
+    def _at_key(self, n: Node) -> list[tuple[Value, bool]] | None:
+        """What may be at a key of a dict that a node reads; see :func:`values_at_keys`."""
+        if (
+            n.kind != "aten::__getitem__"
+            or n.inputs[0].node.kind != "prim::DictConstruct"
+            or self._follows(n.inputs[0])
+        ):
+            return None
+        keyed = self._keyed(n.inputs[0])
+        return keyed.get(constant_value(n.inputs[1])) if keyed is not None else None
 
     def _converts(self, n: Node) -> bool:
         """Whether a node makes a tensor of another element type, which is a new one."""
@@ -331,38 +488,6 @@ class _Sharing:
             return False
         a, b = self.types.dtype(n.inputs[0]), self.types.dtype(n.outputs[0])
         return a is not None and b is not None and a is not b
-
-
-#: What makes a list or dict of elements that the lowering follows, as long as it is used as follows: by what only reads it,
-#: wherever that is, and by what changes it at a known place, in the block that it was made in.
-_BUILT = ("prim::ListConstruct", "prim::DictConstruct")
-_READS = {"aten::cat", "aten::stack", "aten::len", "aten::__getitem__", "aten::__contains__", "prim::ListUnpack"}
-
-
-def _is_followed(v: Value) -> bool:
-    """Whether the lowering knows what a list or dict holds wherever it is used."""
-    return v.node.kind in _BUILT and all(_is_plain_use(use.user, v) for use in v.uses)
-
-
-def _is_plain_use(user: Node, v: Value) -> bool:
-    if user.kind in _READS:
-        return True
-    if user.kind == "prim::TupleConstruct":
-        return all(use.user.kind == "prim::Return" and _is_plain_use(use.user, user.output) for use in user.output.uses)
-    if user.kind == "prim::Return":
-        return user.block is not None and user.block.owner is None
-    if user.block is not v.node.block or user.inputs[0] is not v:
-        return False
-    return user.kind == "aten::append" or (user.kind == "aten::_set_item" and _is_constant(user.inputs[1]))
-
-
-def _is_constant(v: Value) -> bool:
-    return constant_value(v) is not NOT_CONSTANT
-
-
-def _takes_one(n: Node) -> bool:
-    """Whether a node takes elements out of a list at places that are known."""
-    return n.kind == "prim::ListUnpack" or (n.kind == "aten::__getitem__" and _is_constant(n.inputs[1]))
 
 
 def _gives_pieces(n: Node) -> bool:
@@ -377,7 +502,7 @@ def _gives_pieces(n: Node) -> bool:
     schema = schema_of(n)
     if schema is None or not schema.returns[0].alias or not isinstance(n.inputs[0].type, T.TensorType):
         return False
-    return all(_takes_one(use.user) or use.user.kind == "aten::len" for use in n.output.uses)
+    return all(takes_one(use.user) or use.user.kind == "aten::len" for use in n.output.uses)
 
 
 def is_object_type(t: T.Type) -> bool:
@@ -389,6 +514,17 @@ def _earlier(origins: Origins, body: Block | None = None) -> Origins:
     """The origins as a later round of the loop sees them: what the body makes is another tensor in every round."""
     return frozenset(
         ("earlier", o) if isinstance(o, Value) and (body is None or inside(o.node, body)) else o for o in origins
+    )
+
+
+def _is_moving(*bases: Any) -> bool:
+    """Whether tensors are taken out of lists at places that are not known."""
+    return all(
+        isinstance(b, Value)
+        and b.node.kind == "aten::__getitem__"
+        and isinstance(b.node.inputs[0].type, T.ListType)
+        and not takes_one(b.node)
+        for b in bases
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.exporters.onnx.magnitudes import magnitude
 from bridge.exporters.onnx.records import Body, Record
 from bridge.exporters.onnx.values import Run
 
@@ -119,7 +120,19 @@ class _Sharing:
                 r.inputs = [before.inputs[0], r.inputs[2], r.inputs[1]]
         elif kind in ("ReduceMin", "ReduceMax"):
             self.of_numbers(r)
+        elif kind == "Div" and r.outputs[0].dtype.kind == "i" and self.fits(r):
+            return r.inputs[0]
         return None
+
+    def fits(self, r: Record) -> bool:
+        """Whether a division is the check that a float becomes an int64 (``to_int64`` of ``ir/ops/_checks.py``), and it always does."""
+        v: Run | None = r.inputs[1]
+        for kind in ("Cast", "LessOrEqual", "Abs"):
+            before = self.maker(v)
+            if before is None or before.op_type != kind:
+                return False
+            v = before.inputs[0]
+        return magnitude(v, self.made) <= 63
 
     def maker(self, v: Run | None) -> Record | None:
         r = self.made.get(v) if v is not None else None

@@ -32,6 +32,7 @@ __all__ = [
     "Cell",
     "Choice",
     "Columns",
+    "Element",
     "Filling",
     "Growing",
     "Home",
@@ -46,6 +47,7 @@ __all__ = [
     "View",
     "code_of",
     "element_dtype_of",
+    "is_code",
     "is_run",
     "leaves",
     "map_content",
@@ -68,7 +70,8 @@ class View:
     """How a tensor shares memory with another: ``reapply(new base)`` makes it anew from the base's present value.
 
     ``seen`` is what had been written to that memory when the view was made: until more is, the view is up to date.
-    ``row`` is the position in the first dimension that it is, where it is one; ``along`` the dimension that it is a slice of.
+    ``row`` is the position in the first dimension that it is, where it is one; ``part`` the dimension that it is a part of, and
+    the start, end and step of a slice, or the position of a single row or column.
     """
 
     base: Run
@@ -77,7 +80,7 @@ class View:
     write: Callable[[Any, Any, Any], Any] | None
     seen: Run | None
     row: Any = None
-    along: int | None = None
+    part: tuple[int, tuple[Any, ...]] | None = None
 
 
 @dataclass(slots=True, eq=False, frozen=True)
@@ -91,6 +94,16 @@ class Choice:
     test: Run
     sides: tuple[Run | None, Run | None]
     own: Run
+    seen: Any
+
+
+@dataclass(slots=True, eq=False, frozen=True)
+class Element:
+    """How a tensor is one of a list whose tensors the lowering does not tell apart: it is read from there again where the list
+    changed, and written back. ``at`` counts from the front; ``seen`` is what the list held."""
+
+    cell: Cell
+    at: Any
     seen: Any
 
 
@@ -133,7 +146,7 @@ class Run:
         self.joined = False
         self.same_as: Run | None = None
         self.constant: np.ndarray[Any, Any] | None = None
-        self.view: View | Choice | None = None
+        self.view: View | Choice | Element | None = None
         self.viewed = False
         self.born = next(_born)
         self.blank = False
@@ -360,7 +373,7 @@ def same_static(a: Abstract, b: Abstract) -> bool:
         return str(a) == str(b)  # tells -0.0 from 0.0, and NaN is NaN
     if isinstance(a, ObjectRef):
         return a.object is b.object
-    if isinstance(a, bool | int | str | complex):
+    if isinstance(a, bool | int | str | complex | T.EnumValue):
         return bool(a == b)
     return False
 
@@ -371,6 +384,8 @@ def type_of(v: Abstract) -> Type:
         return T.ListType(T.TensorType(v.dtype, v.dims))
     if isinstance(v, Run):
         return v.number if v.number is not None else T.TensorType(v.dtype, v.dims)
+    if isinstance(v, T.EnumValue):
+        return v.type
     if isinstance(v, np.ndarray):
         return T.TensorType(by_numpy(v.dtype), v.shape)
     if isinstance(v, tuple):
@@ -400,18 +415,25 @@ def number_dtype_of(t: Type | None) -> DType | None:
 
 def element_dtype_of(t: Type | None) -> DType | None:
     """The element type of a list of such values: numbers, and strings that depend on data, which are numbers that stand for them."""
-    return INT64 if t is T.STR else number_dtype_of(t)
+    return INT64 if is_code(t) else number_dtype_of(t)
+
+
+def is_code(t: Type | None) -> bool:
+    """Whether values of a type that depend on data are numbers that stand for them: strings, and members of an enum."""
+    return t is T.STR or isinstance(t, T.EnumType)
 
 
 #: The strings that numbers stand for.
 _coded: dict[int, str] = {}
 
 
-def code_of(text: str) -> int:
-    """The number that stands for a string where data says which one it is; they are compared only.
+def code_of(text: str | T.EnumValue) -> int:
+    """The number that stands for a string where data says which one it is; they are compared only. Of an enum's member, its position.
 
     Raises LoweringError for a string whose number stands for another one already.
     """
+    if isinstance(text, T.EnumValue):
+        return [name for name, _ in text.type.members].index(text.name)
     code = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
     if _coded.setdefault(code, text) != text:
         raise LoweringError(f"the strings {text!r} and {_coded[code]!r} cannot be told apart in a model")
@@ -440,6 +462,8 @@ def runtime_type(v: Abstract) -> tuple[DType, tuple[Dim, ...] | None, Type | Non
         return by_numpy(v.dtype), v.shape, None
     if isinstance(v, str):
         return INT64, (), T.STR
+    if isinstance(v, T.EnumValue):
+        return INT64, (), v.type
     kind = number_kind(v)
     return None if kind is None else (_DTYPES[kind], (), kind)
 

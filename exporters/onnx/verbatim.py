@@ -37,11 +37,11 @@ __all__ = ["NotVerbatim", "Writer", "write_verbatim"]
 
 def write_verbatim(
     owner: ScriptObject | None, function: Function, types: Mapping[str, T.Type] | None = None
-) -> tuple[onnx.ModelProto, Any, dict[str, str], Arrays]:
-    """The model of a program of ONNX operators, its results as nested tuples of output numbers, where initializers come from, and
-    the values of the large ones.
+) -> tuple[onnx.ModelProto, Any, dict[str, str], Arrays, set[str]]:
+    """The model of a program of ONNX operators, its results as nested tuples of output numbers, where initializers come from,
+    the values of the large ones, and the names of results that the program gives.
 
-    The third maps the name of an initializer to the path of the module's attribute, the last to an array that the model does not hold.
+    The third maps the name of an initializer to the path of the module's attribute, the fourth to an array that the model does not hold.
 
     ``types`` are the types of inputs by argument name where annotations do not tell them. Raises NotVerbatim for programs that
     have other statements, LoweringError for an input whose element type nobody tells.
@@ -51,7 +51,7 @@ def write_verbatim(
         raise NotVerbatim("no ONNX operator is called")
     w = Writer(owner)
     results = w.run(function, types or {})
-    return w.model, results, {name.name: path for path, name in w.initializers.items()}, w.arrays
+    return w.model, results, {name.name: path for path, name in w.initializers.items()}, w.arrays, w.called
 
 
 @dataclass(slots=True, frozen=True)
@@ -90,6 +90,8 @@ class Writer:
         self.alike: dict[Any, _Written] = {}
         #: What results of the model are called, by the value that will be one; nothing else takes these names.
         self.named: dict[Value, str] = {}
+        #: The names that the program itself gives to inputs and results of the model.
+        self.called: set[str] = set()
 
     # -- the model -------------------------------------------------------------------------------------------------
 
@@ -100,15 +102,16 @@ class Writer:
         given = list(zip(function.schema.arguments, graph.inputs, strict=True))
         if self.owner is not None:
             self.values[given.pop(0)[1]] = Object(self.owner, "")
-        self.taken |= {a.name for a, _ in given}
+        self.taken |= {graph.names.get(a.name, a.name) for a, _ in given}
         for a, v in given:
-            self.values[v] = Name(a.name)
-            self.scope.own.add(a.name)
-            info = self.model.graph.input.add(name=a.name)
+            name = graph.names.get(a.name, a.name)
+            self.values[v] = Name(name)
+            self.scope.own.add(name)
+            info = self.model.graph.input.add(name=name)
             info.type.CopyFrom(_input_type(a.name, a.type, types.get(a.name), graph.input_hints.get(a.name), function))
             tensor = info.type.tensor_type
             dims = [d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim]
-            self.facts.tell(a.name, known_onnx(tensor.elem_type), dims if tensor.HasField("shape") else None)
+            self.facts.tell(name, known_onnx(tensor.elem_type), dims if tensor.HasField("shape") else None)
         self._name_results(graph)
         self.block(graph.block)
         outputs: list[str] = []
@@ -139,9 +142,11 @@ class Writer:
         """Results of the model are called as the program calls them, also where a method makes them."""
         result = graph.outputs[0]
         for v in result.node.inputs if result.node.kind == "prim::TupleConstruct" else [result]:
-            if v not in self.named and v.has_debug_name and v.debug_name_base not in self.taken and self._is_made(v):
-                self.named[v] = v.debug_name_base
-                self.taken.add(v.debug_name_base)
+            name = graph.names.get(v.debug_name_base, v.debug_name_base) if v.has_debug_name else ""
+            if v not in self.named and name and name not in self.taken and self._is_made(v):
+                self.named[v] = name
+                self.taken.add(name)
+                self.called.add(name)
 
     def _is_made(self, v: Value, depth: int = 0) -> bool:
         """Whether a statement, here or in a method, gives the value its name."""

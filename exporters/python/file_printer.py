@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -34,7 +34,7 @@ from bridge.ir import dtypes
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, Function, FunctionType
 from bridge.ir.errors import UnsupportedError
-from bridge.ir.graph import Block, Node, Value
+from bridge.ir.graph import Block, Graph, Node, Value
 from bridge.ir.hints import hint_text
 from bridge.ir.literals import WRAPPED, literal
 from bridge.ir.passes.constants import operand_value
@@ -95,6 +95,8 @@ class FilePrinter(SourcePrinter):
         super().__init__(type_name=type_name)
         self.function_name, self.stored = function_name, stored
         self.attributes: dict[Node, T.Type] = {}
+        #: What the model that is printed calls inputs and results, by the names here, where these differ.
+        self.file_names: dict[str, str] = {}
 
     def print_method(self, function: Function, is_method: bool = True) -> str:
         """The ``def`` of a method or function, without indentation."""
@@ -119,7 +121,18 @@ class FilePrinter(SourcePrinter):
             head = f"def {function.name}(\n" + "".join(f"    {p},\n" for p in parts) + ")"
         self.body.raw(f"{head} -> {result}:\n")
         self.print_body(graph.block)
+        if is_method and graph.foreign is not None:
+            self._note_names(graph, graph.foreign.outputs)
         return "\n".join(map(_wrapped, self.text.split("\n")))
+
+    def _note_names(self, graph: Graph, outputs: Iterable[str]) -> None:
+        result = graph.outputs[0]
+        results = list(result.node.inputs) if result.node.kind == "prim::TupleConstruct" else [result]
+        named = [(v, v.export_name) for v in graph.inputs[1:]]
+        for v, name in (*named, *zip(results, outputs, strict=False)):
+            here = str(self.use(v))
+            if name and here != name and here.isidentifier():
+                self.file_names[here] = name
 
     def input_annotation(self, name: str, t: T.Type, function: Function) -> str:
         """``Annotated[Tensor, "float32[batch, ?]"]`` where more is known than the type."""
@@ -262,6 +275,8 @@ class FilePrinter(SourcePrinter):
     def _special(self, value: Any, t: T.Type | None) -> str | None:
         if isinstance(value, np.ndarray):
             return tensor_literal(value) or self._store(value)
+        if isinstance(value, T.EnumValue):
+            return f"{self.annotation(value.type)}.{value.name}"
         if isinstance(value, str) and t is not T.DEVICE:
             return text_literal(value)
         if isinstance(value, float):

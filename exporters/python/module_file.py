@@ -21,7 +21,9 @@ from bridge.exporters.python.tagged import annotation
 from bridge.ir import dtypes
 from bridge.ir.classes import ClassType, Function, FunctionType, ScriptObject
 from bridge.ir.errors import UnsupportedError
-from bridge.ir.types import TupleType, Type
+from bridge.ir.graph import Graph
+from bridge.ir.literals import literal
+from bridge.ir.types import EnumType, EnumValue, TupleType, Type
 
 __all__ = ["module_file"]
 
@@ -89,10 +91,13 @@ class _File:
         #: How each module is made, by the identity of the object; numbers are marked.
         self.made: dict[int, str] = {}
         self.tuples: dict[str, str] = {}
+        self.enums: dict[str, str] = {}
         #: Classes of objects that are no modules; those that are being printed have no name yet.
         self.scripted: dict[ClassType, str | None] = {}
         #: The texts of methods by what they hang on.
         self.texts: dict[Any, str] = {}
+        #: By function, what a model calls inputs and results.
+        self.file_names: dict[Function, dict[str, str]] = {}
 
     def name(self, qualified: str) -> str:
         """A new Python name after the last part of a qualified name."""
@@ -128,15 +133,16 @@ class _File:
             if (a.is_parameter or a.is_buffer) and value is not None:
                 self.arrays[path + name] = np.asarray(getattr(value, "_array", value))
             child = self.made.get(id(value), "") if isinstance(value, ScriptObject) else ""
-            made = _attribute(name, value, a.is_parameter, a.is_buffer, child)
+            member = f"{self._enum(value.type)}.{value.name}" if isinstance(value, EnumValue) else ""
+            made = _attribute(name, value, a.is_parameter, a.is_buffer, child, member)
             lines += [f"        {part}" for part in made.split("\n") if part]
         lines += [f"        self.{name} = {_value(value)}" for name, value in obj.type.constants.items()]
         methods = []
         for method in obj.type.methods.values():
             methods += ["", textwrap.indent(self.method(method), "    ")]
         forward = obj.type.methods.get("forward")
-        exact = _exact(forward.graph.exact, forward.graph.written) if forward is not None else ""
-        return Draft(obj.type.name, "\n".join(lines), "\n".join(methods), exact)
+        said = _said(forward.graph, self.file_names.get(forward, {})) if forward is not None else ""
+        return Draft(obj.type.name, "\n".join(lines), "\n".join(methods), said)
 
     def _calls(self, drafts: Sequence[Draft]) -> list[str]:
         """How the modules are made, after their classes: those that differ in numbers alone share one."""
@@ -161,6 +167,7 @@ class _File:
             return self.texts[key]
         printer = FilePrinter(self.type_name, self.function, self.constants)
         text = printer.print_method(function, is_method=first).rstrip("\n")
+        self.file_names[function] = printer.file_names
         if key is not None:
             self.texts[key] = text
         return text
@@ -186,6 +193,8 @@ class _File:
                 lines = [f"    {f}: {annotation(e, self.type_name)}" for f, e in fields]
                 self.definitions.append("\n".join([f"class {self.tuples[t.name]}(NamedTuple):", *lines]) + "\n")
             return self.tuples[t.name]
+        if isinstance(t, EnumType):
+            return self._enum(t)
         if isinstance(t, FunctionType):
             return self.function(t.function)
         if isinstance(t, ClassType) and t.is_module:
@@ -193,6 +202,14 @@ class _File:
         if isinstance(t, ClassType):
             return self._scripted(t)
         raise UnsupportedError(f"{t} has no form in a Python file yet")
+
+    def _enum(self, t: EnumType) -> str:
+        """The name of an enum; its definition is added."""
+        if t.name not in self.enums:
+            made = self.enums[t.name] = self.name(t.name)
+            lines = [f"    {name} = {literal(value)}" for name, value in t.members]
+            self.definitions.append("\n".join([f"class {made}(Enum):", *(lines or ["    pass"])]) + "\n")
+        return self.enums[t.name]
 
     def _scripted(self, t: ClassType) -> str:
         """The name of a class of objects; its definition is added."""
@@ -211,18 +228,28 @@ class _File:
 _OPSET = "    onnx_opset = ops  # exported, each statement is one node of these versions\n"
 
 
-def _exact(exact: str, written: Mapping[str, frozenset[str]]) -> str:
-    if not exact:
-        return ""
-    lines = [_OPSET]
-    if exact != "nodes":
-        lines.append(f"    onnx_constants = {text_literal(exact)}\n")
-    if written:
-        lines.append("    onnx_attributes = {  # what nodes say even where it goes without saying\n")
-        for op_type, names in sorted(written.items()):
-            lines.append(f"        {text_literal(op_type)}: {text_literal(' '.join(sorted(names)))},\n")
+_RECORDS = "    onnx_records = stored.file_records  # what else the model says: names inside, texts, what nobody uses\n"
+
+
+def _said(graph: Graph, names: Mapping[str, str]) -> str:
+    """What the class of a model says of exporting it, before its methods."""
+    lines = []
+    if graph.exact:
+        lines.append(_OPSET)
+        if graph.exact != "nodes":
+            lines.append(f"    onnx_constants = {text_literal(graph.exact)}\n")
+        if graph.written:
+            lines.append("    onnx_attributes = {  # what nodes say even where it goes without saying\n")
+            for op_type, written in sorted(graph.written.items()):
+                lines.append(f"        {text_literal(op_type)}: {text_literal(' '.join(sorted(written)))},\n")
+            lines.append("    }\n")
+    if names:
+        lines.append("    onnx_names = {  # what the model calls inputs and results\n")
+        lines += [f"        {text_literal(here)}: {text_literal(name)},\n" for here, name in names.items()]
         lines.append("    }\n")
-    return "".join([*lines, "\n"])
+    if graph.records:
+        lines.append(_RECORDS)
+    return "".join([*lines, "\n"]) if lines else ""
 
 
 def _by_height(obj: ScriptObject, path: str, levels: list[list[tuple[ScriptObject, str]]]) -> int:
@@ -267,8 +294,9 @@ def module_file(
 _SKIPPED = ("training", "_is_full_backward_hook")
 
 
-def _attribute(name: str, value: Any, is_parameter: bool, is_buffer: bool, child: str) -> str:
-    """The statement of ``__init__`` that makes one attribute; "" for those that nn.Module makes. ``child``: how a module is made."""
+def _attribute(name: str, value: Any, is_parameter: bool, is_buffer: bool, child: str, member: str) -> str:
+    """The statement of ``__init__`` that makes one attribute; "" for those that nn.Module makes. ``child``: how a module is made,
+    ``member``: of an enum, its text."""
     if name in _SKIPPED:
         return ""
     usual = name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and not name.startswith("_")
@@ -285,7 +313,7 @@ def _attribute(name: str, value: Any, is_parameter: bool, is_buffer: bool, child
         grad = "" if getattr(value, "requires_grad", False) else ", requires_grad=False"
         made = f"nn.Parameter({made}{grad})"
         return f"self.{name} = {made}" if usual else f"self.register_parameter({quoted}, {made})"
-    text = _value(value)
+    text = member or _value(value)
     return f"self.{name} = {text}" if usual else f"setattr(self, {quoted}, {text})"
 
 

@@ -59,7 +59,7 @@ def _assign_all(p: SourcePrinter, left: Sequence[Value], right: Sequence[Value])
         # A Union must be declared where it is first assigned, or the compiler would take the narrower type.
         if left[0] not in p.declared:
             p.declared.add(left[0])
-            p.body.raw(" : ").add(left[0].type.annotation())
+            p.body.raw(" : ").add(p.annotation(left[0].type))
     p.body.raw(" = ").joined(p.uses(right)).raw("\n")
 
 
@@ -188,7 +188,7 @@ def _exit(p: SourcePrinter, n: Node) -> None:
 def _container_index(p: SourcePrinter, n: Node) -> None:
     container, key = n.inputs
     p.name_values(n.outputs)
-    p.indent().join(p.use(n.output)).raw(" : ").add(n.output.type.annotation()).raw(" = ")
+    p.indent().join(p.use(n.output)).raw(" : ").add(p.annotation(n.output.type)).raw(" = ")
     p.body.join(p.use(container)).raw("[").join(p.use(key)).raw("]\n")
 
 

@@ -105,6 +105,7 @@ class _Builder:
         self.statements: dict[tuple[GraphKey, int], list[StatementClaim]] = {}
 
     def build(self) -> Candidate:
+        self._name_enums()
         self._name_tuples()
         for key, graph in self.claims.graphs.items():
             for frame in graph.frames.values():
@@ -122,7 +123,14 @@ class _Builder:
                 continue
             self.names[name] = f
             self.names.setdefault(last, f)
+        held = {
+            k: self.scripted[k[0]].add_method(Function(f"{k[0]}.{k[1]}"))
+            for k in self.by_class
+            if k[0] in self.scripted
+        }
         owner = self.object("") if self.table["objects"] else None
+        for owner_and_name, f in held.items():  # of objects that are no modules, held by one
+            self._define(f, self.by_class[owner_and_name], None)
         for name, frame in self.free.items():
             self._define(self.functions[name], frame, None)
         if owner is None:
@@ -139,6 +147,13 @@ class _Builder:
     def _interface(self) -> Interface:
         options = {name: v for name, v in self.table.items() if name not in ("classes", "objects", "functions")}
         return Interface.of_graph(self.model.graph, opsets_of(self.model).get("", 0), options)
+
+    def _name_enums(self) -> None:
+        """The enums that the program mentions, with their members."""
+        for name, (text, members) in self.table.get("enums", {}).items():
+            if not all(isinstance(m, str) and m.isidentifier() and type(v) in (int, float, str) for m, v in members):
+                raise Disbelief(f"the enum '{name}' has members that are none")
+            self.names[name] = T.EnumType(name, parse_type(text, self.names), [(m, v) for m, v in members])
 
     def _name_tuples(self) -> None:
         """The NamedTuples that the program mentions; those in others have shorter texts."""
@@ -199,8 +214,33 @@ class _Builder:
                 made.attributes[attribute] = None
         for attribute in values.keys() & claimed["attributes"].keys():
             if prefix + attribute not in self.tensors and prefix + attribute not in self.table["objects"]:
-                made.attributes[attribute] = _value(values[attribute], made.attributes)
+                text, full = claimed["attributes"][attribute][0], prefix + attribute
+                made.attributes[attribute] = self._value(values[attribute], made.attributes, full, text)
         made.type = self._class(name, path, made)
+        return made
+
+    def _value(self, described: Any, own: Mapping[str, Any], path: str, declared: str | T.Type) -> Any:
+        """What an attribute of a module, declared as that type, is described as: a plain value, a member of an enum, or an object
+        that is no module."""
+        if isinstance(described, list) and described and described[0] == "enum":
+            t = parse_type(declared, self.names) if isinstance(declared, str) else declared
+            if not isinstance(t, T.EnumType) or described[1] not in dict(t.members):
+                raise Disbelief(f"'{described[1]}' is no member of an enum")
+            return T.EnumValue(t, described[1])
+        if not (isinstance(described, list) and described and described[0] == "object"):
+            return _plain(described, own)
+        _, name, values = described
+        made = ScriptObject(self.scripted[name])
+        for attribute in made.type.attributes:
+            full = f"{path}.{attribute}"
+            if full in self.tensors:
+                made.attributes[attribute] = self._tensor(self.tensors[full])
+            elif attribute in values:
+                made.attributes[attribute] = self._value(
+                    values[attribute], {}, full, made.type.attributes[attribute].type
+                )
+            else:
+                raise Disbelief(f"the model has no '{full}'")
         return made
 
     def _tensor(self, proto: TensorProto) -> Any:
@@ -257,7 +297,7 @@ class _Builder:
         f.schema = _schema(f, frame, graph, self.names)
 
 
-def _value(described: Any, own: Mapping[str, Any]) -> Any:
+def _plain(described: Any, own: Mapping[str, Any]) -> Any:
     """The value of a plain attribute as the class table describes it; ``own`` are the object's attributes."""
     if not isinstance(described, list):
         return described
@@ -265,11 +305,11 @@ def _value(described: Any, own: Mapping[str, Any]) -> Any:
     if kind == "float":
         return float(rest[0])
     if kind == "list":
-        return [_value(v, own) for v in rest[0]]
+        return [_plain(v, own) for v in rest[0]]
     if kind == "tuple":
-        return tuple(_value(v, own) for v in rest[0])
+        return tuple(_plain(v, own) for v in rest[0])
     if kind == "dict":
-        return {_value(k, own): _value(v, own) for k, v in rest[0]}
+        return {_plain(k, own): _plain(v, own) for k, v in rest[0]}
     if kind == "own":
         if not isinstance(own.get(rest[0]), np.ndarray):
             raise Disbelief(f"there is no tensor '{rest[0]}'")

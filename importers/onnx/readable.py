@@ -85,12 +85,17 @@ def readable(
         _finish(function, numbered=function not in divider.functions)
     if inlined:
         forward.graph.exact = "initializers"
-    elif raiser is not None and raiser.raised:
+    elif raiser is not None and (raiser.raised or not _names_operators(forward.graph)):
         forward.graph.exact = "nodes"
     if raiser is not None:
         forward.graph.written = raiser.written
     builder.root.type.add_method(forward)
     return builder.root, stored
+
+
+def _names_operators(graph: Graph) -> bool:
+    """Whether the text will say by itself that the program consists of ONNX's operators."""
+    return any(n.kind.partition("::")[0] not in ("aten", "prim") for n in graph.all_nodes())
 
 
 def with_loops(function: Function) -> Function:

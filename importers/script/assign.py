@@ -29,7 +29,7 @@ _INTO_PART = {"|": "bitwise_or_", "&": "bitwise_and_", "^": "bitwise_xor_", "**"
 _AUGMENTED: dict[str, tuple[str, str]] = {
     "+": ("add", "add_"), "-": ("sub", "sub_"), "/": ("div", "div_"), "*": ("mul", "mul_"), "%": ("fmod", "fmod_"),
     "|": ("__or__", "bitwise_or"), "&": ("__and__", "bitwise_and"), "^": ("__xor__", "bitwise_xor"),
-    "<<": ("__lshift__", "__lshift__"), ">>": ("__rshift__", "__irshift__"), "**": ("pow", "pow"),
+    "<<": ("__lshift__", "__ilshift__"), ">>": ("__rshift__", "__irshift__"), "**": ("pow", "pow"),
     "//": ("floordiv", "floor_divide_"),
 }  # fmt: skip
 _MAGIC = {"+": "add", "-": "sub", "/": "truediv", "*": "mul", "%": "mod"}
@@ -45,6 +45,10 @@ def _is_empty(e: X.Expr) -> bool:
             return not e.inputs or name == "defaultdict"
         return name in ("list", "dict", "set", "Counter") and not e.inputs and not e.keywords
     return (isinstance(e, X.ListLit) and not e.elements) or (isinstance(e, X.DictLit) and not e.keys)
+
+
+def _is_none(e: X.Expr) -> bool:
+    return isinstance(e, X.Literal) and e.value is None
 
 
 def _is_set(e: X.Expr) -> bool:
@@ -70,10 +74,22 @@ class AssignMixin(EmitterCore):
             self._assign_one(s, s.targets[0], s.value)
             return
         name = self.temporary("$tmp_assign_")  # a = b = e: e once, then the targets from left to right
-        self.frame.set(s.value.range, name, self.sugared(s.value, 1))
+        learned = self.optionals.get(s)
+        self.frame.set(s.value.range, name, self.sugared(s.value, 1, learned))
         temporary = X.Var(s.value.range, name)
         for target in s.targets:
-            self._assign_one(X.Assign(s.range, [target], temporary), target, temporary)
+            if learned is not None and isinstance(target, X.Var) and _is_none(s.value):
+                self.frame.set(target.range, target.name, self.frame.get(name, target.range), learned)
+            else:
+                self._assign_one(X.Assign(s.range, [target], temporary), target, temporary)
+            self._may_learn(s, target, s.value)
+
+    def _may_learn(self, place: X.Stmt | X.Expr, target: X.Expr, value: X.Expr) -> None:
+        """Remember where a variable got None or something empty: what it holds is told by what follows."""
+        if isinstance(target, X.Var) and (_is_none(value) or _is_empty(value)):
+            self.frame.places[target.name] = place
+            if _is_none(value):
+                self.nones.append(place)
 
     def _assign_one(self, s: X.Assign, target: X.Expr, value: X.Expr) -> None:
         if isinstance(target, X.Var):
@@ -81,7 +97,7 @@ class AssignMixin(EmitterCore):
                 self.frame.set(target.range, target.name, self.sugared(value, 1, self._list_of(s.type)))
                 return
             type = self.type_of(s.type) if s.type is not None else None
-            if type is None and isinstance(value, X.Literal) and value.value is None:
+            if type is None and _is_none(value):
                 self._assign_none(s, target)
             else:
                 empty = type is None and _is_empty(value)
@@ -133,6 +149,20 @@ class AssignMixin(EmitterCore):
     def _assign_tuple(self, target: X.TupleLit | X.ListLit, value: X.Expr) -> None:
         starred = self.check_targets(target.elements, target.range)
         binders = len(target.elements) - starred
+        if isinstance(value, X.TupleLit) and len(value.elements) == len(target.elements) and not starred:
+            pairs = list(zip(target.elements, value.elements, strict=True))
+            if any(v in self.optionals for _, v in pairs):
+                made = [self.sugared(v, 1, self.optionals.get(v)) for _, v in pairs]
+                for (t, v), m in zip(pairs, made, strict=True):
+                    if isinstance(t, X.Var) and _is_none(v):
+                        self.frame.set(t.range, t.name, m, self.optionals.get(v))
+                    else:
+                        self.assign_each([t], [m], value.range, 1)
+            else:
+                self._unpack(target, self.sugared(value, binders), value.range, binders, False)
+            for t, v in pairs:
+                self._may_learn(v, t, v)
+            return
         output = self.sugared(value, binders)
         if starred and isinstance(output, SimpleValue) and isinstance(output.value.type, T.ListType):
             self._unpack_list(target, output, value.range, binders)

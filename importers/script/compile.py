@@ -11,6 +11,7 @@ from bridge.importers.script.closures import inline_forked_closures, lift_closur
 from bridge.importers.script.errors import (
     AttributeType,
     CompileError,
+    Configured,
     LoopVariable,
     NeedsOperand,
     StartsAsNone,
@@ -21,7 +22,7 @@ from bridge.importers.script.modules import Self, SimpleSelf
 from bridge.importers.script.normalize import normalize_operators
 from bridge.importers.script.ssa import convert_to_ssa
 from bridge.importers.script.sugared import Resolver, SugaredValue
-from bridge.importers.script.tree import Assign, ClassDef, Def, Param, Stmt
+from bridge.importers.script.tree import ClassDef, Def, Expr, Param, Stmt
 from bridge.ir.classes import ClassType, Function
 from bridge.ir.graph import Block, Graph
 from bridge.ir.passes.canonicalize import canonicalize_outputs
@@ -29,7 +30,7 @@ from bridge.ir.passes.constant_pooling import pool_constants
 from bridge.ir.passes.constant_propagation import propagate_constants_of_immutable_types
 from bridge.ir.passes.lower_tuples import lower_simple_tuples
 from bridge.ir.source import SourceRange
-from bridge.ir.types import TENSOR, Type, optional
+from bridge.ir.types import FLOAT, INT, TENSOR, Type, optional
 
 if TYPE_CHECKING:
     from bridge.importers.script.core import Captured, EmitterCore
@@ -89,25 +90,27 @@ class _Attempts:
     """What is known of variables that are None first, from one attempt at a definition to the next.
 
     Their type is that of what they are assigned later. A loop may use one before that (behind ``is None``): then Tensor
-    is tried, and the assignment says what it is if it is not.
+    is tried, int and float, and the assignment says what it is if it is not.
     """
 
     def __init__(self) -> None:
-        self.optionals: dict[Assign, Type] = {}
+        self.optionals: dict[Stmt | Expr, Type] = {}
         self.late: dict[Stmt, dict[str, Type]] = {}
         self.current: EmitterCore | None = None
         self.as_python = False
-        self._guessed: set[Assign] = set()
-        self._tried: dict[Assign, list[Type]] = {}
+        self.configured = False
+        self._guessed: set[Stmt | Expr] = set()
+        self._guesses = iter((TENSOR, INT, FLOAT))
+        self._tried: dict[Stmt | Expr, list[Type]] = {}
         self._first: CompileError | None = None
         self._refusal: CompileError | None = None
 
     def learn(self, e: CompileError) -> None:
         """Take a type from an error, or raise the one that the program is refused with."""
-        if isinstance(e, AttributeType):
+        if isinstance(e, AttributeType | Configured):
             raise e
         nones = self.current.nones if self.current is not None else []
-        if isinstance(e, StartsEmpty) and isinstance(e.place, Assign):
+        if isinstance(e, StartsEmpty) and isinstance(e.place, Stmt | Expr):
             seen = self._tried.setdefault(e.place, [])
             if e.type in seen:
                 raise CompileError(e.message, e.range)
@@ -117,7 +120,7 @@ class _Attempts:
         if isinstance(e, LoopVariable) and isinstance(e.place, Stmt) and e.name not in self.late.get(e.place, {}):
             self.late.setdefault(e.place, {})[e.name] = e.type
             return
-        if isinstance(e, StartsAsNone) and isinstance(e.place, Assign):
+        if isinstance(e, StartsAsNone) and isinstance(e.place, Stmt | Expr):
             if e.place in self.optionals and e.place not in self._guessed:
                 raise e
             self._guessed.discard(e.place)
@@ -127,15 +130,15 @@ class _Attempts:
             self.as_python = True
             self._refusal = e if not isinstance(e, NeedsOperand) else None
             return
-        unknown = [s for s in nones if s not in self.optionals]
-        if self._refusal is not None and (self._first is not None or not unknown):
-            raise self._refusal
-        if self._first is not None or not unknown:
-            raise self._first or e
-        self._first = e
-        for s in unknown:
+        unguessed = [s for s in nones if s not in self.optionals]
+        places = [*unguessed, *self._guessed]
+        guess = next(self._guesses, None) if places else None
+        if guess is None or (self._refusal is not None and not unguessed):
+            raise self._refusal or self._first or e
+        self._first = self._first or e
+        for s in places:
             self._guessed.add(s)
-            self.optionals[s] = optional(TENSOR)
+            self.optionals[s] = optional(guess)
 
 
 def compile_function(
@@ -160,7 +163,7 @@ def compile_function(
         def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
             emitter = Emitter(f, graph, resolver, attempts.optionals)
             attempts.current, emitter.as_python = emitter, attempts.as_python
-            emitter.late = attempts.late
+            emitter.late, emitter.configured = attempts.late, attempts.configured
             return emitter, emitter.run(d, self, defaults)
 
         _compiling.add(f)
@@ -184,7 +187,31 @@ def _attempted(emit: Callable[[Graph, _Attempts], tuple[Emitter, Schema]]) -> tu
         try:
             return emit(Graph(), attempts)
         except CompileError as e:
-            attempts.learn(e)
+            try:
+                attempts.learn(e)
+            except CompileError as refusal:
+                attempts = _configured(attempts, refusal)
+
+
+def _configured(attempts: _Attempts, refusal: CompileError) -> _Attempts:
+    """New attempts without the branches that the module is not built for, if those may be what does not compile.
+
+    Raises the refusal where there are none, and Configured where attributes must be constants first.
+    """
+    own, refusal.passed_on = not refusal.passed_on, True
+    emitter = attempts.current
+    if isinstance(refusal, AttributeType | Configured) or emitter is None:
+        raise refusal
+    if not (emitter.inside_configurable or (own and emitter.configurable)):
+        raise refusal
+    attributes = frozenset().union(*emitter.configurable)
+    if attributes:
+        raise Configured(refusal, attributes)
+    if attempts.configured:
+        raise refusal
+    again = _Attempts()
+    again.configured = True
+    return again
 
 
 def _finish(f: Function, emitter: Emitter, schema: Schema) -> None:
@@ -214,7 +241,7 @@ def compile_template(
     def emit(graph: Graph, attempts: _Attempts) -> tuple[Emitter, Schema]:
         emitter = Emitter(f, graph, template.resolver, attempts.optionals)
         attempts.current, emitter.as_python = emitter, attempts.as_python
-        emitter.late = attempts.late
+        emitter.late, emitter.configured = attempts.late, attempts.configured
         return emitter, emitter.run_template(template, caller, given)
 
     with compiling(template.definition.name, template.definition.range):

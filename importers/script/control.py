@@ -10,6 +10,7 @@ from bridge.importers.script import tree as X
 from bridge.importers.script.annotations import qualified_name
 from bridge.importers.script.choices import Choice
 from bridge.importers.script.conditions import Condition, Refinements
+from bridge.importers.script.configured import Unknown, attributes_in, decided
 from bridge.importers.script.core import EmitterCore
 from bridge.importers.script.environment import Frame, as_simple, meaningful_name
 from bridge.importers.script.errors import CompileError
@@ -41,23 +42,34 @@ class ControlMixin(EmitterCore):
             for loop in _loops(s):
                 if any(not self.frame.knows(name) for name in self.late.get(loop, ())):
                     self._late_variables(loop)
-        self.branches(s.range, self.condition(s.cond), s.body, s.orelse)
+        self.branches(s.range, self.condition(s.cond), s.body, s.orelse, asks=not _is_of_literals(s.cond))
 
     def branches(
-        self, range: SourceRange, condition: Condition, then: Sequence[X.Stmt], other: Sequence[X.Stmt]
+        self,
+        range: SourceRange,
+        condition: Condition,
+        then: Sequence[X.Stmt],
+        other: Sequence[X.Stmt],
+        asks: bool = True,
     ) -> None:
-        """Emit both branches, or the one that a static condition chooses."""
+        """Emit both branches, or the one that a static condition chooses, or one that ``asks`` what the module is built for."""
         refinements = condition.refinements
-        if condition.static is not None:
-            self.refine(range, refinements if condition.static else refinements.not_())
-            self.emit_statements(then if condition.static else other)
+        static = self._configured(condition) if condition.static is None and asks else condition.static
+        if static is not None:
+            self.refine(range, refinements if static else refinements.not_())
+            self.emit_statements(then if static else other)
             return
+        attributes = attributes_in(condition.value) if asks else None
+        if attributes is not None:
+            self.configurable.append(attributes)
+            self.inside_configurable += 1
         n = self.node("prim::If", [condition.value], 0, range)
         blocks = n.add_block(), n.add_block()
         frames = (
             self._branch(blocks[0], then, refinements, range),
             self._branch(blocks[1], other, refinements.not_(), range),
         )
+        self.inside_configurable -= attributes is not None
         exits = blocks[0] in self.exit_blocks, blocks[1] in self.exit_blocks
         if all(exits):
             assert n.block is not None
@@ -70,6 +82,15 @@ class ControlMixin(EmitterCore):
             if not any(exits):
                 self._give_where_left(name, blocks, frames, leaves)
             self._join(range, name, blocks, frames, exits)
+
+    def _configured(self, condition: Condition) -> bool | None:
+        """Which branch the module is built for, where that is asked."""
+        if not self.configured:
+            return None
+        try:
+            return bool(decided(condition.value))
+        except Unknown:
+            return None
 
     def _branch(self, block: Block, body: Sequence[X.Stmt], refinements: Refinements, range: SourceRange) -> Frame:
         self.push(block)
@@ -500,6 +521,17 @@ class ControlMixin(EmitterCore):
         else:
             n = self.node("aten::Delete", [value, index], 0, target.range)
             n.overload = _delete_overload(value.type)
+
+
+def _is_of_literals(e: X.Expr) -> bool:
+    """Whether a condition names nothing that could be another value: a comparison of numbers that stand there."""
+    if isinstance(e, X.Apply):
+        return isinstance(e.callee, X.Var) and not e.keywords and all(map(_is_of_literals, e.inputs))
+    if isinstance(e, X.BinOp):
+        return _is_of_literals(e.lhs) and _is_of_literals(e.rhs)
+    if isinstance(e, X.UnaryOp):
+        return _is_of_literals(e.operand)
+    return isinstance(e, X.Literal | X.Const | X.StringLit)
 
 
 def _loops(s: X.If) -> Iterator[X.Stmt]:

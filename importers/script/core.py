@@ -22,6 +22,7 @@ from bridge.ir.source import SourceRange
 
 if TYPE_CHECKING:
     from bridge.importers.script.conditions import Condition, Refinements
+    from bridge.importers.script.configured import Attribute
     from bridge.importers.script.sugared import SpecialForm
     from bridge.importers.script.templates import Template
 
@@ -49,11 +50,11 @@ class EmitterCore(ABC):
         function: Function,
         graph: Graph,
         resolver: Resolver,
-        optionals: Mapping[X.Assign, T.Type] | None = None,
+        optionals: Mapping[X.Stmt | X.Expr, T.Type] | None = None,
     ) -> None:
         self.function, self.graph, self.resolver = function, graph, resolver
         #: Assignments of None → the Optional type that the variable needs.
-        self.optionals: Mapping[X.Assign, T.Type] = optionals or {}
+        self.optionals: Mapping[X.Stmt | X.Expr, T.Type] = optionals or {}
         #: Loops → variables that they assign first and that are used behind them.
         self.late: Mapping[X.Stmt, Mapping[str, T.Type]] = {}
         #: Names from outside that mean the same wherever they stand.
@@ -69,10 +70,15 @@ class EmitterCore(ABC):
         self.partial: dict[str, T.Type] = {}
         #: Whether what TorchScript refused is tried as Python means it, and whether there was something that it may mean.
         self.as_python = self.may_differ = False
+        #: Whether branches that constants never take are left out; else the conditions that could tell, and in how many of
+        #: their branches we are.
+        self.configured = False
+        self.configurable: list[frozenset[Attribute]] = []
+        self.inside_configurable = 0
         #: Whether an operand of ``and``, ``or`` was an Optional, of which TorchScript makes no bool.
         self.optional_operands = False
         #: The assignments of None that were emitted.
-        self.nones: list[X.Assign] = []
+        self.nones: list[X.Stmt | X.Expr] = []
         self.inner_functions: dict[str, int] = {}  # how many of each name were made
         #: The names that the definition assigns.
         self.locals: frozenset[str] = frozenset()

@@ -25,6 +25,8 @@ class CompileError(BridgeError):
 
     def __init__(self, message: str, range: SourceRange | None = None) -> None:
         super().__init__(message, range)
+        #: Whether the definition that it was raised in has been left.
+        self.passed_on = False
         called = trail()
         if called:
             self.args = (f"{self}\n{called}",)
@@ -58,6 +60,17 @@ class AttributeType(CompileError):
     def __init__(self, message: str, range: SourceRange, owner: ClassType, name: str, type: Type | None) -> None:
         super().__init__(message, range)
         self.owner, self.name, self.type = owner, name, type
+
+
+class Configured(CompileError):
+    """A program does not compile for every value of some attributes of its modules, which are to be constants of it.
+
+    ``attributes`` are pairs of a class and a name.
+    """
+
+    def __init__(self, refusal: CompileError, attributes: frozenset[tuple[ClassType, str]]) -> None:
+        super().__init__(refusal.message, refusal.range)
+        self.args, self.attributes = refusal.args, attributes
 
 
 class LoopVariable(CompileError):

@@ -48,7 +48,7 @@ class _Hint:
                 assert hint is not None
                 raise CompileError(f"Expected an annotation of type {what} but got {hint.annotation()}", range)
 
-    def choose(self, fits: Callable[[T.Type], bool], given: str, range: SourceRange) -> None:
+    def choose(self, fits: Callable[[T.Type], bool], given: T.Type, range: SourceRange) -> None:
         """Take the widest candidate that fits."""
         found: T.Type | None = None
         for c in self.candidates:
@@ -56,9 +56,13 @@ class _Hint:
                 found = c
         if found is None:
             names = " or ".join(c.annotation() for c in self.candidates)
+            if isinstance(self.candidates[0], T.DictType):
+                problem = "dict types can hold the types of the given keys and values"
+            else:
+                problem = "types match the types of the given list elements"
             raise CompileError(
                 f"Union type annotation `{self.type.annotation() if self.type else ''}` can hold {names}, but none of those "
-                f"types match the types of the given elements, which were unified to {given}",
+                f"{problem}, which were unified to {given.annotation()}",
                 range,
             )
         self.type, self.candidates = found, []
@@ -121,7 +125,7 @@ class LiteralMixin(EmitterCore):
                 _warn("List", unified, "", range)
             return unified
         if hint.candidates:
-            hint.choose(lambda c: unified.is_subtype_of(c.contained()[0]), unified.annotation(), range)
+            hint.choose(lambda c: unified.is_subtype_of(c.contained()[0]), unified, range)
             return hint.type.contained()[0]
         if not unified.is_subtype_of(element):
             raise CompileError(
@@ -164,9 +168,7 @@ class LiteralMixin(EmitterCore):
                     "multiple possible Dict type candidates in the Union annotation",
                     e.range,
                 )
-            narrowed.choose(
-                lambda c: all(a.is_subtype_of(b) for a, b in _inside(given, c)), given.annotation(), e.range
-            )
+            narrowed.choose(lambda c: all(a.is_subtype_of(b) for a, b in _inside(given, c)), given, e.range)
         result = narrowed.type
         assert isinstance(result, T.DictType)
         for what, found, fits in (
@@ -244,7 +246,7 @@ class LiteralMixin(EmitterCore):
             if hint is None and isinstance(unified, T.UnionType):
                 _warn("List", unified, "", e.range)
             if narrowed.candidates:
-                narrowed.choose(lambda c: unified.is_subtype_of(c.contained()[0]), unified.annotation(), e.range)
+                narrowed.choose(lambda c: unified.is_subtype_of(c.contained()[0]), unified, e.range)
             elif narrowed.type is None:
                 narrowed.type = T.ListType(unified)
             elif wanted is not None and not unified.is_subtype_of(wanted):
@@ -299,9 +301,7 @@ class LiteralMixin(EmitterCore):
             first[:] = [key.type, value.type]
             given = T.DictType(key.type, value.type)
             if narrowed.candidates:
-                narrowed.choose(
-                    lambda c: all(a.is_subtype_of(b) for a, b in _inside(given, c)), given.annotation(), e.range
-                )
+                narrowed.choose(lambda c: all(a.is_subtype_of(b) for a, b in _inside(given, c)), given, e.range)
             if narrowed.type is None:
                 result.type = given
             else:

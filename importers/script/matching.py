@@ -14,7 +14,7 @@ from typing import Any
 from bridge.importers.script.annotations import UNANNOTATED, shown_type
 from bridge.importers.script.errors import CompileError
 from bridge.ir import types as T
-from bridge.ir.classes import Function
+from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.graph import Graph, Node, Value
 from bridge.ir.literals import value_type
 from bridge.ir.schema import Argument, Schema
@@ -279,6 +279,8 @@ def _match_argument(
             text += "\nEmpty lists default to List[Tensor]. Annotate the variable to create an empty list of another type: x: List[int] = []"
         elif isinstance(value.type, T.OptionalType) and value.type.element.is_subtype_of(concrete):
             text += " Test that it is not None before."
+        elif isinstance(concrete, InterfaceType) and isinstance(value.type, ClassType | InterfaceType):
+            text += "\n" + (concrete.why_not(value.type) or "").rstrip("\n")
         raise _Failure(text)
     return value
 

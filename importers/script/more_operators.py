@@ -30,6 +30,15 @@ _REFLECTED = {
 _ORDER = {"<": "aten::lt", ">": "aten::gt", "<=": "aten::le", ">=": "aten::ge"}
 
 
+_PLAIN = (T.INT, T.FLOAT, T.BOOL, T.STR)
+
+
+def _one_may_be_none(a: T.Type, b: T.Type) -> bool:
+    """Whether two types are of numbers, texts and None, and a value of one may be None."""
+    one = any(t is T.NONE or isinstance(t, T.OptionalType) for t in (a, b))
+    return one and all(t is T.NONE or (t.element if isinstance(t, T.OptionalType) else t) in _PLAIN for t in (a, b))
+
+
 class OperatorMixin(EmitterCore):
     """The part of the emitter for operators and spread arguments that only Python has."""
 
@@ -51,6 +60,8 @@ class OperatorMixin(EmitterCore):
         if any(_is_number_enum(v.type) for v in (left, right)):
             one, other = (Named(self._number_of(v), "", range) for v in (left, right))
             return self.binary_operator(op, one, other, range)
+        if op in ("==", "!=") and _one_may_be_none(left.type, right.type):
+            return self._equal_or_none(op, left, right, range)
         if op == "in":
             if isinstance(left.type, T.ListType) and left.type.element == right.type:
                 return library_call("list_contains", range, self, [left, right]).as_value(range, self)
@@ -85,6 +96,32 @@ class OperatorMixin(EmitterCore):
         if name is None or not isinstance(right.type, ClassType) or right.type.find_method(name) is None:
             return None
         return MethodValue(right, [name]).call(range, self, [Named(left, "", range)], (), 0).as_value(range, self)
+
+    def _equal_or_none(self, op: str, left: Value, right: Value, range: SourceRange) -> Value:
+        """``a == b`` of plain values of which one may be None: that equals only itself."""
+        for one, other in ((left, right), (right, left)):
+            if one.type is T.NONE and not isinstance(other.type, T.OptionalType):
+                return insert_constant(self.graph, (op == "==") is (other.type is T.NONE), range)
+        one, other = (left, right) if isinstance(left.type, T.OptionalType) else (right, left)
+        none = insert_constant(self.graph, None, range)
+
+        def is_none() -> Value:
+            if other.type is T.NONE or not isinstance(other.type, T.OptionalType):
+                return insert_constant(self.graph, (op == "==") is (other.type is T.NONE), range)
+            name = "aten::__is__" if op == "==" else "aten::__isnot__"
+            return matching.insert(self.graph, name, [other, none], range=range)
+
+        def compared() -> Value:
+            if other.type is T.NONE:
+                return insert_constant(self.graph, op == "!=", range)
+            value = matching.insert(self.graph, "aten::_unwrap_optional", [one], range=range)
+            if isinstance(other.type, T.OptionalType):
+                return self._equal_or_none(op, value, other, range)
+            a, b = (value, other) if one is left else (other, value)
+            return self.binary_operator(op, Named(a, "", range), Named(b, "", range), range)
+
+        missing = matching.insert(self.graph, "aten::__is__", [one, none], range=range)
+        return self.if_expression(range, Condition(missing), is_none, compared)
 
     def _of_tuples(self, op: str, left: Value, right: Value, range: SourceRange) -> Value | None:
         if op == "*":

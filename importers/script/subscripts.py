@@ -14,6 +14,7 @@ from bridge.importers.script.sugared import SugaredTuple, SugaredValue
 from bridge.importers.script.sugared_classes import SliceValue
 from bridge.importers.script.values import SimpleValue
 from bridge.ir import types as T
+from bridge.ir.classes import ClassType
 from bridge.ir.graph import Value
 from bridge.ir.source import SourceRange
 
@@ -21,6 +22,22 @@ __all__ = ["SubscriptMixin"]
 
 _LONG = 4
 _OPTIONAL_TENSOR = T.OptionalType(T.TENSOR)
+
+
+class ModuleChain(SimpleValue):
+    """A slice of a Sequential: its modules as a tuple, and one after the other where it is called."""
+
+    __slots__ = ()
+
+    def call(
+        self, range: SourceRange, m: EmitterCore, args: Sequence[Named], keywords: Sequence[Named], binders: int
+    ) -> SugaredValue:
+        if len(args) != 1 or keywords:
+            raise CompileError("a slice of a Sequential takes one argument", range)
+        found: SugaredValue = SimpleValue(args[0].get(m.graph))
+        for module in self.as_tuple(range, m):
+            found = module.call(range, m, [Named(found.as_value(range, m), "", range)], [], 1)
+        return found
 
 
 class _TupleIndex(Exception):
@@ -67,7 +84,10 @@ class SubscriptMixin(EmitterCore):
             items = modules.as_tuple(e.value.range, self)
             # The modules stay modules (torch makes a tuple value of them), so that a loop over the slice can call them.
             value = matching.make_tuple(self.graph, [i.as_value(e.value.range, self) for i in items])
-            return SimpleValue(self._tuple_slice(e.value.range, value, *parts))
+            found = self._tuple_slice(e.value.range, value, *parts)
+            t = base.value.type
+            chains = isinstance(t, ClassType) and t.find_method("forward") is not None  # a Sequential, no ModuleList
+            return ModuleChain(found) if chains else SimpleValue(found)
         value = base.as_value(e.value.range, self)
         dim = insert_constant(self.graph, 0, e.range) if isinstance(value.type, T.TensorType) else None
         return SimpleValue(self._slice(e.range, value, dim, index))

@@ -6,6 +6,7 @@ The classes mirror TorchScript's (``sugared_value.h``); modules are in :mod:`bri
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -484,11 +485,27 @@ class FunctionValue(SugaredValue):
             _check_defined(f, range, "function")
         index, match = matching.match_schemas([f.schema for f in self.functions], range, m.graph, args, keywords)
         f = self.functions[index]
+        if f.qualified_name in _RENORMALISING:
+            _tell_of_max_norm(f, match.inputs, range)
         constant = m.node("prim::Constant", (), 1, None, name=f.name).output
         constant.type = FunctionType(f)
         result = m.node("prim::CallFunction", [constant, *match.inputs], 1, range).output
         result.type = match.returns[0]
         return SimpleValue(result)
+
+
+#: Library functions whose ``max_norm`` TorchScript loses: what would change the weight counts as unused there.
+_RENORMALISING = frozenset(f"__torch__.torch.nn.functional.{name}" for name in ("embedding", "embedding_bag"))
+
+
+def _tell_of_max_norm(f: Function, inputs: Sequence[Value], range: SourceRange) -> None:
+    for argument, value in zip(f.schema.arguments, inputs, strict=True):
+        if argument.name == "max_norm" and value.type is T.FLOAT:
+            warnings.warn(
+                f"max_norm of {f.name} has no effect in scripted programs, as in TorchScript: rows stay as they are. Trace the "
+                f"module, or renormalise the weight before.\n{range.highlight()}",
+                stacklevel=2,
+            )
 
 
 def _check_defined(f: Function, range: SourceRange, what: str) -> None:

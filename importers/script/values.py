@@ -221,8 +221,11 @@ class SimpleValue(SugaredValue):
             and node.inputs[0].node.kind == "prim::Closure"
         ):
             return self._call_closure(range, m, args, keywords, binders)
-        if isinstance(self.value.type, ClassType):
-            return self.attr(range, m, "__call__").call(range, m, args, keywords, binders)
+        t = self.value.type
+        if isinstance(t, ClassType):
+            # A module out of a slice (torch has no call for it); with hooks it stays refused.
+            plain = t.is_module and not (t.hooks or t.pre_hooks) and t.find_method("forward") is not None
+            return self.attr(range, m, "forward" if plain else "__call__").call(range, m, args, keywords, binders)
         return super().call(range, m, args, keywords, binders)
 
     def _call_closure(

@@ -65,7 +65,7 @@ def read_archive(
             known = "model.json" in container
             problem = "is an archive of a preview release" if known else "is a zip file, but not a TorchScript archive"
             raise ArchiveError(container.path, None, f"{problem} (data.pkl or constants.pkl is missing)")
-        sources = Sources(container, _constants(container))
+        sources = Sources(container, _constants(container), version)
         data = _unpickle(container, "data.pkl")
         if not isinstance(data, ObjectRecord):
             raise ArchiveError(container.path, "data.pkl", "does not hold a module")

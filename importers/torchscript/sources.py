@@ -32,6 +32,7 @@ from bridge.importers.torchscript.unpickler import PickleError
 from bridge.ir import types as T
 from bridge.ir.classes import ClassType, CompilationUnit, Function, InterfaceType
 from bridge.ir.errors import BridgeError
+from bridge.ir.op_versions import version_of
 from bridge.ir.schema import Argument, Schema
 from bridge.ir.source import Source, SourceRange
 
@@ -59,10 +60,11 @@ class Sources:
     """Finds types and functions of an archive by qualified name. Also the resolver of names in its texts.
 
     ``unit`` receives what was declared; graphs are compiled on their first use, or by :meth:`compile_all`.
-    ``constants`` is what ``CONSTANTS.c0``… in the texts refer to. Raises :class:`ArchiveError` that names the file and the entry.
+    ``constants`` is what ``CONSTANTS.c0``… in the texts refer to, ``version`` that of the format. Raises :class:`ArchiveError` that names the file and the entry.
     """
 
-    def __init__(self, container: Container, constants: Sequence[Any]) -> None:
+    def __init__(self, container: Container, constants: Sequence[Any], version: int) -> None:
+        self._version = version
         self.unit = CompilationUnit()
         self._functions: list[tuple[Function, _File]] = []
         self._container = container
@@ -108,7 +110,7 @@ class Sources:
             raise ArchiveError(self._container.path, entry, f"brings the source texts to more than {_MAX_TEXTS} bytes")
         text = self._container.text(entry, limit=_MAX_TEXT)
         file = _File(self._container, entry, text)
-        for statement in file.guarded(_parse, text, entry):
+        for statement in file.guarded(_parse, text, entry, self._version):
             if isinstance(statement, tree.ClassDef | tree.Def):
                 self._pending[f"{qualifier}.{statement.name}"] = statement, file
             elif not _is_version(statement):
@@ -310,8 +312,11 @@ class _Namespace(SugaredValue):
         return FunctionValue(function) if function is not None else _Namespace(full, self._sources)
 
 
-def _parse(text: str, filename: str) -> list[tree.Stmt]:
-    """The statements of a text. A minus before a number belongs to the number here, as torch reads printed programs."""
+def _parse(text: str, filename: str, version: int) -> list[tree.Stmt]:
+    """The statements of a text. A minus before a number belongs to the number here, as torch reads printed programs.
+
+    Calls that left out what must be said since a later ``version`` say it.
+    """
     statements: list[tree.Stmt] = parse_source(text, filename)
     work: list[Any] = [*statements]
     while work:
@@ -324,7 +329,22 @@ def _parse(text: str, filename: str) -> list[tree.Stmt]:
                 value[:] = [_with_sign(v) for v in value]
             inner = getattr(node, name)
             work.extend(v for v in (inner if isinstance(inner, list) else [inner]) if isinstance(v, tree.Tree))
+        if isinstance(node, tree.Apply) and isinstance(node.callee, tree.Select):
+            _say_steps(node, node.callee, version)
     return statements
+
+
+def _say_steps(call: tree.Apply, callee: tree.Select, version: int) -> None:
+    """``linspace`` and ``logspace`` made 100 steps where nobody said how many."""
+    torch = isinstance(callee.value, tree.Var) and callee.value.name == "torch"
+    if not torch or callee.name not in ("linspace", "logspace") or version >= version_of(f"aten::{callee.name}"):
+        return
+    steps = tree.Const(call.range, 100)
+    if len(call.inputs) > 2:
+        given = call.inputs[2]
+        call.inputs[2] = steps if isinstance(given, tree.Literal) and given.value is None else given
+    elif not any(k.name == "steps" for k in call.keywords):
+        call.keywords.append(tree.Keyword(call.range, "steps", steps))
 
 
 def _fields(kind: type) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import by_name
+from bridge.ir.dtypes import DType, by_name
+from bridge.ir.fits import INTEGERS, limits, overflow
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.registry import Operator
 from bridge.ir.rules import like_self
@@ -25,15 +26,18 @@ __all__ = [
     "from_front",
     "holds",
     "last_sizes",
+    "lower_fitting",
     "may_grow",
     "multiple_of",
     "none_true",
     "one_for_one",
     "same_sizes",
     "sized_along",
+    "to_int64",
 ]
 
 _BOOL, _INT32, _INT64 = by_name("bool"), by_name("int32"), by_name("int64")
+_FLOAT32, _FLOAT64 = by_name("float32"), by_name("float64")
 
 
 def _ints(*values: int) -> np.ndarray[Any, Any]:
@@ -54,6 +58,9 @@ def at_least(e: Emitter, x: Any, least: Sequence[Any]) -> Any:
         return x
     if x.rank is None:
         e.unsupported("this operator needs a tensor whose number of dimensions is known")
+    free = _left_over(x, least)
+    if free is not None:
+        return e.op("Reshape", x, _ints(*(-(i == free) for i in range(x.rank))), dims=x.dims)
     rank, own = (x.rank,), e.shape_of(x)
     wanted = e.ints([*[0] * (x.rank - len(least)), *least])
     rest = (d for d, n in zip(x.dims, [*[0] * (x.rank - len(least)), *least], strict=True) if n == 0)
@@ -62,6 +69,18 @@ def at_least(e: Emitter, x: Any, least: Sequence[Any]) -> Any:
     # but one of no elements to others of no elements
     enough = e.op("Not", e.op("Less", own, wanted, dtype=_BOOL, dims=rank), dims=rank)
     return _reshaped_where(e, x, enough, own)
+
+
+def _left_over(x: Any, least: Sequence[Any]) -> int | None:
+    """The dimension that onnxruntime may work out from the others, of which none may be 0 then, where that is all to be checked."""
+    if x.dims is None or any(type(n) is not int or n > 1 for n in least):
+        return None
+    checked = [*[0] * (x.rank - len(least)), *least]
+    sizes = list(zip(x.dims, checked, strict=True))
+    rest = [i for i, (d, n) in enumerate(sizes) if n <= 0 and not (isinstance(d, int) and d > 0)]
+    if not rest:
+        rest = [i for i, (d, _) in enumerate(sizes) if isinstance(d, int) and d > 0][-1:]
+    return rest[0] if len(rest) == 1 else None
 
 
 def from_front(e: Emitter, index: Any) -> Any:
@@ -191,3 +210,30 @@ def none_true(e: Emitter, wrong: Any) -> Any:
     """Whether no element is true, as a bool of one element."""
     count = e.op("ReduceSum", e.cast(wrong, _INT64), keepdims=0, dims=())
     return e.op("Equal", count, e.scalar(0, _INT64), dtype=_BOOL, dims=())
+
+
+def lower_fitting(e: Emitter, value: Any, dtype: DType) -> Any:
+    """A number that is written to a tensor of that type: where it does not fit, the model divides by zero."""
+    if (why := overflow(value, dtype)) is not None:
+        e.unsupported(why)
+    if dtype.name not in INTEGERS or not hasattr(value, "dims") or value.dtype.kind not in "fi":
+        return value
+    if value.dtype.kind != "f" and dtype is _INT64:
+        return value
+    low, high = limits(dtype)
+    x = value if value.dtype.kind != "f" else e.cast(value, _FLOAT64)
+    bounds = (e.constant(float(b) if x.dtype.kind == "f" else b, x.dtype) for b in (low, high))
+    above, below = (
+        e.op("LessOrEqual", *p, dtype=_BOOL, dims=()) for p in zip((next(bounds), x), (x, next(bounds)), strict=True)
+    )
+    fits = e.op("And", above, below, dims=())
+    return e.op("Div", e.cast(x, _INT64), e.cast(fits, _INT64), dims=())
+
+
+def to_int64(e: Emitter, x: Any) -> Any:
+    """A number as an int64, which it fits in: one that is infinite, not a number or too large divides by zero."""
+    if x.dtype.kind != "f":
+        return e.cast(x, _INT64)
+    x = x if x.dtype.name in ("float32", "float64") else e.cast(x, _FLOAT32)
+    fits = e.op("LessOrEqual", e.op("Abs", x, dims=x.dims), e.constant(2.0**63, x.dtype), dtype=_BOOL, dims=x.dims)
+    return e.op("Div", e.cast(x, _INT64), e.cast(fits, _INT64), dims=x.dims)

@@ -162,7 +162,10 @@ def _part(e: Emitter, v: Any, index: int, is_value: bool) -> Any:
     if isinstance(v, complex):
         return (v.real, v.imag)[index]
     if _is_complex(v):
-        return e.parts(v)[index]
+        parts = e.parts(v)
+        if index:
+            e.shaped_like[parts[1].root] = parts[0]
+        return parts[index]
     if not is_value or index == 0 or v is None or isinstance(v, str):
         return v
     if is_lowered(v):
@@ -184,7 +187,9 @@ def _of_part(e: Emitter, call: LoweredCall, index: int) -> LoweredCall:
 
 
 def _by_parts(e: Emitter, call: LoweredCall, o: Operator) -> Any:
+    known, e.shaped_like = e.shaped_like, {}
     made = [lower_functional(e, _of_part(e, call, k), o) for k in (0, 1)]
+    e.shaped_like = known
     if isinstance(made[0], list | tuple):
         kind = type(made[0])
         return kind(joined(e, Pair(a, b), alike=True) for a, b in zip(*made, strict=True))

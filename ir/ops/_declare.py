@@ -175,14 +175,16 @@ def out_variant(full_name: str) -> Operator | None:
     schema = find_schema(name, overload)
     if schema is None or [a.name for a in schema.arguments if a.writes] != ["out"] or len(schema.returns) != 1:
         return None
-    given = [(a.name, a.type) for a in schema.arguments if a.name != "out"]
-    o = next((o for o in overloads(name) if [(a.name, a.type) for a in o.schema.arguments] == given), None)
-    if o is None or o.kernel is None:
+    found = _functional(schema)
+    if found is None or found.kernel is None:
         return None
-    functional = o
+    functional, of = found, found.schema
 
     def write(*args: Any) -> Any:
-        value, out = functional.run(*args[:-1]), args[-1]
+        out, given = args[-1], dict(zip(schema.index, args, strict=True))
+        if "dtype" in of.index:
+            given.setdefault("dtype", by_numpy(out.dtype).code)
+        value = functional.run(*[given.get(a.name) for a in of.arguments])
         if value.shape != out.shape:
             raise BridgeError(f"out has shape {list(out.shape)}, but the result has {list(value.shape)}")
         source, wanted = by_numpy(value.dtype), by_numpy(out.dtype)
@@ -194,19 +196,47 @@ def out_variant(full_name: str) -> Operator | None:
     def lower(e: Any, call: Any) -> Any:
         from bridge.ir.ops._onnx import lower_functional
 
-        made, wanted = lower_functional(e, call, functional), call["out"].dtype
+        wanted = call["out"].dtype
+        made = lower_functional(e, _WithoutOut(call, of), functional)
         if not can_cast(made.dtype, wanted):
             e.unsupported(f"result type {made.dtype.label} can't be cast to the desired output type {wanted.label}")
         return e.cast(made, wanted)
 
     def rule(call: Call) -> Results:
-        found = functional.types(call) if functional.types is not None else None
-        return TensorType(call.tensor("out").dtype, found.dims if isinstance(found, TensorType) else None)
+        known = dict.fromkeys(of.index.keys() - schema.index.keys()) | dict(call.values)
+        made = functional.types(Call(of, call.types, known)) if functional.types is not None else None
+        return TensorType(call.tensor("out").dtype, made.dims if isinstance(made, TensorType) else None)
 
     new = Operator(schema, write)
     new.types = rule
-    new.onnx = o.onnx if o.onnx is None or isinstance(o.onnx, Unsupported) else lower
+    new.onnx = found.onnx if found.onnx is None or isinstance(found.onnx, Unsupported) else lower
     return new
+
+
+#: What functions that make tensors are told, and those that write to one are not.
+_MADE_WITH = {"dtype", "layout", "device", "pin_memory"}
+
+
+def _functional(schema: Schema) -> Operator | None:
+    """The operator that gives what another writes to ``out``: of the same arguments, but for how a tensor is made."""
+    given = {a.name: a.type for a in schema.arguments if a.name != "out"}
+    for o in overloads(schema.name):
+        own = {a.name: a.type for a in o.schema.arguments}
+        if all(own.pop(n, None) == t for n, t in given.items()) and not own.keys() - _MADE_WITH:
+            return o
+    return None
+
+
+class _WithoutOut:
+    """A call that writes to ``out`` as a call of the operator that gives the result."""
+
+    def __init__(self, call: Any, schema: Schema) -> None:
+        self.call, self.schema, self.results = call, schema, call.results
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.call.schema.index:
+            return self.call[name]
+        return self.call["out"].dtype.code if name == "dtype" else None
 
 
 def argument_dtype(code: int | None, default: DType | None = None) -> np.dtype[Any]:

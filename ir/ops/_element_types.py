@@ -106,13 +106,35 @@ def _attention(of: Of) -> str | None:
     return "Expected attn_mask dtype to be bool or float or to match query dtype"
 
 
+def _all_of(*rules: Rule) -> Rule:
+    """The first that is broken."""
+    return lambda of: next((why for r in rules if (why := r(of)) is not None), None)
+
+
+def _no_bools(what: str, *names: str) -> Rule:
+    """Not all of these tensors bools."""
+    return _never(f"\"{what}\" not implemented for '{{0}}'", "b", *names)
+
+
+def _shift(what: str) -> Rule:
+    """Of integers by integers, which are not all bools."""
+    floats = [_not_for(what, name, "i", "b") for name in ("self", "other")]
+    return _all_of(*floats, _no_bools(what, "self", "other"))
+
+
 RULES: dict[str, Rule] = {
-    "mm": _same(_PRODUCT, "self", "mat2", c_names=True),
-    "bmm": _same("expected scalar type {0} but found {1}", "self", "mat2"),
-    "matmul": _same(_PRODUCT, "self", "other", c_names=True),
+    "mm": _all_of(_same(_PRODUCT, "self", "mat2", c_names=True), _no_bools("addmm_impl_cpu_", "self", "mat2")),
+    "bmm": _all_of(_same("expected scalar type {0} but found {1}", "self", "mat2"), _no_bools("bmm", "self", "mat2")),
+    "matmul": _all_of(_same(_PRODUCT, "self", "other", c_names=True), _no_bools("addmm_impl_cpu_", "self", "other")),
     "linear": _same(_PRODUCT, "input", "weight", "bias", c_names=True),
-    "mv": _same("addmv input tensors must have the same dtype, but got {1}, {0}, and {1}", "self", "vec"),
-    "dot": _same("dot : expected both vectors to have same dtype, but found {0} and {1}", "self", "tensor"),
+    "mv": _all_of(
+        _same("addmv input tensors must have the same dtype, but got {1}, {0}, and {1}", "self", "vec"),
+        _no_bools("addmv_impl_cpu", "self", "vec"),
+    ),
+    "dot": _all_of(
+        _same("dot : expected both vectors to have same dtype, but found {0} and {1}", "self", "tensor"),
+        _no_bools("dot", "self", "tensor"),
+    ),
     "vdot": _same("dot : expected both vectors to have same dtype, but found {0} and {1}", "self", "other"),
     "addmm": _same("self and mat2 must have the same dtype, but got {0} and {2}", "self", "mat1", "mat2"),
     "addmv": _same("addmv input tensors must have the same dtype, but got {0}, {1}, and {2}", "self", "mat", "vec"),
@@ -133,7 +155,10 @@ RULES: dict[str, Rule] = {
     "scatter": _same(_SCATTER, "self", "src"),
     "scatter_add": _same(_SCATTER, "self", "src"),
     "scatter_reduce": _same(_SCATTER, "self", "src"),
-    "masked_scatter": _same("masked_scatter: expected self and source to have same dtypes but got{0} and {1}", "self", "source"),
+    "masked_scatter": _all_of(
+        _same("masked_scatter: expected self and source to have same dtypes but got{0} and {1}", "self", "source"),
+        _only("masked_scatter_ only supports boolean masks, but got mask with dtype {0}", "mask", "bool"),
+    ),
     "put": _same("put_(): self and source expected to have the same dtype, but got self.dtype = {0} and source.dtype = {1}",
                  "self", "source"),
     "index": _only("tensors used as indices must be long, int, byte or bool tensors", "indices", "int64", "int32", "uint8", "bool"),
@@ -174,8 +199,29 @@ RULES: dict[str, Rule] = {
     "argmax": _never("argmax(): does not support bool input", "b", "self"),
     "argmin": _never("argmin(): does not support bool input", "b", "self"),
     "topk": _never("topk does not support bool dtypes on CPU", "b", "self"),
-    "__lshift__": _never("\"lshift_cpu\" not implemented for '{0}'", "f", "self"),
-    "__rshift__": _never("\"rshift_cpu\" not implemented for '{0}'", "f", "self"),
+    "__lshift__": _shift("lshift_cpu"),
+    "__rshift__": _shift("rshift_cpu"),
+    "bitwise_left_shift": _shift("lshift_cpu"),
+    "bitwise_right_shift": _shift("rshift_cpu"),
+    "div.Tensor_mode": _no_bools("div_trunc_cpu", "self", "other"),
+    "fmod": _no_bools("fmod_cpu", "self", "other"),
+    "gcd": _all_of(_not_for("gcd_cpu", "self", "i"), _not_for("gcd_cpu", "other", "i")),
+    "pow": _no_bools("pow", "self", "exponent"),
+    "addcmul": _no_bools("addcmul_cpu_out", "self", "tensor1", "tensor2"),
+    **{name: _no_bools(f"{name}_vml_cpu", "self") for name in ("floor", "ceil", "trunc", "round")},
+    "median": _no_bools("median_cpu", "self"),
+    "nanmedian": _no_bools("median_cpu", "self"),
+    "kthvalue": _no_bools("kthvalue_cpu", "self"),
+    "bincount": _no_bools("bincount_cpu", "self"),
+    "searchsorted": _no_bools("searchsorted_out_cpu", "sorted_sequence"),
+    "hypot": _never("\"hypot_cpu\" not implemented for '{0}'", "bi", "self", "other"),
+    "logaddexp": _never("\"logaddexp_cpu\" not implemented for '{0}'", "bi", "self", "other"),
+    "nextafter": _never("\"nextafter_cpu\" not implemented for '{0}'", "bi", "self", "other"),
+    "frac": _not_for("frac_cpu"),
+    "mish": _not_for("mish_cpu"),
+    "hardswish": _not_for("hardswish_cpu"),
+    "selu": _not_for("elu_cpu"),
+    "softshrink": _not_for("softshrink_check"),
     "addcdiv": _never("Integer division with addcdiv is no longer supported: cast the tensors to a floating type first",
                       "bi", "self", "tensor1", "tensor2"),
     "cdist": _same("expected scalar type {0} but found {1}", "x1", "x2"),
@@ -193,7 +239,9 @@ RULES: dict[str, Rule] = {
     "cosine_similarity": _only("expected common dtype to be floating point, yet common dtype is {0}", "x1", *_FLOATS),
     "repeat_interleave": _not_for("repeat_interleave_cpu", "repeats", "int64", "int32"),
     "scaled_dot_product_attention": _attention,
-    "lerp": _same("expected dtype {0} for `end` but got dtype {1}", "self", "end", c_names=True),
+    "lerp": _all_of(
+        _same("expected dtype {0} for `end` but got dtype {1}", "self", "end", c_names=True), _not_for("lerp_kernel_scalar")
+    ),
 }  # fmt: skip
 
 

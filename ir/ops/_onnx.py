@@ -263,7 +263,11 @@ def axes_of(e: Emitter, value: Any, dims: Any, empty_is_all: bool = True) -> lis
     """A list of dimensions as ONNX axes; None when it stands for all of them."""
     if dims is None or (empty_is_all and isinstance(dims, list | tuple) and not dims):
         return None
-    return [axis_of(e, value, d) for d in (dims if isinstance(dims, list | tuple) else [dims])]
+    found = [axis_of(e, value, d) for d in (dims if isinstance(dims, list | tuple) else [dims])]
+    twice = next((a for a in found if found.count(a) > 1), None)
+    if twice is not None and value.rank is not None:
+        e.unsupported(f"dim {twice} appears multiple times in the list of dims")
+    return found
 
 
 def scattered(

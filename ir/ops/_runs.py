@@ -87,7 +87,9 @@ def lower_diag_embed(e: Emitter, call: LoweredCall) -> Any:
     if any(is_lowered(call[n]) for n in ("offset", "dim1", "dim2")):
         e.unsupported("the diagonal of diag_embed must be known when the model is exported")
     rank = known_rank(e, x, "diag_embed") + 1
-    first, second = call["dim1"] % rank, call["dim2"] % rank
+    first, second = axis_of(e, x, call["dim1"], 1), axis_of(e, x, call["dim2"], 1)
+    if first == second:
+        e.unsupported(f"diagonal dimensions cannot be identical {call['dim1']}, {call['dim2']}")
     if first > second:
         first, second, offset = second, first, -offset
 

@@ -224,6 +224,8 @@ def _softshrink(x: Array, limit: Any) -> Any:
 
 
 def _softshrink_node(e: Emitter, x: Any, limit: Any) -> Any:
+    if isinstance(limit, int | float) and limit < 0:
+        e.unsupported(f"lambda must not be negative, but found {limit}")
     small = _pick(e, "Less", x, -limit, apply(e, "Add", x, const(e, x, limit)), apply(e, "Mul", x, const(e, x, 0)))
     return _pick(e, "Greater", x, limit, apply(e, "Sub", x, const(e, x, limit)), small)
 
@@ -399,6 +401,8 @@ def _gelu(x: Array, approximate: str = "none") -> Any:
 
 
 def _gelu_node(e: Emitter, x: Any, approximate: str = "none") -> Any:
+    if approximate not in ("none", "tanh"):
+        e.unsupported("approximate argument must be either none or tanh.")
     half = apply(e, "Mul", x, const(e, x, 0.5))
     if approximate == "tanh":
         cube = apply(e, "Mul", apply(e, "Mul", x, x), x)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, default_dtype
+from bridge.ir.dtypes import DType, by_name, default_dtype
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, given, in_place
@@ -88,8 +88,7 @@ def div(self: Any, other: Any, rounding_mode: str | None = None) -> Any:
     if rounding_mode == "trunc":
         if a.dtype.kind in "iu":
             _check_divisor(b)
-            q = np.abs(a) // np.abs(b) if a.dtype.kind == "i" else a // b
-            return np.where((a < 0) ^ (b < 0), -q, q).astype(a.dtype) if a.dtype.kind == "i" else q
+            return np.floor_divide(a, b) + ((np.remainder(a, b) != 0) & ((a < 0) ^ (b < 0))).astype(a.dtype)
         return np.trunc(np.divide(a, b))
     if rounding_mode is not None:
         raise BridgeError(
@@ -167,12 +166,12 @@ def _lower_mul(e: Emitter, call: LoweredCall) -> Any:
 def floor_div_node(e: Emitter, dtype: DType, a: Any, b: Any) -> Any:
     """Floor division: ONNX's integer Div truncates, so the sign of the remainder corrects it."""
     if dtype.kind != "f":
-        q = typed(e, "Div", dtype, a, b)
         if not dtype.is_signed:
-            return q
-        r = typed(e, "Mod", dtype, a, b)  # floors: has the sign of b
-        t = typed(e, "Sub", dtype, a, r)
-        return typed(e, "Div", dtype, t, b)
+            return typed(e, "Div", dtype, a, b)
+        wide = dtype if dtype.name == "int64" else by_name("int64")  # in which a - r has its value
+        a, b = e.cast(a, wide), e.cast(b, wide)
+        r = typed(e, "Mod", wide, a, b)  # floors: has the sign of b
+        return e.cast(typed(e, "Div", wide, typed(e, "Sub", wide, a, r), b), dtype)
     # torch: (a - fmod(a, b)) / b, rounded to the nearest integer below
     a, b = e.cast(a, dtype), e.cast(b, dtype)
     mod = typed(e, "Mod", dtype, a, b, fmod=1)

@@ -91,9 +91,7 @@ def _lower_roll(e: Emitter, call: LoweredCall) -> Any:
         if isinstance(n, int) and not is_lowered(shift):
             cut: Any = ints(-shift % n if n else 0)
         else:  # -shift modulo the size, one of which is only known at run time
-            size = e.op(
-                "Slice", e.op("Shape", flat, dtype=INT64, dims=(flat.rank,)), ints(axis), ints(axis + 1), ints(0)
-            )
+            size = e.op("Slice", e.shape_of(x if dims else flat), ints(axis), ints(axis + 1), ints(0), dims=(1,))
             back = ints(-shift) if not is_lowered(shift) else e.op("Neg", e.op("Reshape", shift, ints(1), dims=(1,)))
             cut = e.op("Mod", back, e.op("Max", size, ints(1)), dtype=INT64)
         end = ints((1 << 63) - 1)
@@ -248,7 +246,9 @@ def _diagonal_types(call: Call) -> Results:
 def _lower_diagonal(e: Emitter, call: LoweredCall) -> Any:
     x, offset = call["self"], call["offset"]
     rank = known_rank(e, x, "diagonal")
-    a, b = call["dim1"] % rank, call["dim2"] % rank
+    a, b = dim_of(call["dim1"], rank), dim_of(call["dim2"], rank)
+    if a == b:
+        e.unsupported(f"diagonal dimensions cannot be identical {call['dim1']}, {call['dim2']}")
     order = [i for i in range(rank) if i not in (a, b)] + [a, b]
     moved = x if order == list(range(rank)) else e.op("Transpose", x, perm=order, dims=tuple(x.dims[i] for i in order))
     n, m = x.dims[a], x.dims[b]
@@ -326,6 +326,8 @@ def _diag_embed(self: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) ->
     rank = self.ndim + 1
     n = self.shape[-1] + abs(offset)
     a, b = dim_of(dim1, rank), dim_of(dim2, rank)
+    if a == b:
+        raise BridgeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     out = np.zeros((*self.shape[:-1], n, n), self.dtype)
     i = np.arange(self.shape[-1])
     out[..., i - min(offset, 0), i + max(offset, 0)] = self

@@ -133,8 +133,15 @@ def _lower_contains(e: Emitter, call: LoweredCall) -> Any:
     return e.op("Greater", e.op("ReduceSum", equal, keepdims=0, dims=()), e.scalar(0, INT64), dtype=BOOL, dims=())
 
 
+_SMALLEST = -(1 << 63)
+
+
 def slice_list(xs: Any, start: int | None, end: int | None, step: int = 1) -> Any:
-    """Python's slicing; the step may be negative."""
+    """Python's slicing; the step may be negative. Raises BridgeError for steps that TorchScript refuses."""
+    if step == 0:
+        raise BridgeError("List slice should have non-zero step")
+    if step == _SMALLEST:
+        raise BridgeError("List slice step is out of bounds")
     return xs[slice(start, end, step)]
 
 

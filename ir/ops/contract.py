@@ -17,6 +17,7 @@ from bridge.ir.ops.linear import matmul_node
 from bridge.ir.ops.reduction import reduce_node
 from bridge.ir.promotion import as_arrays
 from bridge.ir.rules import UNKNOWN, Call, Results, broadcast, promote_all, result
+from bridge.ir.subscripts import einsum_equation
 from bridge.ir.types import TENSOR, Dim, ListType, TensorType, TupleType
 
 
@@ -393,3 +394,14 @@ declare(
     onnx=_lower_meshgrid,
     samples=of(S([f4(2), f4(3)], indexing="xy")),
 )
+
+declare(
+    "aten::einsum.sublist(Tensor a, ...) -> Tensor",
+    lambda ops, *args: _einsum(ops, *_words(args)),
+    composite=True,
+)
+
+
+def _words(args: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    equation, *tensors = einsum_equation(args)
+    return equation, tensors

@@ -8,8 +8,9 @@ import numpy as np
 
 from bridge.ir.dtypes import DType, by_code, by_name, by_numpy
 from bridge.ir.errors import BridgeError
+from bridge.ir.fits import fitting
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import as_large_as
+from bridge.ir.ops._checks import as_large_as, lower_fitting
 from bridge.ir.ops._declare import Array, declare, given, in_place
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
 from bridge.ir.ops.expand import expand, lower_expand
@@ -255,9 +256,10 @@ def _written(src: Array, into: Array) -> Array:
     return expand(src, list(into.shape))
 
 
-def _lower_write(name: str) -> Any:
+def _lower_write(name: str, fits: bool = False) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
-        x, value = call["self"], e.cast(call[name], call["self"].dtype)
+        x, value = call["self"], call[name]
+        value = e.cast(lower_fitting(e, value, x.dtype) if fits else value, x.dtype)
         if value.dims is not None and value.dims == x.dims and all(d is not None for d in value.dims):
             return e.op("Identity", value)
         out = lower_expand(e, value, e.shape_of(x))
@@ -310,7 +312,7 @@ declare(
 for _suffix, _alias in (("", ""), ("_", "(a!)")):
 
     def _fill(x: Array, value: Any, inplace: bool = bool(_suffix)) -> Array:
-        return _write(x if inplace else x.copy(), value)
+        return _write(x if inplace else x.copy(), fitting(value, x.dtype))
 
     _order = ("Scalar", "Tensor")
     for _overload in _order:
@@ -318,7 +320,7 @@ for _suffix, _alias in (("", ""), ("_", "(a!)")):
             f"aten::fill{_suffix}.{_overload}(Tensor{_alias} self, {_overload} value) -> Tensor{_alias}",
             _fill,
             types=like_self,
-            onnx=_lower_write("value"),
+            onnx=_lower_write("value", _overload == "Scalar"),
             grad=(lambda ctx, g: (ctx.op("aten::zeros_like", g), g.sum()))
             if _overload == "Tensor"
             else (lambda ctx, g: (ctx.op("aten::zeros_like", g),)),
@@ -403,7 +405,9 @@ def _same_sizes_and_items(e: Emitter, a: Any, b: Any) -> Any:
     """Whether two tensors of one rank are equal: their sizes, and then their items."""
     boolean, int32 = by_name("bool"), by_name("int32")
     same = e.op("Equal", e.shape_of(a), e.shape_of(b), dtype=boolean, dims=(a.rank,))
-    if a.rank > 1:
+    if a.rank > 1 and e.opset >= 20:
+        same = e.op("ReduceMin", same, keepdims=0, dims=())
+    elif a.rank > 1:
         same = e.cast(e.op("ReduceMin", e.cast(same, int32), keepdims=0, dims=()), boolean)
     return e.either(same, lambda: _no_difference(e, a, b), lambda: np.array(False), ())
 

@@ -254,11 +254,15 @@ def _bucketize(self: Any, boundaries: Array, out_int32: bool = False, right: boo
 
 def _lower_bucketize(e: Emitter, call: LoweredCall) -> Any:
     x, edges = call["self"], call["boundaries"]
+    if edges.rank not in (None, 1):
+        e.unsupported(f"boundaries tensor must be 1 dimension, but got dim({edges.rank})")
     from bridge.ir.ops._onnx import common
 
     dtype = common(e, call, "self", "boundaries")
     wide = e.op("Unsqueeze", e.cast(x, dtype), ints(-1))
-    passed = typed(e, "GreaterOrEqual" if call["right"] else "Greater", dtype, wide, edges, result=BOOL)
+    # what is not a number is behind all edges
+    before = typed(e, "Less" if call["right"] else "LessOrEqual", dtype, wide, edges, result=BOOL)
+    passed = e.op("Not", before, dtype=BOOL)
     count = e.op("ReduceSum", e.cast(passed, INT64), ints(-1), keepdims=0)
     return e.cast(count, by_name("int32")) if call["out_int32"] else count
 

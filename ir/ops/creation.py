@@ -10,12 +10,13 @@ import numpy as np
 
 from bridge.ir.dtypes import DType, by_code, by_name, by_numpy, default_dtype
 from bridge.ir.errors import BridgeError
+from bridge.ir.fits import fitting
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import holds
+from bridge.ir.ops._checks import holds, lower_fitting
 from bridge.ir.ops._declare import Array, argument_dtype, declare, op
 from bridge.ir.ops._onnx import INT64, is_lowered, result_of, shape_vector, typed
 from bridge.ir.ops._samples import S, f4, f8, i8, of
-from bridge.ir.promotion import number_dtype, to_dtype
+from bridge.ir.promotion import complex_of, number_dtype, to_dtype
 from bridge.ir.rules import UNKNOWN, Call, Results, dims_from_list, dtype_argument, promote_all, result
 from bridge.ir.types import BOOL, COMPLEX, FLOAT, INT, ListType, TensorType, Type
 
@@ -32,7 +33,7 @@ def _size(size: Any) -> tuple[int, ...]:
 
 
 def _full_of(size: tuple[int, ...], value: Any, dtype: np.dtype[Any] | None) -> Array:
-    filled = np.asarray(value) if dtype is None else to_dtype(value, np.dtype(dtype))
+    filled = np.asarray(value) if dtype is None else to_dtype(fitting(value, np.dtype(dtype)), np.dtype(dtype))
     return np.full(size, filled, filled.dtype)
 
 
@@ -42,7 +43,7 @@ def _sized(call: Call) -> Results:
 
 def constant_of_shape(e: Emitter, shape: Any, value: Any, dtype: DType) -> Any:
     """A tensor of that shape (a list or an int64 vector) filled with a number."""
-    vector = shape_vector(e, shape)
+    vector, value = shape_vector(e, shape), lower_fitting(e, value, dtype)
     if is_lowered(value):
         return (
             typed(e, "Expand", dtype, value, None) if vector is None else e.op("Expand", e.cast(value, dtype), vector)
@@ -279,18 +280,32 @@ declare(
 )
 
 
-def _linspace_types(call: Call) -> Results:
+def spaced_dtype(name: str, code: int | None, start: Any, end: Any) -> np.dtype[Any]:
+    """The element type of numbers from start to end. Raises BridgeError for complex ones as real numbers."""
+    if not isinstance(start, complex) and not isinstance(end, complex):
+        return argument_dtype(code)
+    made = complex_of(default_dtype())
+    if code is not None and by_code(code).kind != "c":
+        raise BridgeError(
+            f"{name}(): inferred dtype {made.label} can't be safely cast to passed dtype {by_code(code).label}"
+        )
+    return argument_dtype(code, made)
+
+
+def spaced_types(call: Call) -> Results:
+    """Of ``linspace`` and ``logspace``."""
     steps = call.known("steps")
-    return result(dtype_argument(call, default_dtype()), (None if steps is UNKNOWN else steps,))
+    default = complex_of(default_dtype()) if COMPLEX in (call["start"], call["end"]) else default_dtype()
+    return result(dtype_argument(call, default), (None if steps is UNKNOWN else steps,))
 
 
 def linspace_kernel(start: Any, end: Any, steps: int, dtype: Any = None, *rest: Any) -> Array:
     """``steps`` numbers from start to end, computed from both ends as torch does."""
-    wanted = argument_dtype(dtype)
+    wanted = spaced_dtype("linspace", dtype, start, end)
     if steps <= 1:
         return np.full((steps,), start, wanted)
     i = np.arange(steps)
-    compute = wanted.type if wanted.kind == "f" else np.float32
+    compute = wanted.type if wanted.kind in "fc" else np.float32
     width = compute((end - start) / (steps - 1))
     low, high = compute(start) + width * i.astype(compute), compute(end) - width * (steps - 1 - i).astype(compute)
     return np.where(i < steps // 2, low, high).astype(wanted)
@@ -298,6 +313,11 @@ def linspace_kernel(start: Any, end: Any, steps: int, dtype: Any = None, *rest: 
 
 def _lower_linspace(e: Emitter, call: LoweredCall) -> Any:
     start, end, steps = values = [call[n] for n in ("start", "end", "steps")]
+    for name, v in (("start", start), ("end", end)):
+        if is_lowered(v) and v.rank:
+            e.unsupported(
+                f"linspace only supports 0-dimensional start and end tensors, but got {name} with {v.rank} dimension(s)."
+            )
     dtype = result_of(call).dtype
     assert dtype is not None
     if not any(is_lowered(v) for v in values):
@@ -332,13 +352,13 @@ for _first, _last in (("Tensor", "Tensor"), ("Tensor", "Scalar"), ("Scalar", "Te
     declare(
         f"aten::linspace.{_first}_{_last}({_first} start, {_last} end, int steps, *, {_OPTIONS}) -> Tensor",
         lambda start, end, steps, *rest: linspace_kernel(*(np.asarray(v).item() for v in (start, end)), steps, *rest),
-        types=_linspace_types,
+        types=spaced_types,
         onnx=_lower_linspace,
     )
 declare(
     f"aten::linspace(Scalar start, Scalar end, int steps, *, {_OPTIONS}) -> Tensor",
     linspace_kernel,
-    types=_linspace_types,
+    types=spaced_types,
     onnx=_lower_linspace,
     samples=of((0, 1, 5), (-2.0, 3.0, 4), (1, 2, 1), S(0, 10, 5, dtype=4)),
 )
@@ -466,7 +486,7 @@ def _data_types(call: Call) -> Results:
         dtype = t.dtype
         if not isinstance(call.schema.arguments[0].type, TensorType) and dtype is by_name("float64"):
             dtype = default_dtype()  # a list of Python floats, which a model holds as a tensor
-        return result(dtype_argument(call, dtype), t.dims if depth == 0 else None)
+        return result(dtype_argument(call, dtype), t.dims if depth == 0 else [None] * depth)
     length = len(value) if depth == 1 and isinstance(value, list | tuple) else None
     dims: list[Any] = [None] * depth
     if depth == 1:
@@ -488,7 +508,18 @@ def _lower_data(e: Emitter, call: LoweredCall) -> Any:
     value, dtype = call[call.schema.arguments[0].name], result_of(call).dtype
     if dtype is None:
         e.unsupported("the element type must be known when the model is exported")
+    if is_lowered(value) and value.is_list:
+        return e.cast(_of_sequence(e, value), dtype)
     return _stacked(e, value, dtype)
+
+
+def _of_sequence(e: Emitter, sequence: Any) -> Any:
+    """The numbers of a list of 0-d tensors whose length only run time knows."""
+    if sequence.rank != 0:
+        e.unsupported("the tensors of a list that becomes one tensor must be known to have no dimensions")
+    more = e.op("SequenceInsert", sequence, e.scalar(0, sequence.dtype))  # there may be none, which cannot be joined
+    joined = e.op("ConcatFromSequence", more, axis=0, new_axis=1, dtype=sequence.dtype, dims=(None,))
+    return e.op("Slice", joined, np.asarray([0], np.int64), np.asarray([-1], np.int64))
 
 
 def _stacked(e: Emitter, value: Any, dtype: DType) -> Any:

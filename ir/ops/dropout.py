@@ -158,6 +158,9 @@ def _lower_rrelu(e: Emitter, call: LoweredCall) -> Any:
     if call["training"] is not False:
         e.unsupported("rrelu in training is random; call eval() before exporting")
     x = call["self"]
+    if isinstance(call["lower"], int | float) and isinstance(call["upper"], int | float):
+        if call["lower"] > call["upper"]:
+            e.unsupported("Lower bound should be less than or equal to the upper bound")
     slope = typed(e, "Mul", x.dtype, typed(e, "Add", x.dtype, call["lower"], call["upper"]), e.scalar(0.5, x.dtype))
     return where(
         e,

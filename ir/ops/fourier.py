@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -215,6 +215,17 @@ def _over(rank: int, sizes: Any, dim: Any) -> list[int]:
     return [dim] if isinstance(dim, int) else list(dim)
 
 
+def _check_points(x: Array, kind: str, n: Any, over: Sequence[int]) -> None:
+    """Raise for a dimension that is transformed and has no elements."""
+    wanted = [-1 if n is None else n] if n is None or isinstance(n, int) else list(n)
+    wanted += [-1] * (len(over) - len(wanted))
+    for i, (s, d) in enumerate(zip(wanted, over, strict=True)):
+        whole = kind in ("irfft", "hfft") and i == len(over) - 1
+        points = s if s != -1 else x.shape[d] if not whole else 2 * (x.shape[d] - 1)
+        if x.ndim and points < 1:
+            raise BridgeError(f"Invalid number of data points ({points}) specified")
+
+
 def _transform(kind: str, many: bool) -> Any:
     """One of NumPy's transforms, in the precision of the input."""
     whole = {"hfft": "irfftn", "ihfft": "rfftn"}.get(kind, f"{kind}n")
@@ -227,6 +238,7 @@ def _transform(kind: str, many: bool) -> Any:
             raise BridgeError(f"{kind} expects a real input tensor, but got {x.dtype}")
         wide = x if x.dtype.kind in "fc" else x.astype(default_dtype().numpy)
         how = norm or "backward"
+        _check_points(x, kind, n, _over(x.ndim, n, dim) if many else [-1 if dim is None else dim])
         if not many:
             found = function(wide, n, -1 if dim is None else dim, how)
         else:
@@ -285,10 +297,20 @@ def _each(x: Pair, f: Callable[[Any], Any]) -> Pair:
     return Pair(*(None if p is None else f(p) for p in (x.re, x.im)))
 
 
+def _some(t: Any, x: Pair, dim: int, least: int = 1) -> Pair:
+    """With that many elements or more in one dimension, or the model fails."""
+    first = x.re if x.re is not None else x.im
+    rank = t.rank(first)
+    checked = t.at_least(first, [least] + [0] * (rank - 1 - dim % rank), lambda: "Invalid number of data points")
+    return Pair(checked, x.im) if first is x.re else Pair(None, checked)
+
+
 def _resized(t: Any, x: Pair, n: Any, dim: int) -> Pair:
     """With that many elements in one dimension: cut, or filled up with zeros."""
     if n is None or (isinstance(n, int) and n == -1):
         return x
+    if isinstance(n, int) and n < 1:
+        t.e.unsupported(f"Invalid number of data points ({n}) specified")
 
     def fit(p: Any) -> Any:
         rank, size = t.rank(p), t.size(p, dim)
@@ -323,14 +345,14 @@ def _size(t: Any, x: Pair, dim: int) -> Any:
 
 def _complex_step(t: Any, x: Pair, n: Any, dim: int, norm: str, inverse: bool) -> Pair:
     """One dimension of fft or ifft. The inverse is the transform with real and imaginary parts exchanged, twice."""
-    x = _resized(t, x, n, dim)
+    x = _some(t, _resized(t, x, n, dim), dim)
     made = _swapped(_fourier(t, _swapped(x), dim)) if inverse else _fourier(t, x, dim)
     return _scaled(t, made, _size(t, x, dim), norm, inverse)
 
 
 def _half_step(t: Any, x: Pair, n: Any, dim: int, norm: str, inverse: bool) -> Pair:
     """One dimension of rfft: the first half of the transform of real numbers."""
-    x = _resized(t, x, n, dim)
+    x = _some(t, _resized(t, x, n, dim), dim)
     size = _size(t, x, dim)
     made = _each(_fourier(t, x, dim), lambda p: t.narrow(p, dim, 0, size // 2 + 1))
     return _scaled(t, made, size, norm, inverse)
@@ -339,6 +361,7 @@ def _half_step(t: Any, x: Pair, n: Any, dim: int, norm: str, inverse: bool) -> P
 def _whole_step(t: Any, x: Pair, n: Any, dim: int, norm: str, inverse: bool) -> Any:
     """One dimension of irfft: real numbers out of the first half of their transform."""
     if n is None or (isinstance(n, int) and n == -1):
+        x = _some(t, x, dim, 2)
         n = 2 * (_size(t, x, dim) - 1)
     half = n // 2 + 1
     x = _resized(t, x, half, dim)

@@ -10,7 +10,7 @@ __all__: list[str] = []
 _NAMES = (
     "eq.Tensor eq.Scalar ne.Tensor ne.Scalar lt.Tensor lt.Scalar le.Tensor le.Scalar gt.Tensor gt.Scalar ge.Tensor ge.Scalar "
     "addmm addmv baddbmm cumsum cumprod copysign.Tensor copysign.Scalar ldexp.Tensor xlogy.Tensor nextafter gcd digamma "
-    "erfinv i0 index_reduce heaviside rad2deg deg2rad sinc put addr addbmm renorm"
+    "erfinv i0 index_reduce heaviside rad2deg deg2rad sinc put addr addbmm renorm embedding_renorm"
 ).split()
 
 

@@ -143,7 +143,7 @@ def _lower_cat(e: Emitter, call: LoweredCall) -> Any:
 
 def _beside_none(e: Emitter, x: Any, other: Any) -> Any:
     """x, beside which stands a tensor of fewer dimensions, which may have no elements only."""
-    if other.dims != (None,) and not isinstance(other.dims[0], str):
+    if other.rank != 1 or (other.dims != (None,) and not isinstance(other.dims[0], str)):
         e.unsupported(f"Tensors must have same number of dimensions: got {x.rank} and {other.rank}")
     none = e.op("Equal", e.op("Size", other, dtype=INT64, dims=()), e.scalar(0, INT64), dtype=by_name("bool"), dims=())
     return holds(e, x, none)

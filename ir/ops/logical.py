@@ -167,6 +167,14 @@ for _word, _left in (("l", True), ("r", False)):
         **_rule,
         samples=of((i8(4), i8(4, low=0, high=3))),
     )
+    _moved, _lowered = _shift(_left), _lower_shift(_left)
+    for _overload in ("Tensor", "Scalar"):
+        declare(
+            f"aten::__i{_word}shift__.{_overload}(Tensor(a!) self, {_overload} other) -> Tensor(a!)",
+            lambda a, b, f=_moved: _written(a, f(a, b)),
+            types=like_self,
+            onnx=lambda e, call, f=_lowered: e.cast(f(e, call), call["self"].dtype),
+        )
     in_place(
         declare(
             f"aten::bitwise_{_full}_shift.Tensor(Tensor self, Tensor other) -> Tensor",
@@ -564,6 +572,9 @@ def _isclose(a: Array, b: Array, rtol: float, atol: float, equal_nan: bool) -> A
 
 
 def _lower_isclose(e: Emitter, call: LoweredCall) -> Any:
+    for name in ("rtol", "atol"):
+        if isinstance(call[name], float) and call[name] < 0:
+            e.unsupported(f"{name} must be greater than or equal to zero, but got {call[name]}")
     dtype = common(e, call, "self", "other")
     a, b = e.cast(call["self"], dtype), e.cast(call["other"], dtype)
     equal = e.op("Equal", a, b, dtype=BOOL)

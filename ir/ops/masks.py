@@ -7,30 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_name, by_numpy
+from bridge.ir.dtypes import by_name, by_numpy
 from bridge.ir.errors import BridgeError
+from bridge.ir.fits import fitting
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import lower_fitting
 from bridge.ir.ops._declare import Array, declare, in_place
-from bridge.ir.ops._onnx import BOOL, INT64, ints, known_rank, typed, where
+from bridge.ir.ops._onnx import BOOL, INT64, ints, is_lowered, known_rank, typed, where
 from bridge.ir.ops._samples import b1, f4, i8, of
 from bridge.ir.promotion import to_dtype
 from bridge.ir.rules import Call, Results, broadcast_dims, result
 from bridge.ir.types import ListType, TensorType
 
 # -- masks -------------------------------------------------------------------------------------------------------------
-
-
-_C_NAMES = {"int64": "int64_t", "int32": "int", "int16": "short", "int8": "signed char", "uint8": "uint8_t"}
-
-
-def _overflow(value: Any, dtype: DType) -> str | None:
-    """What torch says of a number that an integer type cannot hold; of negative ones unsigned types take the remainder."""
-    if dtype.name not in _C_NAMES or isinstance(value, complex) or not isinstance(value, int | float):
-        return None
-    limits = np.iinfo(dtype.numpy)
-    if min(limits.min, -limits.max) <= value <= limits.max:
-        return None
-    return f"value cannot be converted to type {_C_NAMES[dtype.name]} without overflow"
 
 
 def masked_fill(self: Array, mask: Array, value: Any) -> Any:
@@ -43,8 +32,7 @@ def masked_fill(self: Array, mask: Array, value: Any) -> Any:
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{np.ndim(value)} dimension(s)."
         )
-    if (why := _overflow(value, by_numpy(self.dtype))) is not None:
-        raise BridgeError(why)
+    value = fitting(value, self.dtype)
     return np.where(mask, to_dtype(np.asarray(value), self.dtype), self)
 
 
@@ -55,9 +43,13 @@ def _masked_types(call: Call) -> Results:
 
 def _lower_masked_fill(e: Emitter, call: LoweredCall) -> Any:
     x = call["self"]
-    if (why := _overflow(call["value"], x.dtype)) is not None:
-        e.unsupported(why)
-    return _where_any(e, call["mask"], e.cast(call["value"], x.dtype), x)
+    if is_lowered(call["value"]) and call["value"].rank:
+        e.unsupported(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{call['value'].rank} dimension(s)."
+        )
+    value = lower_fitting(e, call["value"], x.dtype)
+    return _where_any(e, call["mask"], e.cast(value, x.dtype), x)
 
 
 def _where_any(e: Emitter, mask: Any, a: Any, b: Any) -> Any:

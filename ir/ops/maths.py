@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.dtypes import by_name
+from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import BOOL, FLOAT64, typed
@@ -24,6 +25,7 @@ from bridge.ir.ops.scalar import (
     pairs,
     real,
     unary_node,
+    wrap_int,
     wrapped,
 )
 from bridge.ir.registry import unsupported
@@ -135,11 +137,24 @@ family(
     guarded(math.copysign),
     unsupported("copysign of numbers is not exported"),
 )
+
+
+def _to_whole(round_: Any) -> Any:
+    """A rounding whose result must be an int64."""
+
+    def rounded(a: Any) -> Any:
+        if isinstance(a, float) and not abs(a) <= 2.0**63:
+            raise BridgeError(f"Cannot convert float {a:f} to integer")
+        return wrap_int(round_(a))
+
+    return rounded
+
+
 for _name, _f, _node in (("ceil", math.ceil, "Ceil"), ("floor", math.floor, "Floor")):
     for _t in ("int", "float", "Scalar"):
         declare(
             f"aten::{_name}.{_t}({_t} a) -> {'Scalar' if _t == 'Scalar' else 'int'}",
-            _f,
+            _to_whole(_f),
             onnx=lower_to_int(_node),
             samples=of((2,), (-3,)) if _t == "int" else of((2.5,), (-2.5,)),
         )

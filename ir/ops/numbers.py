@@ -11,6 +11,7 @@ import numpy as np
 from bridge.ir.dtypes import DType
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import to_int64
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import BOOL, FLOAT64, INT64, typed
 from bridge.ir.ops._samples import of
@@ -30,13 +31,31 @@ from bridge.ir.ops.scalar import (
 )
 from bridge.ir.registry import unsupported
 
+
+def _fitting(kind: str) -> Any:
+    """``int()`` of what a tensor holds: of a float that 64 bits do not hold it fails, where TorchScript's own of a float does not."""
+
+    def convert(a: Any) -> int:
+        if isinstance(a, float) and not abs(a) <= 2.0**63:
+            raise BridgeError(f"value cannot be converted to type {kind} without overflow")
+        return to_int(a)
+
+    return convert
+
+
+def _lower_fitting(e: Emitter, call: LoweredCall) -> Any:
+    v = call["a"]
+    return to_int64(e, e.scalar(v, e.dtype_of(v) if not isinstance(v, float) else FLOAT64))
+
+
 # conversions
 _py: Any
 for _name, _py, _dtype in (("Bool", bool, BOOL), ("Int", to_int, INT64), ("Float", float, FLOAT64)):
     _from = {"Bool": "int float", "Int": "bool float Scalar str", "Float": "Scalar int bool str"}[_name]
     _r = _name.lower()
+    _of_one = _fitting("int64_t") if _py is to_int else _py
 
-    def _item(a: np.ndarray[Any, Any], py: Any = _py) -> Any:
+    def _item(a: np.ndarray[Any, Any], py: Any = _of_one) -> Any:
         if a.size != 1 and py is bool:
             count = "more than one value" if a.size else "no values"
             raise BridgeError(f"Boolean value of Tensor with {count} is ambiguous")
@@ -47,6 +66,8 @@ for _name, _py, _dtype in (("Bool", bool, BOOL), ("Int", to_int, INT64), ("Float
     def _lower_item(e: Emitter, call: LoweredCall, dtype: DType = _dtype) -> Any:
         x = call["a"]
         scalar = x if x.rank == 0 else e.op("Reshape", x, np.asarray([], np.int64), dims=())
+        if dtype is INT64:
+            scalar = to_int64(e, scalar)
         return e.cast(scalar, dtype) if x.dtype is not dtype or x.rank != 0 else e.op("Identity", x, dims=())
 
     declare(
@@ -56,10 +77,11 @@ for _name, _py, _dtype in (("Bool", bool, BOOL), ("Int", to_int, INT64), ("Float
         samples=of((np.asarray(2, np.int64),), (np.asarray([[1.5]], np.float32),), (np.asarray(True),)),
     )
     for _t in _from.split():
+        _of_tensor = (_name, _t) == ("Int", "Scalar")
         declare(
             f"aten::{_name}.{_t}({_t} a) -> {_r}",
-            _py,
-            onnx=NO_STRINGS if _t == "str" else lower_cast(_dtype),
+            _fitting("int") if _of_tensor else _py,
+            onnx=NO_STRINGS if _t == "str" else _lower_fitting if _of_tensor else lower_cast(_dtype),
             samples=of(("12",)) if _t == "str" else of((2.5,), (-1.5,)) if _t in ("float", "Scalar") else pairs(_t),
         )
 for _name, _r, _py in (
@@ -256,6 +278,10 @@ declare(
 declare("aten::Complex.Scalar(Scalar a) -> complex", complex, onnx=NO_COMPLEX)
 for _type in ("int", "float", "complex"):
     declare(f"aten::angle.{_type}({_type} a) -> float", cmath.phase, onnx=NO_COMPLEX)
+for _type in ("int", "float"):
+    declare(f"aten::polar.{_type}({_type} a, {_type} b) -> complex", cmath.rect, onnx=NO_COMPLEX)
+declare("aten::polar.int_float(int a, float b) -> complex", cmath.rect, onnx=NO_COMPLEX)
+declare("aten::polar.float_int(float a, int b) -> complex", cmath.rect, onnx=NO_COMPLEX)
 for _word in "int_bool bool_int float_bool bool_float float_int int_float int_int bool_bool float_float".split():
     _a, _b = types_of(_word)
     declare(

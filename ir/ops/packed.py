@@ -9,6 +9,7 @@ import numpy as np
 from bridge.ir.dtypes import by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import holds, none_true
 from bridge.ir.ops._composite import composite, lowered_as
 from bridge.ir.ops._declare import Array, declare
 from bridge.ir.ops._onnx import ints, is_lowered, known_rank
@@ -16,7 +17,7 @@ from bridge.ir.ops._samples import S, f4, f8, of
 from bridge.ir.ops._samples import ints as idx
 from bridge.ir.rules import Call, Results, result
 
-_INT64 = by_name("int64")
+_BOOL, _INT64 = by_name("bool"), by_name("int64")
 
 __all__ = ["present"]
 
@@ -62,7 +63,23 @@ def present(t: Any, sizes: Any, limit: Any) -> tuple[Any, Any]:
     return below, t.squeeze(t.nonzero(t.reshape(below, [-1])), 1)
 
 
+def _fitting(e: Emitter, x: Any, lengths: Any, batch_first: bool) -> Any:
+    """Lengths that are as many as the sequences, fall, are more than zero, and no more than there are steps."""
+    time, batch = (e.op("Gather", e.shape_of(x), ints(a), axis=0, dims=(1,)) for a in (batch_first, not batch_first))
+    lengths = e.cast(lengths, _INT64)
+    before = e.op("Slice", lengths, ints(0), ints(-1), ints(0), dims=(None,))
+    behind = e.op("Slice", lengths, ints(1), ints(2**31), ints(0), dims=(None,))
+    wrong = [
+        e.op("Less", lengths, ints(1), dtype=_BOOL, dims=(None,)),
+        e.op("Less", time, lengths, dtype=_BOOL, dims=(None,)),
+        e.op("Less", before, behind, dtype=_BOOL, dims=(None,)),
+        e.op("Not", e.op("Equal", e.shape_of(lengths), batch, dtype=_BOOL, dims=(1,)), dims=(1,)),
+    ]
+    return holds(e, lengths, none_true(e, e.op("Concat", *wrong, axis=0, dims=(None,))))
+
+
 def _lower_pack(t: Any, x: Any, lengths: Any, batch_first: bool) -> Any:
+    lengths = _fitting(t.e, x, lengths, batch_first)
     steps = t.transpose(x, 0, 1) if batch_first else x
     turned = t.transpose(present(t, lengths, t.size(steps, 0))[0], 0, 1)
     places = t.squeeze(t.nonzero(t.reshape(turned, [-1])), 1)

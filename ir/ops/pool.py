@@ -322,6 +322,8 @@ def _lower_avg(n: int) -> Any:
             e.unsupported("count_include_pad must be known when the model is exported")
         x = at_least(e, x, [1, *attributes["kernel_shape"]]) if n == 3 else _room(e, x, attributes, n)
         divisor = call["divisor_override"] if "divisor_override" in call.schema.index else None
+        if isinstance(divisor, int) and divisor == 0:
+            e.unsupported("divisor must be not zero")
         count = 1 if divisor is not None else int(call["count_include_pad"])
         if not count:
             _whole(attributes, x.dims, n)
@@ -366,6 +368,8 @@ def _lower_adaptive_avg(n: int) -> Any:
         x, added = batched(e, call["self"], n)
         _pool_dtype(e, x, "float16 float32 float64")
         wanted, dims = known_sizes(e, call, "output_size", n), _pooled_dims(call, x, n, added)
+        if min(wanted) < 0:
+            e.unsupported("adaptive pooling: elements of output_size must be greater than or equal to 0")
         if wanted == [1] * n:
             mean = mean_node(e, x, list(range(2, n + 2)), True, x.dtype)
             mean.dims = dims

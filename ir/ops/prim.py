@@ -13,7 +13,7 @@ from bridge.ir.ops._declare import declare
 from bridge.ir.ops._samples import f4, i8, of
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results
-from bridge.ir.types import OptionalType, Type
+from bridge.ir.types import EnumValue, OptionalType, Type
 
 # -- tensors -----------------------------------------------------------------------------------------------------------
 
@@ -93,7 +93,7 @@ declare("aten::is_autocast_cpu_enabled() -> bool", lambda: False, onnx=_known(Fa
 def _is(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return a is b
-    return bool(a == b) if isinstance(a, bool | int | float | str) and type(a) is type(b) else a is b
+    return bool(a == b) if isinstance(a, bool | int | float | str | EnumValue) and type(a) is type(b) else a is b
 
 
 def _lower_is(negate: bool) -> Any:

@@ -353,6 +353,12 @@ def _lower_multinomial(e: Emitter, call: LoweredCall) -> Any:
     """The largest weight / exponential: one after the other without replacement, anew for every draw with it."""
     p, n = call["self"], call["num_samples"]
     rank = known_rank(e, p, "multinomial")
+    if p.dtype.kind != "f":
+        e.unsupported(f"multinomial only supports floating-point dtypes for input, got: {p.dtype.label}")
+    if rank not in (1, 2):
+        e.unsupported("prob_dist must be 1 or 2 dim")
+    if isinstance(n, int) and n <= 0:
+        e.unsupported("cannot sample n_sample <= 0 samples")
     if is_lowered(call["replacement"]):
         e.unsupported("whether multinomial replaces must be known when the model is exported")
     wide = e.cast(p, e.constant(np.float32(0)).dtype)

@@ -253,6 +253,20 @@ def renorm(t: Any, x: Any, p: Any, dim: int, maxnorm: Any) -> Any:
 
 
 @composite(
+    "aten::embedding_renorm(Tensor self, Tensor indices, float max_norm, float norm_type) -> Tensor",
+    samples=of((f4(5, 3), np.asarray([0, 4, 4]), 1.0, 2.0), (f4(5, 3), np.asarray([[0, 1], [2, 2]]), 0.5, 1.0)),
+    grad_name="EmbeddingRenormBackward0",
+)
+def embedding_renorm(t: Any, x: Any, indices: Any, max_norm: float, norm_type: float) -> Any:
+    at = t.reshape(indices, [-1])
+    rows = t.index_select(x, 0, at)
+    norm = t.linalg_vector_norm(rows, norm_type, [1], True)
+    factor = t.mul(t.reciprocal(t.add(norm, 1e-7)), max_norm)
+    # Rows that are named twice are written twice, with the same numbers.
+    return t.index_copy(x, 0, at, t.mul(rows, t.where(t.gt(norm, max_norm), factor, t.ones_like(norm))))
+
+
+@composite(
     "aten::logcumsumexp(Tensor self, int dim) -> Tensor",
     samples=of((f4(3, 4), 0), (f4(3, 4), -1), (f8(5), 0)),
     grad_name="LogcumsumexpBackward0",

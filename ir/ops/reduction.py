@@ -222,16 +222,26 @@ def some(e: Emitter, x: Any, dims: Any) -> Any:
     return at_least(e, x, [int(axes is None or a in axes) for a in range(x.rank)])
 
 
+def some_of_all(e: Emitter, x: Any) -> Any:
+    """As :func:`some` of all dimensions, for what does not look at them: one node, which may put a dimension of 1 behind."""
+    if x.rank is None or x.rank == 0 or (x.dims is not None and all(isinstance(d, int) for d in x.dims)):
+        return some(e, x, None)
+    # the size of the last dimension is that of x by those of the others, which of nothing is nothing by nothing
+    return e.op("Reshape", x, np.asarray([*[0] * x.rank, -1], np.int64), dims=(*x.dims, 1))
+
+
 def _lower_extreme(op_type: str) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
-        x = some(e, call["self"], dim_argument(call))
-        return nan_aware(e, op_type, x, dim_argument(call), keepdim_of(call), x.dtype)
+        x, dims, keepdim = call["self"], dim_argument(call), keepdim_of(call)
+        whole = not keepdim and (dims is None or dims == [])
+        x = some_of_all(e, x) if whole else some(e, x, dims)
+        return nan_aware(e, op_type, x, None if whole else dims, keepdim, x.dtype)
 
     return lower
 
 
 def _arg_node(e: Emitter, op_type: str, x: Any, axis: int, keepdim: bool) -> Any:
-    """ArgMax or ArgMin: the first of equals, and nan before everything, as in torch."""
+    """ArgMax or ArgMin: the first of equals, and nan before everything, as in torch; of a vector of nothing it fails, too."""
     dtype = x.dtype
     compute = compute_dtype(op_type, dtype)
     if compute is None:
@@ -263,14 +273,14 @@ def _lower_arg(op_type: str) -> Any:
         if x.rank == 0:
             return e.constant(np.asarray(0, np.int64))
         if dim is None:
-            flat = some(e, e.op("Reshape", x, np.asarray([-1], np.int64), dims=(None,)), 0)
+            flat = x if x.rank == 1 else e.op("Reshape", x, np.asarray([-1], np.int64), dims=(None,))
             out = _arg_node(e, op_type, flat, 0, keepdim_of(call))
             if not keepdim_of(call):
                 return out
             if x.rank is None:
                 e.unsupported("keepdim needs a tensor whose number of dimensions is known")
             return e.op("Reshape", out, np.ones(x.rank, np.int64))
-        return _arg_node(e, op_type, some(e, x, dim), axis_of(e, x, dim), keepdim_of(call))
+        return _arg_node(e, op_type, x if x.rank == 1 else some(e, x, dim), axis_of(e, x, dim), keepdim_of(call))
 
     return lower
 
@@ -281,7 +291,7 @@ def _lower_along(which: str) -> Any:
         if x.rank == 0:
             return e.op("Identity", x), e.constant(np.asarray(0, np.int64))
         axis = axis_of(e, x, call["dim"])
-        x = some(e, x, axis)
+        x = x if x.rank == 1 else some(e, x, axis)
         index = _arg_node(e, f"Arg{which}", x, axis, True)
         values = e.op("GatherElements", x, index, axis=axis)
         if keepdim:

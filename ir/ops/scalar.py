@@ -15,6 +15,7 @@ import numpy as np
 from bridge.ir.dtypes import DType
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import to_int64
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._onnx import BOOL, FLOAT64, INT64, is_lowered, typed
 from bridge.ir.ops._samples import of
@@ -216,7 +217,7 @@ def lower_to_int(op_type: str | None) -> Any:
         if e.dtype_of(v).kind in "ib":
             return e.scalar(v, INT64)
         x = e.scalar(v, FLOAT64)
-        return e.cast(typed(e, op_type, FLOAT64, x) if op_type else x, INT64)
+        return to_int64(e, typed(e, op_type, FLOAT64, x) if op_type else x)
 
     return lower
 

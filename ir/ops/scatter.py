@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from bridge.ir.errors import BridgeError
+from bridge.ir.fits import fitting
 from bridge.ir.lowering import Emitter, LoweredCall
-from bridge.ir.ops._checks import from_front, holds, none_true, sized_along
+from bridge.ir.ops._checks import from_front, holds, lower_fitting, none_true, sized_along
 from bridge.ir.ops._declare import Array, declare, dim_of, in_place
 from bridge.ir.ops._onnx import BOOL, INT64, axis_of, ints, is_lowered, known_rank, scattered, typed, where
 from bridge.ir.ops._samples import S, f4, i8, of
 from bridge.ir.ops._samples import ints as idx
+from bridge.ir.ops.arithmetic import floor_div_node
 from bridge.ir.promotion import to_dtype
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, broadcast_dims, like_self, result, wrap
@@ -155,7 +157,7 @@ def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") ->
     grid[d] = i
     values = src[tuple(slice(0, n) for n in i.shape)] if isinstance(src, np.ndarray) and src.ndim else src
     if how == "set":
-        out[tuple(grid)] = values if isinstance(values, np.ndarray) else to_dtype(values, out.dtype)
+        out[tuple(grid)] = values if isinstance(values, np.ndarray) else to_dtype(fitting(values, out.dtype), out.dtype)
     else:
         {
             "add": np.add,
@@ -168,26 +170,31 @@ def _scatter(self: Array, dim: int, index: Array, src: Any, how: str = "set") ->
     return out
 
 
+def _scatter_into(e: Emitter, x: Any, dim: Any, i: Any, src: Any, reduce: str | None) -> Any:
+    """``x`` with ``src`` at ``i``, written or with a reduction of ScatterElements."""
+    if reduce is not None and e.opset < (16 if reduce in ("add", "mul") else 18):
+        e.unsupported(f"scatter with reduction '{reduce}' needs a newer opset; this is {e.opset}")
+    axis = axis_of(e, x, dim)
+    if not is_lowered(src) or src.rank == 0:
+        values = e.op("Expand", e.cast(src, x.dtype), e.shape_of(i), dims=i.dims)
+    else:
+        values = e.cast(src, x.dtype)
+        if src.dims is None or i.dims is None or src.dims != i.dims or None in src.dims:
+            n = known_rank(e, i, "scatter")
+            values = e.op("Slice", values, ints(*[0] * n), e.shape_of(i), ints(*range(n)))
+    if x.rank == 0:
+        x, i, values = (e.op("Reshape", v, ints(-1), dims=(None,)) for v in (x, i, values))
+        return e.op("Reshape", scattered(e, "ScatterElements", x, i, values, reduce, axis=0), ints(), dims=())
+    return scattered(e, "ScatterElements", x, i, values, reduce, axis=axis)
+
+
 def _lower_scatter(how: str | None) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
         x, i = call["self"], from_front(e, e.cast(call["index"], INT64))
         names = call.schema.index
         src = call["src"] if "src" in names else call["value"]
         reduce = how or ({"add": "add", "multiply": "mul"}[call["reduce"]] if "reduce" in names else None)
-        if reduce is not None and e.opset < (16 if reduce in ("add", "mul") else 18):
-            e.unsupported(f"scatter with reduction '{reduce}' needs a newer opset; this is {e.opset}")
-        axis = axis_of(e, x, call["dim"])
-        if not is_lowered(src) or src.rank == 0:
-            values = e.op("Expand", e.cast(src, x.dtype), e.shape_of(i))
-        else:
-            values = e.cast(src, x.dtype)
-            if src.dims is None or i.dims is None or src.dims != i.dims or None in src.dims:
-                n = known_rank(e, i, "scatter")
-                values = e.op("Slice", values, ints(*[0] * n), e.shape_of(i), ints(*range(n)))
-        if x.rank == 0:
-            x, i, values = (e.op("Reshape", v, ints(-1), dims=(None,)) for v in (x, i, values))
-            return e.op("Reshape", scattered(e, "ScatterElements", x, i, values, reduce, axis=0), ints(), dims=())
-        return scattered(e, "ScatterElements", x, i, values, reduce, axis=axis)
+        return _scatter_into(e, x, call["dim"], i, src if "src" in names else lower_fitting(e, src, x.dtype), reduce)
 
     return lower
 
@@ -249,17 +256,22 @@ in_place(
 )
 
 
+def _neutral(reduce: str, dtype: np.dtype[Any]) -> Any:
+    """The number of an element type that a reduction leaves every other as it is with."""
+    neutral = {"sum": 0, "prod": 1, "mean": 0, "amax": -np.inf, "amin": np.inf}[reduce]
+    if dtype.kind == "b" and reduce == "amax":
+        neutral = False
+    elif dtype.kind in "iu" and reduce in ("amax", "amin"):
+        limits = np.iinfo(dtype)
+        neutral = limits.min if reduce == "amax" else limits.max
+    return np.asarray(neutral).astype(dtype)
+
+
 def _scatter_reduce(x: Array, dim: int, index: Array, src: Array, reduce: str, include_self: bool = True) -> Any:
     start = x
     if not include_self:
         hit = _scatter(np.zeros(x.shape, bool), dim, index, True)
-        neutral = {"sum": 0, "prod": 1, "mean": 0, "amax": -np.inf, "amin": np.inf}[reduce]
-        if x.dtype.kind == "b" and reduce == "amax":
-            neutral = False
-        elif x.dtype.kind in "iu" and reduce in ("amax", "amin"):
-            limits = np.iinfo(x.dtype)
-            neutral = limits.min if reduce == "amax" else limits.max
-        start = np.where(hit, np.asarray(neutral).astype(x.dtype), x)
+        start = np.where(hit, _neutral(reduce, x.dtype), x)
     if reduce != "mean":
         return _scatter(start, dim, index, src, reduce)
     total = _scatter(start, dim, index, src, "sum")
@@ -269,10 +281,22 @@ def _scatter_reduce(x: Array, dim: int, index: Array, src: Array, reduce: str, i
 
 
 def _lower_scatter_reduce(e: Emitter, call: LoweredCall) -> Any:
-    reduce, include = call["reduce"], call["include_self"]
-    if reduce == "mean" or not include:
-        e.unsupported("scatter_reduce is exported with self included, for sum, prod, amax and amin")
-    return _lower_scatter({"sum": "add", "prod": "mul", "amax": "max", "amin": "min"}[reduce])(e, call)
+    reduce, include = call["reduce"], bool(call["include_self"])
+    x, i, dim = call["self"], from_front(e, e.cast(call["index"], INT64)), call["dim"]
+    start = x
+    if not include:  # where something arrives, from what changes nothing
+        shape, dtype = e.shape_of(x), x.dtype
+        seen = e.op("Expand", e.constant(np.asarray(False)), shape, dtype=BOOL, dims=x.dims)
+        seen = _scatter_into(e, seen, dim, i, e.constant(np.asarray(True)), None)
+        start = e.op("Where", seen, e.constant(_neutral(reduce, dtype.numpy)), x, dtype=dtype, dims=x.dims)
+    kind = {"sum": "add", "mean": "add", "prod": "mul", "amax": "max", "amin": "min"}[reduce]
+    made = _scatter_into(e, start, dim, i, call["src"], kind)
+    if reduce != "mean":
+        return made
+    count = e.op("Expand", e.constant(np.asarray(int(include))), e.shape_of(x), dtype=INT64, dims=x.dims)
+    count = _scatter_into(e, count, dim, i, e.constant(np.asarray(1)), "add")
+    count = e.cast(e.op("Max", count, e.constant(np.asarray(1)), dims=x.dims), x.dtype)
+    return e.op("Div", made, count, dims=x.dims) if x.dtype.kind == "f" else floor_div_node(e, x.dtype, made, count)
 
 
 in_place(
@@ -428,7 +452,7 @@ def _index_fill(self: Array, dim: int, index: Array, value: Any) -> Any:
     if not self.ndim:
         return _index_fill(self.reshape(1), 0, index.reshape(-1), value).reshape(())
     out = self.copy()
-    out[(slice(None),) * d + (index.astype(np.int64),)] = to_dtype(np.asarray(value), self.dtype)
+    out[(slice(None),) * d + (index.astype(np.int64),)] = to_dtype(np.asarray(fitting(value, self.dtype)), self.dtype)
     return out
 
 
@@ -440,7 +464,7 @@ def _lower_index_fill(e: Emitter, call: LoweredCall) -> Any:
         e.unsupported("indexing a 0-d tensor is not exported")
     n = e.op("Size", call["index"], dtype=INT64, dims=())
     shape = e.op("ScatterElements", e.shape_of(x), ints(axis), e.op("Reshape", n, ints(1)), axis=0)
-    values = e.op("Expand", e.cast(call["value"], x.dtype), shape)
+    values = e.op("Expand", e.cast(lower_fitting(e, call["value"], x.dtype), x.dtype), shape)
     i = e.op("Reshape", e.cast(call["index"], INT64), ints(*[-1 if k == axis else 1 for k in range(rank)]))
     size = e.op("Gather", e.shape_of(x), ints(axis), axis=0)
     i = where(e, e.op("Less", i, e.scalar(0, INT64), dtype=BOOL), e.op("Add", i, size), i, INT64)

@@ -288,6 +288,10 @@ def _narrow_types(call: Call) -> Results:
 def _lower_narrow(e: Emitter, call: LoweredCall) -> Any:
     x, start, length = call["self"], call["start"], call["length"]
     axis, known = axis_of(e, x, call["dim"]), not is_lowered(start) and not is_lowered(length)
+    if isinstance(length, int) and length < 0:
+        e.unsupported("narrow(): length must be non-negative.")
+    if known and length == 0 and x.rank is not None:  # nothing of what must be there
+        x = at_least(e, x, [0 if i != axis else abs(start) for i in range(x.rank)])
     if known:
         end = start + length if start >= 0 or start + length < 0 else MAX
         part = e.op("Slice", x, ints(start), ints(end), ints(axis), ints(1))

@@ -185,6 +185,8 @@ def _kth_types(call: Call) -> Results:
 def _lower_kth(e: Emitter, call: LoweredCall) -> Any:
     x, k = call["self"], call["k"]
     if x.rank == 0:
+        if k != 1:
+            e.unsupported("kthvalue(): selected number k out of range for dimension 0")
         return e.op("Identity", x), e.constant(np.asarray(0, np.int64))
     axis = axis_of(e, x, call["dim"])
     values, indices = _topk_node(e, x, e.ints([k]), axis, False)

@@ -15,6 +15,7 @@ from bridge.ir.ops._composite import composite, lower_steps, lowered_as
 from bridge.ir.ops._declare import Array, argument_dtype, declare
 from bridge.ir.ops._onnx import is_lowered
 from bridge.ir.ops._samples import S, f4, of, positive
+from bridge.ir.ops.creation import spaced_dtype, spaced_types
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import UNKNOWN, Call, Results, dtype_argument, like_self, result
 
@@ -345,7 +346,7 @@ def isreal(t: Any, x: Any) -> Any:
 
 
 def _logspace(start: Any, end: Any, steps: int, base: float, dtype: int | None, *_: Any) -> Array:
-    wanted = argument_dtype(dtype)
+    wanted = spaced_dtype("logspace", dtype, start, end)
     if wanted.kind in "iu":  # torch computes with the ends in the type of the result
         start, end = int(start), int(end)
     return np.asarray(np.logspace(start, end, steps, base=base)).astype(wanted)
@@ -354,9 +355,7 @@ def _logspace(start: Any, end: Any, steps: int, base: float, dtype: int | None, 
 declare(
     f"aten::logspace(Scalar start, Scalar end, int steps, float base=10.0, *, {_OPTIONS}) -> Tensor",
     _logspace,
-    types=lambda c: result(
-        dtype_argument(c, default_dtype()), (c.known("steps") if isinstance(c.known("steps"), int) else None,)
-    ),
+    types=spaced_types,
     onnx=_constant(_logspace),
     samples=of((0, 2, 3), (-1.0, 1.0, 5, 2.0)),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_code, default_dtype
+from bridge.ir.dtypes import DType, by_code, by_name, default_dtype
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, dim_of, dims_of, given
 from bridge.ir.ops._onnx import (
@@ -100,20 +100,23 @@ def variance_node(e: Emitter, x: Any, dims: Any, correction: Any, keepdim: bool)
     dtype = x.dtype
     if dtype.kind != "f":
         e.unsupported("var needs a floating-point tensor")
+    dims = None if x.rank == 0 else dims
     mean = reduce_node(e, "ReduceMean", x, dims, True, dtype)
     d = typed(e, "Sub", dtype, x, mean)
-    square = typed(e, "Mul", dtype, d, d)
-    square.dims = x.dims
-    total = reduce_node(e, "ReduceSum", square, dims, keepdim, dtype)
+    d.dims = x.dims
+    total = reduce_node(e, "ReduceSumSquare", d, dims, keepdim, dtype)
     axes = axes_of(e, x, dims)
     sizes = None if x.dims is None else [x.dims[a] for a in (range(len(x.dims)) if axes is None else axes)]
     c = 1 if correction is None else correction
     if sizes is not None and all(isinstance(s, int) for s in sizes):
         left: Any = e.scalar(float(max(math.prod(s for s in sizes if isinstance(s, int)) - c, 0)), dtype)
     else:
-        shape = e.shape_of(x)
-        picked = shape if axes is None else e.op("Gather", shape, np.asarray(axes, np.int64), axis=0)
-        n = e.cast(e.op("ReduceProd", picked, keepdims=0, dims=()), dtype)
+        if axes is None:
+            count = e.op("Size", x, dtype=by_name("int64"), dims=())
+        else:
+            picked = e.op("Gather", e.shape_of(x), np.asarray(axes, np.int64), axis=0)
+            count = e.op("ReduceProd", picked, keepdims=0, dims=())
+        n = e.cast(count, dtype)
         left = typed(e, "Max", dtype, typed(e, "Sub", dtype, n, e.scalar(float(c), dtype)), e.scalar(0.0, dtype))
     return typed(e, "Div", dtype, total, left)
 

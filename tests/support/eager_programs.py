@@ -380,6 +380,21 @@ b.mul_(b)
 b[:3].mul_(b[:3].t())
 b[:2].add_(b[2:])
 b[:, :2] += b[:, 1:]
+b[:, 1:] = b[:, :-1]
+b[:, 1:].copy_(b[:, :-1])
+b[:, 1:] += b[:, :-1]
+b[:, 1:].mul_(b[:, :-1].double())
+b -= b[:, :1]
+b /= b[:, -1:]
+b[:, :] = b[:, 1:2]
+b[1:3, :2].copy_(b[1:3, :2].t())
+b[1:, 1:] = b[:-1, :-1]
+b.t()[1:] = b.t()[:-1]
+b = torch.arange(4); c = b; c <<= 2; c >>= torch.tensor([0, 1, 0, 1])
+b[:] = b[0]
+b[:2] = b[1:2]
+b = torch.arange(6000.0).reshape(3, 40, 50).clone(); b[:, 1:] = b[:, :-1]
+b = torch.arange(200).reshape(2, 100).clone(); b[:, 90:] = b[:, 80:90]; b[:, 20:60] = b[:, :40]
 b[0].expand(4, 3).add_(1)
 b[0].expand(4, 3).relu_()
 b[0].expand(4, 3).copy_(b + 1)

@@ -49,7 +49,24 @@ a.index_copy(0, b, c)                           | ones(2, 3), tensor([0, 1]), on
 a.index_copy(0, b, c)                           | ones(2, 3), tensor([0, 1]), ones(2, 3) | ones(2, 3), tensor([0, 1]), ones(1, 3)
 a.sum() * int(b) ** int(c)                      | ones(2), tensor(0), tensor(2) | ones(2), tensor(0), tensor(-2)
 a.sum() * float(b) ** -1.5                      | ones(2), tensor(2.0) | ones(2), tensor(0.0)
+torch.full([2], float(b), dtype=torch.int64) + a | tensor([1]), tensor(2.75) | tensor([1]), tensor(float("inf"))
+torch.full_like(a, float(b))                    | tensor([1, 2]), tensor(2.75) | tensor([1, 2]), tensor(float("nan"))
+a.new_full([2], int(b))                         | ones(1).to(torch.uint8), tensor(-255) | ones(1).to(torch.uint8), tensor(256)
+a.clone().fill_(float(b))                       | ones(2).int(), tensor(-2.75) | ones(2).int(), tensor(3e10)
+a.masked_fill(a > 1, float(b))                  | tensor([1, 2]), tensor(2.75) | tensor([1, 2]), tensor(float("-inf"))
+a.index_fill(0, b, float(c))                    | tensor([1, 2]), tensor([1]), tensor(2.75) | tensor([1, 2]), tensor([1]), tensor(1e19)
+a.scatter(0, b, float(c))                       | tensor([1, 2]), tensor([1]), tensor(2.75) | tensor([1, 2]), tensor([1]), tensor(float("nan"))
+torch._pack_padded_sequence(a, b, True)[0]      | ones(3, 5, 2), tensor([5, 3, 2]) | ones(3, 5, 2), tensor([3, 5, 2])
+torch._pack_padded_sequence(a, b, True)[0]      | ones(3, 5, 2), tensor([5, 3, 2]) | ones(3, 5, 2), tensor([5, 3, 0])
+torch._pack_padded_sequence(a, b, True)[0]      | ones(3, 5, 2), tensor([5, 3, 2]) | ones(3, 5, 2), tensor([5, 3])
 torch.arange(int(a))                            | tensor(3) | tensor(-1)
+torch.ones(2) * int(a)                          | tensor(2.75) | tensor(float("nan"))
+torch.ones(2) * int(a[0])                       | tensor([-2.75]) | tensor([float("-inf")])
+torch.ones(2) * int(a.max())                    | ones(2).double() | ones(2).double() * 1e19
+torch.ones(2) * int(a.item())                   | tensor(2.75) | tensor(float("inf"))
+a[int(a.sum()):]                                | ones(2) | ones(2) * float("inf")
+torch.ones(2) * math.floor(float(a))            | tensor(2.75) | tensor(float("nan"))
+torch.ones(2) * math.ceil(float(a))             | tensor(-2.75) | tensor(float("inf"))
 torch.arange(int(a), 0, -1)                     | tensor(3) | tensor(-1)
 torch.arange(int(a), int(b), 2)                 | tensor(1), tensor(5) | tensor(5), tensor(1)
 torch.repeat_interleave(a)                      | tensor([1, 0, 2]) | tensor([1, -1])
@@ -267,6 +284,17 @@ torch.narrow(arange(4.0), 0, tensor([1]), 2)
 torch.narrow(arange(4.0), 0, tensor(1), 2)
 arange(4.0).narrow(0, tensor(3), 2)
 ones(()).index_add(0, tensor([0, 0]), ones(2))
+tensor([1, 2]).__setitem__(0, float("-inf"))
+tensor([1, 2]).__setitem__(tensor([0]), float("nan"))
+tensor([1, 2]).int().__setitem__(slice(None), 2 ** 40)
+tensor([1, 2]).__setitem__(0, tensor(float("inf")))
+tensor([1, 2]).to(torch.int16).fill_(70000.0)
+tensor([1, 2]).to(torch.uint8).fill_(-255), torch.tensor(-1, dtype=torch.uint8)
+torch.tensor([1.0, float("nan")], dtype=torch.int64)
+torch.tensor(-300, dtype=torch.uint8)
+torch.full([2], 300, dtype=torch.uint8)
+torch.full([2], float("inf"), dtype=torch.int32)
+torch.scalar_tensor(1e30, dtype=torch.int8)
 F.fold(ones(2, 11, 9), (4, 4), 2)
 F.fold(ones(2, 12, 8), (4, 4), 2)
 F.interpolate(ones(2, 0, 6, 6), scale_factor=2.0, mode='bilinear')
@@ -276,6 +304,8 @@ torch.where(tensor([True, False]), ones(2), zeros(2), out=zeros(2, dtype=torch.f
 
 #: What the expressions see besides their arguments.
 NAMES = """
+import math
+
 F = torch.nn.functional
 ones, zeros, arange, tensor = torch.ones, torch.zeros, torch.arange, torch.tensor
 """

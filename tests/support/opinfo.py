@@ -22,7 +22,7 @@ import torch
 import bridge
 from bridge.ir.errors import BridgeError
 
-__all__ = ["STAGES", "Case", "cases", "outcomes"]
+__all__ = ["STAGES", "Case", "cases", "error_cases", "outcomes", "silent"]
 
 #: What is measured, in order: eager, scripted and run, the text of the scripted program, exported and run elsewhere.
 STAGES = ("eager", "script", "code", "onnx")
@@ -111,8 +111,16 @@ class _Spelling:
         return self.of(v)
 
     def _tensor(self, t: torch.Tensor) -> str:
-        if t.layout is not torch.strided or t.is_quantized or t.is_complex() or t.dtype is torch.bfloat16:
+        if (
+            t.layout is not torch.strided
+            or t.device.type != "cpu"
+            or t.is_quantized
+            or t.is_complex()
+            or t.dtype is torch.bfloat16
+        ):
             raise Unspeakable(str(t.layout))
+        if t.ndim > 64:  # more than NumPy has
+            raise Unspeakable(str(t.ndim))
         self.arrays.append(np.ascontiguousarray(t.detach().numpy()).reshape(t.shape))
         return f"x{len(self.arrays) - 1}"
 
@@ -186,6 +194,57 @@ def _of_operator(op: Any, name: str, dtype: str, limit: int, forms: bool) -> Ite
             except Unspeakable:
                 continue
             yield Case(f"{name}{'.' + how if how else ''}", dtype, i, text, spell.arrays)
+
+
+def error_cases(names: Sequence[str]) -> Iterator[Case]:
+    """The calls of each operator that torch refuses, as its own tests list them."""
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    for op in op_db:
+        if op.error_inputs_func is None or (names and op.name not in names):
+            continue
+        name = f"{op.name}/{op.variant_test_name}" if op.variant_test_name else op.name
+        torch.manual_seed(0)
+        samples: list[Any] = []
+        with warnings.catch_warnings(), contextlib.suppress(Exception):  # samples of another package or machine
+            warnings.simplefilter("ignore")
+            samples = [e.sample_input for e in op.error_inputs("cpu")]
+        for i, sample in enumerate(samples):
+            spell = _Spelling()
+            with contextlib.suppress(Unspeakable, SyntaxError):
+                text = _expression(op, sample, spell, "")
+                compile(text, "<call>", "eval")
+                yield Case(name, "error", i, text, spell.arrays)
+
+
+def silent(case: Case) -> list[str]:
+    """The stages at which a call that torch refuses gives a result: eager mode; scripted and exported, which TorchScript refuses too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs, ours = case.function(torch), case.function(bridge)
+        found: list[str] = []
+        given = [torch.from_numpy(a.copy()) for a in case.arrays]
+        if _gives(lambda: theirs(*given)):
+            return found
+        if _gives(lambda: ours(*_inputs(case))):
+            found.append("eager")
+        try:
+            program = bridge.jit.script(ours)
+        except Exception:
+            return found
+        if _gives(lambda: torch.jit.script(theirs)(*given)):
+            return found
+        if _gives(lambda: program(*_inputs(case))):
+            found.append("script")
+        return found + ["onnx"] * _gives(lambda: _exported(program, case, raising=True))
+
+
+def _gives(run: Callable[[], Any]) -> bool:
+    try:
+        run()
+    except Exception:
+        return False
+    return True
 
 
 # -- what becomes of a program -----------------------------------------------------------------------------------------
@@ -274,14 +333,16 @@ def _line(error: BaseException) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def _exported(program: Any, case: Case) -> Any:
+def _exported(program: Any, case: Case, raising: bool = False) -> Any:
     model = bridge.onnx.export(program, tuple(_inputs(case)))
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
     session = ort.InferenceSession(model.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [i.name for i in session.get_inputs()]
     outs = session.run(None, dict(zip(names, case.arrays, strict=True)))
-    found = outs[: len(outs) - ("error" in [o.name for o in session.get_outputs()])]
+    tells = "error" in [o.name for o in session.get_outputs()]
+    assert not (raising and tells and outs[-1].size), "raised"
+    found = outs[: len(outs) - tells]
     return [x for v in found for x in (v if isinstance(v, list) else [v])]
 
 

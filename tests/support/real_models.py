@@ -395,7 +395,8 @@ def page() -> str:
     return f"""# Real models
 
 {len(MODELS)} models that packages on PyPI carry. For each: it is imported and run; exported again, to the same model; printed as Python,
-which runs eagerly; scripted from there and run; exported from there and run by onnxruntime alone. Each run gives what
+which runs eagerly; scripted from there and run; exported from there, as the code says, and run by onnxruntime alone, and
+exported with the records that stand beside the text, which gives the same model. Each run gives what
 onnxruntime makes of the original file on the same inputs. `tests/test_real_models.py` checks it;
 `python -m support.real_models --update` in `tests/` writes this page again (times are of the processor, of one run on one machine).
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from bridge import _dispatch
 from bridge.autograd.grad_mode import no_grad
 from bridge.jit.decorators import unused
 from bridge.nn.modules.container import ModuleDict, ModuleList
@@ -48,6 +49,8 @@ class _Computed(property):
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
+        if _depth and _dispatch.tracer is not None:
+            raise RuntimeError("Cannot trace a model while caching parametrizations.")
         key = (id(instance), self.name)
         if key in _cache:
             return _cache[key]
