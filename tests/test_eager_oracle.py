@@ -171,7 +171,10 @@ def test_random(seed: int, draws: list[str]) -> None:
     for name in draws:
         a, b = RANDOM[name](torch, theirs).numpy(), RANDOM[name](bridge, ours).numpy()
         assert a.dtype == b.dtype
-        assert np.array_equal(a, b), name
+        if "normal" in name or "randn" in name:  # logarithm and cosine: their last bits are the processor's
+            assert np.allclose(a, b, rtol=16 * np.finfo(a.dtype).eps, atol=16 * np.finfo(a.dtype).eps), name
+        else:
+            assert np.array_equal(a, b), name
     assert np.array_equal(theirs.get_state().numpy(), ours.get_state().numpy())
 
 
@@ -180,7 +183,8 @@ def test_random_state_exchange() -> None:
     theirs = torch.Generator().manual_seed(3)
     torch.randn(5, generator=theirs)
     ours = bridge.Generator().set_state(bridge.from_numpy(theirs.get_state().numpy().copy()))
-    assert np.array_equal(torch.randn(40, generator=theirs).numpy(), bridge.randn(40, generator=ours).numpy())
+    assert np.allclose(torch.randn(40, generator=theirs).numpy(), bridge.randn(40, generator=ours).numpy(), atol=1e-6)
+    assert np.array_equal(torch.rand(40, generator=theirs).numpy(), bridge.rand(40, generator=ours).numpy())
 
 
 UNARY = ["exp", "tanh", "sigmoid", "sin", "neg", "abs", "square", "relu"]
