@@ -17,7 +17,7 @@ from bridge.ir.errors import BridgeError
 from bridge.ir.types import BOOL, COMPLEX, FLOAT, INT, TensorType, Type
 
 __all__ = [
-    "DIMENSIONED", "NUMBER_TIER", "UNKNOWN_TIER", "ZERO_DIM", "Operand", "as_arrays", "can_cast", "common_dtype",
+    "DIMENSIONED", "NUMBER_TIER", "UNKNOWN_TIER", "ZERO_DIM", "Operand", "as_arrays", "as_floats", "can_cast", "common_dtype",
     "complex_of", "number_dtype", "operand_of_type", "operand_of_value", "promote", "result_dtype", "to_dtype",
 ]  # fmt: skip
 
@@ -175,6 +175,13 @@ def as_arrays(*values: Any) -> tuple[np.ndarray[Any, Any], ...]:
             return a, b
     dtype = common_dtype(*values).numpy
     return tuple(to_dtype(v, dtype) for v in values)
+
+
+def as_floats(*values: Any) -> tuple[np.ndarray[Any, Any], ...]:
+    """Arrays and Python numbers in the floating point type that they compute in; none is rounded to an integer type first."""
+    found = common_dtype(*values)
+    dtype = found if found.kind in "fc" else default_dtype()
+    return tuple(to_dtype(v, dtype.numpy) for v in values)
 
 
 def can_cast(source: DType, target: DType) -> bool:

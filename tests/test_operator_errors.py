@@ -122,6 +122,9 @@ a.mean()                                    | ones(2, 3).long()
 a.lerp(b, 0.5)                              | ones(2, 3), ones(2, 3).double()
 -a                                          | ones(2, 3) > 0
 a - a                                       | ones(2, 3) > 0
+a - b                                       | ones(2, 3) > 0, ones(2, 3)
+torch.sub(a, b, alpha=2)                    | ones(2, 3).int(), ones(2, 3) > 0
+torch.rsub(a, b)                            | ones(2, 3), ones(2, 3) > 0
 ~a                                          | ones(2, 3)
 a << 1                                      | ones(2, 3)
 a.add_(0.5)                                 | ones(2, 3).long()
@@ -168,6 +171,10 @@ F.huber_loss(a, b, "sum")                   | tensor([1.0, 2.0]).half(), tensor(
 F.rms_norm(a, [2], b, 0.0)                  | tensor([3.0, 3.0]), tensor([1.0, 0.5]).double()    | tensor([1.0, 0.5])
 F.rms_norm(a, [2], b, 0.0)                  | tensor([3.0, 3.0]).half(), tensor([1.0, 0.5])      | tensor([1.0, 0.5]).half()
 F.rms_norm(a, [2])                          | tensor([0.0005, 0.0005]).half()                    | tensor([0.8228, 0.8228]).half()
+a / b                                       | tensor([3, 4]).byte(), tensor(-2)                 | tensor([-1.5, -2.0])
+torch.atan2(a, b)                           | tensor([0, 0]).byte(), tensor(-2)                  | tensor([3.14159274, 3.14159274])
+a // b                                      | tensor([3, 255]).byte(), tensor(-3)                | tensor([0, 1]).byte()
+a % b                                       | tensor([3, 255]).byte(), tensor(-3)                | tensor([3, 2]).byte()
 F.group_norm(a, 2)                          | zeros(2, 0, 3)                                     | zeros(2, 0, 3)
 """
 TAKEN = [[cell.strip() for cell in line.split(" | ")] for line in _TAKEN.strip().splitlines()]

@@ -122,7 +122,24 @@ def _shift(what: str) -> Rule:
     return _all_of(*floats, _no_bools(what, "self", "other"))
 
 
+def _subtraction(of: Of) -> str | None:
+    kinds = [d.kind for d in (of("self"), of("other")) if d is not None]
+    if "b" not in kinds:
+        return None
+    if kinds == ["b", "b"]:
+        return (
+            "Subtraction, the `-` operator, with two bool tensors is not supported. "
+            "Use the `^` or `logical_xor()` operator instead."
+        )
+    return (
+        "Subtraction, the `-` operator, with a bool tensor is not supported. "
+        "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+    )
+
+
 RULES: dict[str, Rule] = {
+    "sub": _subtraction,
+    "rsub": _subtraction,
     "mm": _all_of(_same(_PRODUCT, "self", "mat2", c_names=True), _no_bools("addmm_impl_cpu_", "self", "mat2")),
     "bmm": _all_of(_same("expected scalar type {0} but found {1}", "self", "mat2"), _no_bools("bmm", "self", "mat2")),
     "matmul": _all_of(_same(_PRODUCT, "self", "other", c_names=True), _no_bools("addmm_impl_cpu_", "self", "other")),
@@ -190,8 +207,6 @@ RULES: dict[str, Rule] = {
     "mean": _mean,
     "neg": _never("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
                   "`~` or `logical_not()` operator instead.", "b", "self"),
-    "sub": _never("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
-                  "operator instead.", "b", "self", "other"),
     "relu": _never("Boolean inputs not supported for relu", "b", "self"),
     "floor_divide": _never("\"div_floor_cpu\" not implemented for 'Bool'", "b", "self", "other"),
     "remainder": _never("\"remainder_cpu\" not implemented for 'Bool'", "b", "self", "other"),

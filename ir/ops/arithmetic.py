@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_name, default_dtype
+from bridge.ir.dtypes import DType, by_name
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, given, in_place
 from bridge.ir.ops._onnx import BOOL, as_float, common, is_lowered, refuse_complex, typed, where
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
-from bridge.ir.promotion import as_arrays, to_dtype
+from bridge.ir.promotion import as_arrays, as_floats, to_dtype
 from bridge.ir.readings import reads, with_number
 from bridge.ir.registry import Lowering
 from bridge.ir.rules import UNKNOWN, broadcast, float_broadcast, result
@@ -95,8 +95,7 @@ def div(self: Any, other: Any, rounding_mode: str | None = None) -> Any:
             "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '" + rounding_mode + "'"
         )
     if a.dtype.kind in "iub":
-        dtype = default_dtype().numpy
-        a, b = a.astype(dtype), b.astype(dtype)
+        a, b = as_floats(self, other)
     return np.divide(a, b)
 
 
@@ -169,7 +168,7 @@ def floor_div_node(e: Emitter, dtype: DType, a: Any, b: Any) -> Any:
         if not dtype.is_signed:
             return typed(e, "Div", dtype, a, b)
         wide = dtype if dtype.name == "int64" else by_name("int64")  # in which a - r has its value
-        a, b = e.cast(a, wide), e.cast(b, wide)
+        a, b = (e.cast(e.cast(v, dtype), wide) for v in (a, b))
         r = typed(e, "Mod", wide, a, b)  # floors: has the sign of b
         return e.cast(typed(e, "Div", wide, typed(e, "Sub", wide, a, r), b), dtype)
     # torch: (a - fmod(a, b)) / b, rounded to the nearest integer below

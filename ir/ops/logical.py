@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_numpy, default_dtype
+from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
@@ -15,7 +15,7 @@ from bridge.ir.ops._onnx import BOOL, FLOAT32, FLOAT64, INT64, as_float, common,
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of, positive
 from bridge.ir.ops.arithmetic import floor_div_node
 from bridge.ir.ops.pointwise import floating, tuple_grad
-from bridge.ir.promotion import as_arrays, to_dtype
+from bridge.ir.promotion import as_arrays, as_floats, to_dtype
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results, broadcast, broadcast_dims, float_broadcast, like_self, promote_all, result
 
@@ -205,11 +205,7 @@ def two_floats(f: Any) -> Any:
     """A kernel on two tensors that computes in floating point."""
 
     def kernel(a: Any, b: Any) -> Any:
-        x, y = as_arrays(a, b)
-        if x.dtype.kind in "iub":
-            t = default_dtype().numpy
-            x, y = x.astype(t), y.astype(t)
-        return f(x, y)
+        return f(*as_floats(a, b))
 
     return kernel
 
