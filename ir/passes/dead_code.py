@@ -23,6 +23,10 @@ def eliminate_dead_code(graph: Graph, aliases: bool = True) -> None:
     _Eliminator(graph, aliases).run()
 
 
+#: Nodes of one output that touch nothing else, and most of what is dead.
+_READS = frozenset({"prim::Constant", "prim::GetAttr"})
+
+
 class _Eliminator:
     def __init__(self, graph: Graph, aliases: bool) -> None:
         self.graph = graph
@@ -30,6 +34,9 @@ class _Eliminator:
         self.live: set[Value] = set()
         self.live_memory: set[object] = set()
         self.effects: dict[Node, bool] = {}
+        # What nobody reads goes first, so that nothing below looks at it: m[0] of a list of modules reads all of them.
+        for n in [n for n in graph.all_nodes() if n.kind in _READS and not n.output.use_count]:
+            n.destroy()
         writes = any(_may_write(n) for n in graph.all_nodes())
         self.use_aliases = aliases
         # Without a write anywhere nobody asks about memory.
