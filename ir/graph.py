@@ -55,11 +55,6 @@ class Graph(GraphNames):
         self.block = Block(self, None)
         self._insert_before: Node = self.block.return_node
 
-    def _take_unique(self) -> int:
-        n = self._next_unique
-        self._next_unique += 1
-        return n
-
     def _ends(self) -> tuple[Node, Node]:
         return self.block._ends()
 
@@ -169,6 +164,10 @@ class Graph(GraphNames):
             yield
         finally:
             self.current_range = old
+
+    def skip_number(self) -> None:
+        """Give no value the next number."""
+        self._next_unique += 1
 
     # -- copying -----------------------------------------------------------------------------------------------
 

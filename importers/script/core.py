@@ -132,8 +132,15 @@ class EmitterCore(ABC):
         assert isinstance(this.type, ClassType)
         output = self.node("prim::GetAttr", [this], 1, None, name=name).output
         output.type = this.type.attributes[name].type
-        output.set_debug_name(f"_{name}" if name.isdigit() else name)
+        output.set_debug_name(_attribute_value_name(name))
         return output
+
+    def unread(self, names: Sequence[str]) -> None:
+        """Have the graph go on as if a constant and an attribute had been read for each name that nobody uses."""
+        node = self.node("prim::Uninitialized", (), 0, None)
+        for name in names:
+            self.graph.skip_number()
+            node.add_output().set_debug_name(_attribute_value_name(name))
 
     def tuple_index(self, value: Value, index: Value, type: T.Type) -> Value:
         output = self.node("prim::TupleIndex", [value, index], 1, None).output
@@ -392,3 +399,8 @@ class EmitterCore(ABC):
 
     @abstractmethod
     def make_dict(self, type: T.Type, inputs: Sequence[Value] = ()) -> Value: ...
+
+
+def _attribute_value_name(name: str) -> str:
+    """What texts call the value of an attribute."""
+    return f"_{name}" if name.isdigit() else name

@@ -312,15 +312,29 @@ class ModuleValue(SugaredValue):
 
     def _entries(self, m: EmitterCore) -> tuple[SugaredTuple, SugaredTuple]:
         """Names and modules of the direct submodules."""
-        assert isinstance(self.module.type, ClassType)
         keys: list[SugaredValue] = []
         values: list[SugaredValue] = []
-        for name, a in self.module.type.attributes.items():
-            if getattr(a.type, "is_module", False):
-                keys.append(SimpleValue(insert_constant(m.graph, name)))
-                sub = self.module.submodule(name) or class_module(a.type)  # type: ignore[arg-type]
-                values.append(ModuleValue(m.get_attr(self.value, name), sub))
+        for name in self._entry_names():
+            keys.append(SimpleValue(insert_constant(m.graph, name)))
+            values.append(self._submodule(m, name))
         return SugaredTuple(keys), SugaredTuple(values)
+
+    def _submodule(self, m: EmitterCore, name: str) -> ModuleValue:
+        value = m.get_attr(self.value, name)
+        return ModuleValue(value, self.module.submodule(name) or class_module(value.type))  # type: ignore[arg-type]
+
+    def _entry(self, m: EmitterCore, at: int) -> SugaredValue:
+        """One of the direct submodules, with the number and name that its value has where all are read, as in torch."""
+        names = self._entry_names()
+        m.unread(names[:at])
+        m.graph.skip_number()
+        found = self._submodule(m, names[at])
+        m.unread(names[at + 1 :])
+        return found
+
+    def _entry_names(self) -> list[str]:
+        assert isinstance(self.module.type, ClassType)
+        return [name for name, a in self.module.type.attributes.items() if getattr(a.type, "is_module", False)]
 
     def _tensors(self, range: SourceRange, m: EmitterCore, buffers: bool = False) -> tuple[SugaredTuple, SugaredTuple]:
         """Names and values of the parameters or buffers."""
@@ -379,6 +393,9 @@ class ModuleValue(SugaredValue):
         if container == "list":
             if hint is not None:
                 return self._indexed(range, m, index, hint)
+            count = len(self._entry_names())
+            if known and isinstance(key, int) and -count <= key < count:
+                return self._entry(m, key % count)
             return self._entries(m)[1].getitem(range, m, index, hint)
         if container == "parameter list":
             return self._tensors(range, m)[1].getitem(range, m, index, hint)
@@ -387,6 +404,8 @@ class ModuleValue(SugaredValue):
                 "Only ModuleList, Sequential, ModuleDict, ParameterList, and ParameterDict modules are subscriptable",
                 range,
             )
+        if known and container == "dict" and key in self._entry_names():
+            return self._entry(m, self._entry_names().index(key))
         if known:
             names, values = self._entries(m) if container == "dict" else self._tensors(range, m)
             for n, v in zip(names.items, values.items, strict=True):
