@@ -23,8 +23,8 @@ def eliminate_dead_code(graph: Graph, aliases: bool = True) -> None:
     _Eliminator(graph, aliases).run()
 
 
-#: Nodes of one output that touch nothing else, and most of what is dead.
-_READS = frozenset({"prim::Constant", "prim::GetAttr"})
+#: Nodes that touch nothing else, and most of what is dead.
+_READS = frozenset({"prim::Constant", "prim::GetAttr", "prim::Uninitialized"})
 
 
 class _Eliminator:
@@ -35,11 +35,11 @@ class _Eliminator:
         self.live_memory: set[object] = set()
         self.effects: dict[Node, bool] = {}
         # What nobody reads goes first, so that nothing below looks at it: m[0] of a list of modules reads all of them.
-        for n in [n for n in graph.all_nodes() if n.kind in _READS and not n.output.use_count]:
+        for n in [n for n in graph.all_nodes() if n.kind in _READS and not any(v.use_count for v in n.outputs)]:
             n.destroy()
-        writes = any(_may_write(n) for n in graph.all_nodes())
+        # What has effects besides stays whatever it writes to; without another write nobody asks about memory.
+        writes = any(_may_write(n) and not has_side_effects(n) for n in graph.all_nodes())
         self.use_aliases = aliases
-        # Without a write anywhere nobody asks about memory.
         self.aliases = AliasAnalysis(graph, careful=True) if aliases and writes else None
 
     def run(self) -> None:
