@@ -46,30 +46,32 @@ class Divider:
 
     def divide(self, graph: Graph) -> None:
         """Make methods of what stands together; attributes must be read right before their users."""
+        if not any(self._path(n) for n in graph.block.nodes if n.kind not in _BESIDE):
+            return
+        _constants_at_use(graph)
         nodes = list(graph.block.nodes)
         scopes = self._scopes(nodes)
-        if any(scopes):
-            _constants_at_use(graph)
+        if self._gather_weights(graph, dict(zip(nodes, scopes, strict=True))):
             nodes = list(graph.block.nodes)
             scopes = self._scopes(nodes)
-            self._gather_weights(graph, dict(zip(nodes, scopes, strict=True)))
-            nodes = list(graph.block.nodes)
-            self._level(graph, self.builder.root, (), nodes, self._scopes(nodes), 0)
+        self._level(graph, self.builder.root, (), nodes, scopes, 0)
 
     # -- where nodes belong --------------------------------------------------------------------------------------------
 
     def _scopes(self, nodes: Sequence[Node]) -> list[Path]:
         """The scope of each node; what has no name belongs to what stands around it."""
-        found: list[Path | None] = [self._path(n) for n in nodes]
+        beside = [n.kind in _BESIDE for n in nodes]
+        found = [None if b else self._path(n) for n, b in zip(nodes, beside, strict=True)]
         before: list[Path | None] = []
         last: Path | None = None
-        for path, n in zip(found, nodes, strict=True):
+        for path in found:
             before.append(last)
-            last = last if path is None or n.kind in _BESIDE else path
+            if path is not None:
+                last = path
         following: Path | None = None
         result: list[Path] = []
-        for path, n, previous in zip(reversed(found), reversed(nodes), reversed(before), strict=True):
-            if n.kind in _BESIDE:
+        for path, b, previous in zip(reversed(found), reversed(beside), reversed(before), strict=True):
+            if b:
                 path = following
             elif path is None:
                 path = _common(previous, following)
@@ -137,14 +139,14 @@ class Divider:
 
     # -- weights -------------------------------------------------------------------------------------------------------
 
-    def _gather_weights(self, graph: Graph, scopes: dict[Node, Path]) -> None:
-        """Put weights whose names were made up to the module of the node that uses them."""
+    def _gather_weights(self, graph: Graph, scopes: dict[Node, Path]) -> bool:
+        """Put weights whose names were made up to the module of the node that uses them; whether there are any."""
         root = self.builder.root
         reads: dict[str, list[Node]] = {}
-        for node in graph.block.nodes:
-            for n in _all(node):
-                if n.kind == "prim::GetAttr" and n.inputs[0] is graph.inputs[0]:
-                    reads.setdefault(n["name"], []).append(n)
+        gathered = False
+        for n in graph.all_nodes():
+            if n.kind == "prim::GetAttr" and n.inputs[0] is graph.inputs[0]:
+                reads.setdefault(n["name"], []).append(n)
         for name, found in reads.items():
             value = root.attributes[name]
             made_up = _MADE_UP.search(found[0].output.export_name or self.builder.names.get(name, name))
@@ -163,6 +165,8 @@ class Divider:
             target.type.add_attribute(leaf, a.type, a.is_parameter, a.is_buffer)
             target.attributes[leaf] = value
             self._read(found[0], graph, path, leaf)
+            gathered = True
+        return gathered
 
     @staticmethod
     def _read(old: Node, graph: Graph, path: Step, leaf: str) -> None:

@@ -78,10 +78,15 @@ _NUMBERED = re.compile(r"_?\d+$")
 
 
 def _short(name: str, kind: str) -> str:
-    part = _SEPARATOR.split(name)[-1]
+    return _spelled(_SEPARATOR.split(name)[-1], kind.rpartition("::")[2], "::" in name)
+
+
+@functools.lru_cache(1 << 14)
+def _spelled(part: str, operator: str, qualified: bool) -> str:
+    """The last part of a path as a name; after the operator where it says nothing."""
     part = _OUTPUT.sub("", part).rpartition(".")[2]
-    if not _LETTER.search(part) or "::" in name:
-        part = kind.rpartition("::")[2]
+    if not _LETTER.search(part) or qualified:
+        part = operator
     part = _OTHER.sub("_", part).strip("_")
     part = _WORD.sub("_", part).lower()
     if len(part) > _LONG_NAME:
