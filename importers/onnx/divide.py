@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bridge.importers.onnx.build import ModuleBuilder, forward_function
@@ -253,20 +253,22 @@ def _runs(scopes: Sequence[Path], depth: int) -> Iterator[tuple[Step | None, int
             start = i
 
 
-def _all(node: Node) -> Iterator[Node]:
-    yield node
-    for b in node.blocks:
-        for n in b.nodes:
-            yield from _all(n)
-        yield b.return_node
+def _all(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes and what is in their blocks, what ends each block included."""
+    found: list[Node] = []
+    for n in nodes:
+        found.append(n)
+        for b in n.blocks:
+            found += _all(b.nodes)
+            found.append(b.return_node)
+    return found
 
 
 def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node], size: int) -> Function | None:
     """The nodes as the method ``forward`` of ``child``, which is called in their place; None where they are no part by themselves."""
-    members: set[Node] = set()
-    for n in nodes:
-        members.update(_all(n))
-    given = _given(graph, nodes, members, path)
+    inside = _all(nodes)
+    members = set(inside)
+    given = _given(inside, members, path)
     if graph.inputs[0] in given:  # a function of the model is a method of the whole, which its parts do not have
         return None
     results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
@@ -289,7 +291,7 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
         new.block.append(new.take(n))
     assert before.next is not None
     _call(graph, path, before.next, nodes, given, [(*told, uses) for told, uses in zip(named, users, strict=True)])
-    _use_arguments(new, values)
+    _use_arguments(new, inside, values)
     _reroot(new, here, path, weights)
     inner = results
     if len(inner) > 1:
@@ -302,39 +304,37 @@ def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node
     return function
 
 
-def _use_arguments(graph: Graph, values: Callable[[Value], Value | None]) -> None:
-    """Have what the graph uses of another come from its arguments; constants that stand elsewhere are copied."""
+def _use_arguments(graph: Graph, nodes: Sequence[Node], values: Callable[[Value], Value | None]) -> None:
+    """Have what the nodes use of another graph come from arguments of theirs; constants that stand elsewhere are copied."""
     copied: dict[Value, Value] = {}
-    for top in list(graph.nodes):
-        for n in _all(top):
-            for i, v in enumerate(n.inputs):
-                if v.node.graph is not graph:
-                    new = copied.get(v) or values(v)
-                    if new is None:
-                        new = copied[v] = graph.block.prepend(graph.clone_node(v.node, lambda v: v)).output
-                    n.replace_input(i, new)
+    for n in nodes:
+        for i, v in enumerate(n.inputs):
+            if v.node.graph is not graph:
+                new = copied.get(v) or values(v)
+                if new is None:
+                    new = copied[v] = graph.block.prepend(graph.clone_node(v.node, lambda v: v)).output
+                n.replace_input(i, new)
 
 
-def _given(graph: Graph, nodes: Sequence[Node], members: set[Node], path: Step) -> list[Value]:
+def _given(nodes: Sequence[Node], members: set[Node], path: Step) -> list[Value]:
     """The values from outside that the nodes use, in the order of use, then weights of other modules."""
     inside: set[Value] = set()
     found: dict[Value, None] = {}
     weights: set[Step] = set()
-    for top in nodes:
-        for n in _all(top):
-            for b in n.blocks:
-                inside.update(b.inputs)
-            if n.kind == "prim::GetAttr":
-                leaf = not isinstance(n.output.type, ClassType)
-                names = _path_of(n)
-                if leaf and names[: len(path)] != path and names not in weights:
-                    weights.add(names)
-                    found[n.output] = None
-                inside.add(n.output)
-                continue
-            for v in n.inputs:
-                if v.node not in members and v not in inside and v.node.kind != "prim::Constant":
-                    found[v] = None
+    for n in nodes:
+        for b in n.blocks:
+            inside.update(b.inputs)
+        if n.kind == "prim::GetAttr":
+            leaf = not isinstance(n.output.type, ClassType)
+            names = _path_of(n)
+            if leaf and names[: len(path)] != path and names not in weights:
+                weights.add(names)
+                found[n.output] = None
+            inside.add(n.output)
+            continue
+        for v in n.inputs:
+            if v.node not in members and v not in inside and v.node.kind != "prim::Constant":
+                found[v] = None
     return sorted(found, key=lambda v: v.node.kind == "prim::GetAttr")
 
 

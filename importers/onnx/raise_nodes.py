@@ -40,6 +40,8 @@ _TYPES = ElementTypes(schema_of)
 _PARTS = frozenset("Identity Split Slice Concat ScatterND ScatterElements".split())
 #: Constants of more elements are not compared.
 _COMPARED = 64
+#: What a node writes that has neither attributes nor constants.
+_NOTHING: Explicit = (frozenset(), frozenset())
 
 
 class NodeRaiser:
@@ -54,7 +56,7 @@ class NodeRaiser:
         self.written: dict[str, frozenset[str]] = {}
         self.raised = 0
         #: What was found for nodes that are alike in all that decides it.
-        self.known: dict[Any, tuple[list[Any], list[Any], tuple[Reading, Sequence[Any]] | None]] = {}
+        self.known: dict[Any, tuple[list[Any], list[Any], tuple[Operator, Sequence[Any]] | None]] = {}
 
     def learn(self, graphs: Sequence[Graph]) -> None:
         """Find out what nodes write although it goes without saying."""
@@ -64,10 +66,14 @@ class NodeRaiser:
             for node in graph.all_nodes():
                 namespace, _, op_type = node.kind.partition("::")
                 if namespace == "onnx" and readings(op_type):
+                    told = found.setdefault(op_type, [])
+                    constants = [_constant(v) for v in node.inputs]
+                    if not node.attributes and not any(a is not None for a in constants):
+                        told.append(_NOTHING)
+                        continue
                     names = _TYPES.input_names(op_type, opset)
-                    inputs = {n: a for n, v in zip(names, node.inputs, strict=False) if (a := _constant(v)) is not None}
-                    told = explicit(op_type, node.attributes, inputs, _TYPES.defaults(op_type, opset))
-                    found.setdefault(op_type, []).append(told)
+                    inputs = {n: a for n, a in zip(names, constants, strict=False) if a is not None}
+                    told.append(explicit(op_type, node.attributes, inputs, _TYPES.defaults(op_type, opset)))
         self.styles = {op_type: style_of(nodes) for op_type, nodes in found.items()}
 
     def graph(self, graph: Graph) -> None:
@@ -161,8 +167,8 @@ class NodeRaiser:
 
     # -- one node ------------------------------------------------------------------------------------------------------
 
-    def _reading(self, node: Node, op_type: str) -> tuple[Reading, Sequence[Any]] | None:
-        """What the node is in words of torch, with the arguments; None where there are none."""
+    def _reading(self, node: Node, op_type: str) -> tuple[Operator, Sequence[Any]] | None:
+        """What the node is in words of torch, with all arguments; None where there are none."""
         candidates = readings(op_type)
         if not candidates or node.overload or (op_type == "Concat" and not self.facts.hollow.isdisjoint(node.inputs)):
             return None
@@ -175,7 +181,8 @@ class NodeRaiser:
         for reading in candidates:
             arguments = _arguments(reading, given) if since >= reading.since else None
             if arguments is not None and self._is(node, op_type, reading, arguments):
-                return reading, arguments
+                operator = _operator(reading)
+                return operator, operator.complete(arguments)
         return None
 
     def _is(self, node: Node, op_type: str, reading: Reading, arguments: Sequence[Any]) -> bool:
@@ -210,22 +217,21 @@ class NodeRaiser:
             raise LookupError
         return Operand(a.index, dtype, self.facts.sizes.get(v))
 
-    def _replace(self, node: Node, reading: Reading, arguments: Sequence[Any]) -> None:
-        graph, operator = node.graph, _operator(reading)
-        complete = operator.complete(list(arguments))
-        if all(type(v) is Input for v in complete):
-            inputs = [node.inputs[v.index] for v in complete]
+    def _replace(self, node: Node, operator: Operator, arguments: Sequence[Any]) -> None:
+        graph = node.graph
+        if all(type(v) is Input for v in arguments):
+            inputs = [node.inputs[v.index] for v in arguments]
         else:
             with graph.inserting(node), graph.at_range(node.range):
                 inputs = [
-                    _value(graph, node, v, a.type) for v, a in zip(complete, operator.schema.arguments, strict=True)
+                    _value(graph, node, v, a.type) for v, a in zip(arguments, operator.schema.arguments, strict=True)
                 ]
-        kind, _, node.overload = reading.operator.partition(".")
-        node.kind = kind_of(kind)
+        node.kind, node.overload = kind_of(operator.schema.name), operator.schema.overload
         node.attributes.clear()
-        node.remove_all_inputs()
-        for v in inputs:
-            node.add_input(v)
+        if inputs != node.inputs:
+            node.remove_all_inputs()
+            for v in inputs:
+                node.add_input(v)
         if isinstance(operator.schema.returns[0].type, ListType):
             self._take_apart(node)
 
