@@ -94,7 +94,7 @@ class _File:
         self.enums: dict[str, str] = {}
         #: Classes of objects that are no modules; those that are being printed have no name yet.
         self.scripted: dict[ClassType, str | None] = {}
-        #: The texts of methods by what they hang on.
+        #: The texts of methods, also by what they hang on.
         self.texts: dict[Any, str] = {}
         #: By function, what a model calls inputs and results.
         self.file_names: dict[Function, dict[str, str]] = {}
@@ -161,6 +161,8 @@ class _File:
 
     def method(self, function: Function, first: bool = True) -> str:
         """The ``def`` of a method (or, without ``first``, of a function) after everything that it mentions."""
+        if first and function in self.texts:
+            return self.texts[function]
         self.opsets.update(function.graph.opsets)
         key = method_key(function) if first else None
         if key is not None and key in self.texts:
@@ -169,7 +171,7 @@ class _File:
         text = printer.print_method(function, is_method=first).rstrip("\n")
         self.file_names[function] = printer.file_names
         if key is not None:
-            self.texts[key] = text
+            self.texts[key] = self.texts[function] = text
         return text
 
     def function(self, function: Function) -> str:

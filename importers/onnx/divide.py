@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bridge.importers.onnx.alike import attribute_path, run_key
 from bridge.importers.onnx.build import ModuleBuilder, forward_function
 from bridge.importers.onnx.names import argument_name, attribute_name, short_name
 from bridge.importers.onnx.structure import call
@@ -43,6 +44,8 @@ class Divider:
         self.builder = builder
         self.functions: list[Function] = []
         self.paths: dict[str, Path] = {}
+        #: Methods that are not divided further, by what their nodes are.
+        self.alike: dict[Hashable, Function] = {}
 
     def divide(self, graph: Graph) -> None:
         """Make methods of what stands together; attributes must be read right before their users."""
@@ -101,15 +104,20 @@ class Divider:
         nodes: Sequence[Node],
         scopes: Sequence[Path],
         depth: int,
-    ) -> None:
-        """Divide the nodes of a method; ``base`` leads from its object to where the scope's modules are."""
+    ) -> bool:
+        """Divide the nodes of a method; ``base`` leads from its object to where the scope's modules are.
+
+        Whether there were scopes to divide them by.
+        """
         runs = list(_runs(scopes, depth))
         sizes = [sum(n.kind not in _BESIDE for n in nodes[a:b]) for _, a, b in runs]
         whole = max(sizes, default=0) >= sum(sizes) - 1
         made: set[Step] = set()
+        divided = False
         for (step, a, b), size in zip(runs, sizes, strict=True):
             if step is None or size < _LEAST:
                 continue
+            divided = True
             if whole and size == max(sizes):
                 self._level(graph, owner, (*base, *step), nodes[a:b], scopes[a:b], depth + 1)
                 continue
@@ -119,12 +127,25 @@ class Divider:
             child = self._object(owner, path)
             if child is None or "forward" in child.type.methods:
                 continue
-            function = _extract(graph, child, path, nodes[a:b], size)
-            if function is not None:
+            run = _Run.of(graph, path, nodes[a:b], size)
+            if run is not None:
                 made.add(step)
-                self.functions.append(function)
-                inside = list(function.graph.block.nodes)
-                self._level(function.graph, child, (), inside, self._scopes(inside), depth + 1)
+                self._method(run, child, tuple([s[depth + 1 :] for s in scopes[a:b]]), depth + 1)
+        return divided
+
+    def _method(self, run: _Run, child: ScriptObject, scopes: Sequence[Path], depth: int) -> None:
+        """Make the nodes of a run the method ``forward`` of a module, and divide it."""
+        key = run_key(run.inside, run.given, run.results, run.path, scopes)
+        found = self.alike.get(key)
+        if found is not None:
+            child.type.add_method(found)
+            run.replace()
+            return
+        function = run.extract(child)
+        self.functions.append(function)
+        nodes = list(function.graph.block.nodes)
+        if not self._level(function.graph, child, (), nodes, self._scopes(nodes), depth) and key is not None:
+            self.alike[key] = function
 
     def _object(self, owner: ScriptObject, path: Step) -> ScriptObject | None:
         """The module at a path, made if need be; None where something else is there."""
@@ -264,44 +285,81 @@ def _all(nodes: Iterable[Node]) -> list[Node]:
     return found
 
 
-def _extract(graph: Graph, child: ScriptObject, path: Step, nodes: Sequence[Node], size: int) -> Function | None:
-    """The nodes as the method ``forward`` of ``child``, which is called in their place; None where they are no part by themselves."""
-    inside = _all(nodes)
-    members = set(inside)
-    given = _given(inside, members, path)
-    if graph.inputs[0] in given:  # a function of the model is a method of the whole, which its parts do not have
-        return None
-    results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
-    if not results or len(results) > _MOST_RESULTS or len(given) + len(results) > max(8, size // 2):
-        return None
-    if any(v.type is NONE or isinstance(v.type, FunctionType) for v in results):
-        return None
-    users = [[u for u in v.uses if u.user not in members] for v in results]
-    new = Graph()
-    new.opsets = dict(graph.opsets)
-    here = new.add_input("self", child.type)
-    values = _arguments(graph, new, given, here)
-    weights = {
-        _path_of(v.node): p for v, p in zip(given, new.inputs[1:], strict=True) if v.node.kind == "prim::GetAttr"
-    }
-    named = [(v.debug_name if v.has_debug_name else "", v.type, v.export_name) for v in results]
-    before = nodes[0].prev
-    assert before is not None
-    for n in nodes:
-        new.block.append(new.take(n))
-    assert before.next is not None
-    _call(graph, path, before.next, nodes, given, [(*told, uses) for told, uses in zip(named, users, strict=True)])
-    _use_arguments(new, inside, values)
-    _reroot(new, here, path, weights)
-    inner = results
-    if len(inner) > 1:
-        pack = new.block.append(new.create("prim::TupleConstruct", inner))
-        pack.output.type = TupleType(*[v.type for v in inner])
-        inner = [pack.output]
-    new.add_output(inner[0])
-    function = forward_function(child.type.name, new)
-    child.type.add_method(function)
-    return function
+class _Run:
+    """Nodes that stand together and become a method, which is called in their place.
+
+    ``inside`` are they and what is in their blocks, ``given`` the values that they use of others, ``results`` those that others use of
+    them; ``path`` leads to the module.
+    """
+
+    def __init__(self, graph: Graph, path: Step, nodes: Sequence[Node]) -> None:
+        self.graph, self.path, self.nodes = graph, path, nodes
+        self.inside = _all(nodes)
+        members = set(self.inside)
+        self.given = _given(self.inside, members, path)
+        self.results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
+        self.users = [[u for u in v.uses if u.user not in members] for v in self.results]
+
+    @classmethod
+    def of(cls, graph: Graph, path: Step, nodes: Sequence[Node], size: int) -> _Run | None:
+        """The run; None where the nodes are no part by themselves."""
+        run = cls(graph, path, nodes)
+        if (
+            graph.inputs[0] in run.given
+        ):  # a function of the model is a method of the whole, which its parts do not have
+            return None
+        count = len(run.results)
+        if not count or count > _MOST_RESULTS or len(run.given) + count > max(8, size // 2):
+            return None
+        return None if any(v.type is NONE or isinstance(v.type, FunctionType) for v in run.results) else run
+
+    def extract(self, child: ScriptObject) -> Function:
+        """Make the nodes the method ``forward`` of ``child``."""
+        new = Graph()
+        new.opsets = dict(self.graph.opsets)
+        here = new.add_input("self", child.type)
+        values = _arguments(self.graph, new, self.given, here)
+        weights = {
+            attribute_path(v.node): p
+            for v, p in zip(self.given, new.inputs[1:], strict=True)
+            if v.node.kind == "prim::GetAttr"
+        }
+        told = self._told()
+        before = self.nodes[0].prev
+        assert before is not None
+        for n in self.nodes:
+            new.block.append(new.take(n))
+        assert before.next is not None
+        _call(self.graph, self.path, before.next, self.nodes, self.given, told)
+        _use_arguments(new, self.inside, values)
+        _reroot(new, here, self.path, weights)
+        inner = self.results
+        if len(inner) > 1:
+            pack = new.block.append(new.create("prim::TupleConstruct", inner))
+            pack.output.type = TupleType(*[v.type for v in inner])
+            inner = [pack.output]
+        new.add_output(inner[0])
+        function = forward_function(child.type.name, new)
+        child.type.add_method(function)
+        return function
+
+    def replace(self) -> None:
+        """Call the method, which there is, in place of the nodes."""
+        told = self._told()
+        for v in self.results:
+            v.set_debug_name("")
+        at = self.nodes[-1].next
+        assert at is not None
+        _call(self.graph, self.path, at, self.nodes, self.given, told)
+        for n in reversed(self.nodes):
+            n.destroy()
+
+    def _told(self) -> list[tuple[str, Type, str | None, list[Use]]]:
+        """The names and types of the results, and who uses them."""
+        return [
+            (v.debug_name if v.has_debug_name else "", v.type, v.export_name, uses)
+            for v, uses in zip(self.results, self.users, strict=True)
+        ]
 
 
 def _use_arguments(graph: Graph, nodes: Sequence[Node], values: Callable[[Value], Value | None]) -> None:
@@ -326,7 +384,7 @@ def _given(nodes: Sequence[Node], members: set[Node], path: Step) -> list[Value]
             inside.update(b.inputs)
         if n.kind == "prim::GetAttr":
             leaf = not isinstance(n.output.type, ClassType)
-            names = _path_of(n)
+            names = attribute_path(n)
             if leaf and names[: len(path)] != path and names not in weights:
                 weights.add(names)
                 found[n.output] = None
@@ -350,19 +408,11 @@ def _arguments(graph: Graph, new: Graph, given: Sequence[Value], here: Value) ->
     return made.get
 
 
-def _path_of(node: Node) -> Step:
-    names: list[str] = []
-    while node.kind == "prim::GetAttr":
-        names.append(node["name"])
-        node = node.inputs[0].node
-    return tuple(reversed(names))
-
-
 def _reroot(graph: Graph, here: Value, path: Step, weights: Mapping[Step, Value]) -> None:
     """Have attributes that were read through the parent read from the module itself, or from the argument that they are."""
     for n in list(graph.all_nodes()):
         if n.kind == "prim::GetAttr" and not isinstance(n.output.type, ClassType):
-            names = _path_of(n)
+            names = attribute_path(n)
             first = _alone(n, len(names) - len(path) - 1)
             if names in weights:
                 n.output.replace_all_uses_with(weights[names])
@@ -410,7 +460,7 @@ def _call(
     arguments = []
     for v in given:
         if v.node.kind == "prim::GetAttr":
-            new = _chain(graph, graph.inputs[0], _path_of(v.node), at)
+            new = _chain(graph, graph.inputs[0], attribute_path(v.node), at)
             new.type = v.type
             arguments.append(new)
         else:
