@@ -275,6 +275,56 @@ def test_roll_by_what_a_size_decides():
         np.testing.assert_array_equal(run_plain(program.model_proto, [x])[0], Rolled()(x).numpy())
 
 
+def times_transposed(x, v):
+    return x.t() @ v
+
+
+def times_scaled(x, v):
+    y = x.t() * 2
+    return y.mv(v)
+
+
+def times_transposed_double(x, v):
+    return x.transpose(0, 1).double() @ v.double()
+
+
+def times_batch(x, v):
+    return torch.stack([x, x + 1]).transpose(1, 2) @ v
+
+
+def times_in_a_branch(x, v):
+    y = x.t()
+    if v.sum() > 0:
+        return y @ v
+    return x.sum(0)
+
+
+class TimesGiven(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.times = Times()
+
+    def forward(self, x, v):
+        return self.times(x.t(), v)
+
+
+class Times(torch.nn.Module):
+    def forward(self, x, v):
+        return x @ v
+
+
+@pytest.mark.parametrize(
+    "program",
+    [times_transposed, times_scaled, times_transposed_double, times_batch, times_in_a_branch, TimesGiven()],
+)
+def test_transposed_matrices_times_a_vector(program: Any) -> None:
+    """onnxruntime reads the memory of the matrix as it was before it was transposed."""
+    x, v = torch.arange(6.0).reshape(2, 3), torch.tensor([1.0, 2.0])
+    exported = bridge.onnx.export(torch.jit.script(program), (x, v))
+    np.testing.assert_allclose(run_plain(exported.model_proto, [x, v])[0], program(x, v).numpy())
+    assert bridge.onnx.load(exported.model_proto).code == exported.specialised.code
+
+
 @pytest.mark.parametrize(
     "equation",
     [

@@ -15,7 +15,7 @@ from bridge.exporters.onnx.tidy_ifs import fuse, merged_with_condition
 from bridge.exporters.onnx.tidy_loops import counted, without_invariants
 from bridge.exporters.onnx.tidy_rows import rows
 from bridge.exporters.onnx.tidy_same import share
-from bridge.exporters.onnx.tidy_traps import without_known_conditions, without_round_trips
+from bridge.exporters.onnx.tidy_traps import without_known_conditions, without_round_trips, without_turned_products
 from bridge.exporters.onnx.tidy_unroll import unrolled
 from bridge.exporters.onnx.values import Run
 
@@ -43,6 +43,7 @@ def tidy(body: Body, opset: int, constants: Collection[Run]) -> None:
     _drop(body, ())
     _seal(body, None, last)
     without_known_conditions(body, constants)
+    without_turned_products(body, body.params)
 
 
 def _with_roots(body: Body) -> None:

@@ -4,6 +4,8 @@
   branches and loops read it: there it is missing. It is written as what it is.
 - A condition in a branch or loop that depends on constants of the model only is decided beforehand, and the constants that the
   branch gives are missing then. Such a condition is made to depend on what is not known beforehand.
+- A matrix that was transposed, times a vector, is computed with the matrix as it was, read with the other sizes. The vector is
+  made a matrix of one column.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from collections.abc import Collection, Iterator
 import numpy as np
 
 from bridge.exporters.onnx.records import Body, Record
-from bridge.exporters.onnx.values import BOOL, Run
+from bridge.exporters.onnx.values import BOOL, INT64, Run
 from bridge.ir.dtypes import DType, by_name
 
-__all__ = ["without_known_conditions", "without_round_trips"]
+__all__ = ["without_known_conditions", "without_round_trips", "without_turned_products"]
 
 _FLOAT = by_name("float32")
 
@@ -128,4 +130,57 @@ def _undecided(r: Record) -> list[Record]:
         Record("Constant", "", [], [limit], {"value": limit_value}, r.origin),
         Record("Less", "", [number, limit], [true], {}, r.origin),
         Record("And", "", [test, true], [both], {}, r.origin),
+    ]
+
+
+def without_turned_products(body: Body, given: Collection[Run]) -> None:
+    """``given`` are the inputs of a function, which may be called with what was transposed."""
+    _products(body, set(given))
+
+
+def _products(body: Body, turned: set[Run]) -> None:
+    """``turned``: what may be a transposed matrix when onnxruntime has moved transpositions and casts about."""
+    kept: list[Record] = []
+    for r in body.nodes:
+        inner = set(turned)
+        for b in r.bodies():
+            _products(b, inner)
+        ours = r.origin is None or not r.origin.node.kind.startswith("onnx::")  # a model's own node is what it is
+        if r.op_type == "MatMul" and not r.domain and ours:
+            matrix, vector = r.inputs
+            assert matrix is not None
+            assert vector is not None
+            if matrix not in turned or matrix.rank == 1:
+                kept.append(r)
+                continue
+            if vector.rank == 1:
+                kept += _by_a_column(r, vector)
+                continue
+            if vector.rank is None:
+                kept.append(_held(r))
+        elif r.op_type == "Transpose" or r.callee is not None:
+            turned.update(r.outputs)
+        elif r.op_type not in _MAKES_ANOTHER and not turned.isdisjoint(r.inputs):
+            turned.update(r.outputs)
+        kept.append(r)
+    body.nodes = kept
+
+
+#: Operators whose results are not what was transposed, however it is written.
+_MAKES_ANOTHER = {"MatMul", "Gemm", "Einsum", "If", "Loop", "Scan", "Shape", "Size"}
+
+
+def _by_a_column(product: Record, vector: Run) -> list[Record]:
+    """``Squeeze(MatMul(matrix, Unsqueeze(vector)))``"""
+    out, origin = product.outputs[0], product.origin
+    column, both = vector.like(f"{vector.hint}/Unsqueeze"), out.like(f"{out.hint}/MatMul")
+    column.dims = None if vector.dims is None else (*vector.dims, 1)
+    both.dims = None if out.dims is None else (*out.dims, 1)
+    axis = Run(INT64, (1,), f"{out.hint}/Constant")
+    product.inputs[1], product.outputs = column, [both]
+    return [
+        Record("Constant", "", [], [axis], {"value": np.asarray([-1], np.int64)}, origin),
+        Record("Unsqueeze", "", [vector, axis], [column], {}, origin),
+        product,
+        Record("Squeeze", "", [both, axis], [out], {}, origin),
     ]
