@@ -158,12 +158,14 @@ def _products(body: Body, turned: set[Run]) -> None:
                 continue
             if vector.rank is None:
                 kept.append(_held(r))
-        elif r.op_type == "Transpose" or r.callee is not None:
-            turned.update(r.outputs)
-        elif r.op_type not in _MAKES_ANOTHER and not turned.isdisjoint(r.inputs):
+        elif r.op_type == "Transpose" or r.callee is not None or _passes_on(r, turned):
             turned.update(r.outputs)
         kept.append(r)
     body.nodes = kept
+
+
+def _passes_on(r: Record, turned: set[Run]) -> bool:
+    return r.op_type not in _MAKES_ANOTHER and not turned.isdisjoint(r.inputs)
 
 
 #: Operators whose results are not what was transposed, however it is written.

@@ -163,11 +163,7 @@ class AssignMixin(EmitterCore):
             for t, v in pairs:
                 self._may_learn(v, t, v)
             return
-        output = self.sugared(value, binders)
-        if starred and isinstance(output, SimpleValue) and isinstance(output.value.type, T.ListType):
-            self._unpack_list(target, output, value.range, binders)
-            return
-        self._unpack(target, output, value.range, binders, starred)
+        self._unpack(target, self.sugared(value, binders), value.range, binders, starred)
 
     def _unpack(
         self,
@@ -177,6 +173,11 @@ class AssignMixin(EmitterCore):
         binders: int,
         starred: bool,
     ) -> None:
+        if isinstance(value, SimpleValue) and isinstance(value.value.type, T.TensorType):
+            value = SimpleValue(value.value).attr(range, self, "unbind").call(range, self, [], [], 1)
+        if starred and isinstance(value, SimpleValue) and isinstance(value.value.type, T.ListType):
+            self._unpack_list(target, value, range, binders)
+            return
         values = value.as_tuple(range, self, None if starred else binders)
         if len(values) < binders:
             least = "at least " if starred else ""
