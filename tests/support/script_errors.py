@@ -6,6 +6,7 @@ raise and no program of the table makes it raise.
 """
 
 import ast
+import re
 import sys
 import tempfile
 import warnings
@@ -45,7 +46,8 @@ def refusal(source: str, number: int, folder: Path) -> str:
     first = PRELUDE.count("\n")
     for line in range(1, source.count("\n") + 1):
         text = text.replace(f"program.py:{line + first}:", f"program.py:{line}:")
-    return "\n".join(line.rstrip() for line in text.splitlines())
+    # Which classes of one name there are before depends on what ran before.
+    return "\n".join(line.rstrip() for line in re.sub(r"___torch_mangle_\d+\.", "", text).splitlines())
 
 
 def recorded() -> dict[str, str]:
