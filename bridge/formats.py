@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,19 +39,19 @@ def load(path: PathLike) -> ScriptModule:
     """
     path = Path(path)
     _known(path)
-    if not path.is_file():
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a directory")
+    if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
     if path.suffix == ".onnx":
         import bridge.onnx
 
         return bridge.onnx.load(path)
-    import bridge.jit
-    from bridge.jit.script import script
-
     if path.suffix in ARCHIVES:
+        import bridge.jit
+
         return bridge.jit.load(path)
-    made = _python_model(path)
-    return made if isinstance(made, bridge.jit.ScriptModule) else script(made)
+    return _python_model(path)
 
 
 def save(
@@ -108,9 +109,13 @@ def _known(path: Path) -> None:
         raise FormatError(f"{path}: {named} is no format that bridge knows ({KNOWN})")
 
 
-def _python_model(path: Path) -> Any:
+def _python_model(path: Path) -> ScriptModule:
+    """What the file's ``model()`` returns, scripted. The folder of the file is searched for what it imports, after all others."""
     import importlib.util
     import sys
+
+    from bridge.jit import ScriptModule
+    from bridge.jit.script import script
 
     name = path.stem
     spec = importlib.util.spec_from_file_location(name, path)
@@ -118,13 +123,30 @@ def _python_model(path: Path) -> Any:
         raise FormatError(f"{path}: cannot be imported as Python")
     python = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)
+    folder = str(path.absolute().parent)
     sys.modules[name] = python
+    sys.path.append(folder)
     try:
         spec.loader.exec_module(python)
+        make = getattr(python, "model", None)
+        if not callable(make):
+            raise FormatError(f"{path}: defines no function model() that returns the module")
+        made = make()
+        return made if isinstance(made, ScriptModule) else script(made)
+    except BridgeError:
+        raise  # it names its place
+    except (Exception, SystemExit) as e:
+        raise FormatError(f"{_place(e, path)}: {type(e).__name__}: {e.msg if isinstance(e, SyntaxError) else e}") from e
     finally:
+        sys.path.remove(folder)
         if before is not None:
             sys.modules[name] = before
-    make = getattr(python, "model", None)
-    if not callable(make):
-        raise FormatError(f"{path}: defines no function model() that returns the module")
-    return make()
+
+
+def _place(e: BaseException, path: Path) -> str:
+    """The last line of a file that an exception came through, as ``path:line``; the path where none is known."""
+    if isinstance(e, SyntaxError) and e.lineno is not None:
+        return f"{path if e.filename in (None, str(path.absolute())) else e.filename}:{e.lineno}"
+    file = str(path.absolute())
+    lines = [line for frame, line in traceback.walk_tb(e.__traceback__) if frame.f_code.co_filename == file]
+    return f"{path}:{lines[-1]}" if lines else str(path)

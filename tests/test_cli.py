@@ -112,6 +112,15 @@ def test_providers_lists_the_cpu(bridge) -> None:  # type: ignore[no-untyped-def
 
 ERRORS = {
     "a missing file": (("code", "none.onnx"), "none.onnx"),
+    "a folder": (("inspect", "folder.onnx"), "folder.onnx is a directory"),
+    "a binary file called .py": (("inspect", "binary.py"), "binary.py: SyntaxError: source code string"),
+    "a Python file with a mistake": (("code", "mistake.py"), "mistake.py:2: SyntaxError: '(' was never closed"),
+    "a Python file that imports what is not there": (
+        ("code", "imports.py"),
+        "imports.py:1: ModuleNotFoundError: No mod",
+    ),
+    "a Python file that stops": (("code", "stops.py"), "stops.py:2: SystemExit: 3"),
+    "a model() that is none": (("code", "three.py"), "three.py: RuntimeError: a 'int' cannot be scripted"),
     "an unknown extension": (("code", "model.xyz"), "'.xyz' is no format that bridge knows"),
     "an unknown target": (("convert", "affine.onnx", "out.tflite"), "'.tflite' is no format that bridge knows"),
     "a text file called .onnx": (("code", "text.onnx"), "text.onnx: not an ONNX model"),
@@ -146,6 +155,18 @@ def model():
 """
 
 
+FILES = {
+    "empty.py": "",
+    "binary.py": "\0\0",
+    "mistake.py": "x = 1\ny = (\n",
+    "imports.py": "import no_such_module_anywhere\n",
+    "stops.py": "def model():\n    raise SystemExit(3)\n",
+    "three.py": "def model():\n    return 3\n",
+    "helper_of_uses.py": "NUMBER = 7\n",
+    "uses.py": "from helper_of_uses import NUMBER\nimport bridge\n\n\ndef model():\n    return bridge.nn.Linear(NUMBER, 2)\n",
+}
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_errors_are_one_clear_line(
     name: str, bridge, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -155,7 +176,9 @@ def test_errors_are_one_clear_line(
     (tmp_path / "text.pt").write_text("this is text\n")
     (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04" + bytes(40))
     (tmp_path / "bad.py").write_text(BAD_PROGRAM)
-    (tmp_path / "empty.py").write_text("")
+    for file, text in FILES.items():
+        (tmp_path / file).write_text(text)
+    (tmp_path / "folder.onnx").mkdir()
     before = sorted(p.name for p in tmp_path.iterdir() if p.name != "__pycache__")
     args, message = ERRORS[name]
     ran = bridge(*args)
@@ -164,6 +187,20 @@ def test_errors_are_one_clear_line(
     assert message in ran.err
     assert "Traceback" not in ran.err
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "__pycache__") == before  # nothing was written
+
+
+def test_a_python_file_imports_its_neighbours(bridge, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for file in ("uses.py", "helper_of_uses.py"):
+        (tmp_path / file).write_text(FILES[file])
+    before = list(sys.path)
+    assert "16 elements in 2 tensors" in bridge("inspect", tmp_path / "uses.py").out
+    assert sys.path == before
+
+
+def test_the_package_is_a_command(model: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "bridge", "inspect", str(model)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{model}: ONNX")
 
 
 def test_debug_shows_the_traceback(bridge, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

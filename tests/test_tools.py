@@ -154,6 +154,25 @@ def test_inspect_counts_subgraphs_and_external_data(tmp_path: Path) -> None:
     assert found.inputs == {"x": "float32[N, 64]", "c": "bool[]"}
 
 
+def test_inspect_weighs_tables_in_attributes_and_subgraphs(tmp_path: Path) -> None:
+    text = """
+    <ir_version: 10, opset_import: ["" : 21, "ai.onnx.ml" : 3]>
+    g (float[N, 20] x, bool c) => (float[N, 20] z)
+    {
+        y = ai.onnx.ml.Scaler (x)
+        z = If (c) <then_branch = t () => (float[N, 20] p) <float[1] w = {2}> { p = Mul (y, w) },
+                    else_branch = e () => (float[N, 20] q) { q = Neg (y) }>
+    }
+    """
+    model = parser.parse_model(text)
+    for name in ("offset", "scale"):
+        model.graph.node[0].attribute.append(helper.make_attribute(name, [1.5] * 20))
+    onnx.save(model, tmp_path / "m.onnx")
+    found = str(tools.inspect(tmp_path / "m.onnx"))
+    assert "in attributes of nodes:\n  ai.onnx.ml::Scaler: 2 tables, 2" in found
+    assert "weights:\n  float32: 1 tensors, " in found
+
+
 # -- diff -----------------------------------------------------------------------------------------------------------------
 
 # files, and what is said of them ("" for nothing)
@@ -283,7 +302,12 @@ VERIFIED = {
     "another weight": (
         "cell.onnx",
         "moved.onnx",
-        ("the first value that differs", "out.weight: 1 of 6 elements differ"),
+        (
+            "the first value that differs",
+            "out.weight: 1 of 6 elements differ",
+            "Linear 'out'",
+            "the first that is computed:",
+        ),
     ),
 }
 
@@ -317,6 +341,48 @@ def test_verify_names_the_node_and_writes_it(plain: Path, tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, folder / "reproduce.py"], capture_output=True, text=True)
     assert done.returncode == 0
     assert "expected:" in done.stdout
+
+
+# the two files, and why nothing is written ("": the node is)
+REPRODUCED = {
+    "a weight of a model": ("cell.onnx", "moved.onnx", ""),
+    "a weight of a program, beside a model": ("cell.onnx", "moved.pt", ""),
+    "two programs": ("cell.pt", "moved.pt", "nothing was written: nodes are written of .onnx files alone"),
+}
+
+
+@pytest.mark.parametrize("name", REPRODUCED)
+def test_verify_reproduces_or_says_why_not(name: str, cells: dict[str, Path], tmp_path: Path) -> None:
+    a, b, why = REPRODUCED[name]
+    found = tools.verify(cells[a], cells[b], [X], reproduction=tmp_path / "case")
+    assert found.first is not None
+    assert found.computed is not None
+    assert found.first.name == "out.weight"
+    if why:
+        assert why in str(found)
+        assert not (tmp_path / "case").exists()
+    else:
+        done = subprocess.run([sys.executable, tmp_path / "case/reproduce.py"], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("was:") == 1
+
+
+def test_verify_says_that_a_list_is_not_written(tmp_path: Path) -> None:
+    for name, op in (("a", "Identity"), ("b", "Neg")):
+        text = f"""
+        <ir_version: 10, opset_import: ["" : 21]>
+        g (float[2] x, int64 i) => (float[] y) {{
+            n = {op} (x)
+            s = SplitToSequence <keepdims = 0> (n)
+            y = SequenceAt (s, i)
+        }}"""
+        model = parser.parse_model(text)
+        model.graph.node[0].output[0] = model.graph.node[1].input[0] = name  # another value than the other model's
+        onnx.save(model, tmp_path / f"{name}.onnx")
+    inputs = {"x": np.array([1, 2], np.float32), "i": np.array(1)}
+    found = tools.verify(tmp_path / "a.onnx", tmp_path / "b.onnx", inputs, reproduction=tmp_path / "case")
+    assert "nothing was written: 'expected' is no tensor" in str(found)
+    assert not (tmp_path / "case").exists()
 
 
 def test_verify_says_which_input_it_needs(tmp_path: Path, cells: dict[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,7 +35,8 @@ class Part:
 @dataclass(slots=True)
 class Inspection:
     """What a model file holds. ``inputs`` and ``outputs`` are types by name; ``operators`` counts nodes, those of subgraphs and
-    functions included; ``weights`` is (tensors, bytes) by element type; ``missing`` are the nodes (operator, name) that the
+    functions included; ``weights`` is (tensors, bytes) by element type, ``attributes`` (long attributes, bytes) by operator, where tables are
+    written into nodes; ``missing`` are the nodes (operator, name) that the
     provider asked for does not take."""
 
     file: str
@@ -46,6 +48,7 @@ class Inspection:
     outputs: dict[str, str] = field(default_factory=dict)
     operators: dict[str, int] = field(default_factory=dict)
     weights: dict[str, tuple[int, int]] = field(default_factory=dict)
+    attributes: dict[str, tuple[int, int]] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     hierarchy: list[Part] = field(default_factory=list)
     provider: str = ""
@@ -69,6 +72,9 @@ class Inspection:
         lines += [f"  {dtype}: {n:,} tensors, {size:,} bytes" for dtype, (n, size) in self.weights.items()] or [
             "  none"
         ]
+        if self.attributes:
+            lines.append("in attributes of nodes:")
+            lines += [f"  {op}: {n:,} tables, {size:,} bytes" for op, (n, size) in self.attributes.items()]
         if self.files:
             lines.append("external data:")
             lines += [f"  {name}: {size:,} bytes used" for name, size in self.files.items()]
@@ -203,12 +209,10 @@ def _model(found: Inspection, path: Path) -> None:
         for v in values:
             text = type_text(v.type)
             target[v.name] = f"{text}, with a default" if v.name in initial else text
-    counts = Counter(
-        f"{n.domain}::{n.op_type}" if n.domain not in ("", "ai.onnx") else n.op_type for n in _nodes(model)
-    )
+    counts = Counter(_operator(n) for n in _nodes(model))
     found.operators = dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
     sizes = []
-    for t in model.graph.initializer:
+    for t in (t for g in _graphs(model) for t in (*g.initializer, *(s.values for s in g.sparse_initializer))):
         entries = {e.key: e.value for e in t.external_data}
         size = int(entries.get("length", "0")) if entries else len(t.raw_data) or t.ByteSize()
         sizes.append((_element(t.data_type), size))
@@ -216,6 +220,24 @@ def _model(found: Inspection, path: Path) -> None:
         if location != OWN_FILE:
             found.files[location] = found.files.get(location, 0) + size
     _weigh(found, sizes)
+    for n in _nodes(model):
+        for size in filter(None, map(_table, n.attribute)):
+            count, total = found.attributes.get(_operator(n), (0, 0))
+            found.attributes[_operator(n)] = count + 1, total + size
+
+
+def _operator(n: onnx.NodeProto) -> str:
+    return f"{n.domain}::{n.op_type}" if n.domain not in ("", "ai.onnx") else n.op_type
+
+
+#: An attribute of more values than this is no setting, like axes and paddings, but a table: trees, coefficients, vocabularies.
+_SETTING = 16
+
+
+def _table(a: onnx.AttributeProto) -> int:
+    """The size in bytes of an attribute that is a table; 0 for others."""
+    values = max(len(a.floats), len(a.ints), len(a.strings), math.prod(a.t.dims) if a.HasField("t") else 0)
+    return int(a.ByteSize()) if values > _SETTING else 0
 
 
 def type_text(proto: onnx.TypeProto) -> str:
@@ -246,11 +268,18 @@ def _element(number: int) -> str:
 
 
 def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    return (n for holder in (*_graphs(model), *model.functions) for n in holder.node)
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The graph and all graphs in attributes, those of functions included."""
+    yield model.graph
     stack = [iter(model.graph.node), *(iter(f.node) for f in model.functions)]
     while stack:
         for n in stack.pop():
-            yield n
-            stack += [iter(g.node) for a in n.attribute for g in ((a.g,) if a.HasField("g") else a.graphs)]
+            for g in (g for a in n.attribute for g in ((a.g,) if a.HasField("g") else a.graphs)):
+                yield g
+                stack.append(iter(g.node))
 
 
 def _not_taken(path: Path, provider: str) -> tuple[str, list[tuple[str, str]]]:

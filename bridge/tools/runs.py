@@ -16,12 +16,14 @@ __all__ = ["OnnxRun", "ProgramRun", "Recorded", "random_inputs"]
 
 @dataclass(slots=True, frozen=True)
 class Recorded:
-    """A value of a run: its keys (what computes it, its name), its name, the node that computes it, the value."""
+    """A value of a run: its keys (what computes it, its name), its name, the node that computes it (or takes it first, if it is a
+    weight), the value."""
 
     keys: tuple[str, ...]
     name: str
     node: str
     value: Any
+    is_weight: bool = False
 
 
 Inputs = Mapping[str, Any] | Sequence[Any]
@@ -105,21 +107,23 @@ class OnnxRun:
 
     def values(self) -> Iterator[Recorded]:
         """Inputs, weights, then what the nodes of the top level compute, in order."""
+        from onnx import numpy_helper
+
         from bridge.exporters.onnx.large import embedded
+        from bridge.tools.extraction import outer_names
 
         graph = self.model.graph
         makers = {name: n for n in graph.node for name in n.output if name}
         whole = embedded(self.model, self.origin.arrays(graph.initializer))
         known = {o.name for o in graph.output}
         whole.graph.output.extend(type(graph.output[0])(name=n) for n in makers if n not in known)
+        takers = {name: n for n in reversed(graph.node) for name in outer_names(n)}
         for t in whole.graph.initializer:
-            from onnx import numpy_helper
-
-            yield Recorded((f"name {t.name}",), t.name, "a weight", numpy_helper.to_array(t))
+            taker = f"a weight of {_node(takers[t.name])}" if t.name in takers else "a weight"
+            yield Recorded((f"name {t.name}",), t.name, taker, numpy_helper.to_array(t), is_weight=True)
         found = self._run(whole.SerializeToString(), list(makers))
         for name, n in makers.items():
-            kind = n.op_type if not n.domain else f"{n.domain}::{n.op_type}"
-            yield Recorded((f"name {name}",), name, f"{kind} '{n.name}'" if n.name else kind, found[name])
+            yield Recorded((f"name {name}",), name, _node(n), found[name])
 
     def _run(self, source: Any, names: list[str]) -> dict[str, Any]:
         import onnxruntime
@@ -133,27 +137,42 @@ class OnnxRun:
             raise BridgeError(f"{self.path}: onnxruntime does not run it on these inputs: {e}") from e
 
     def reproduce(self, at: Recorded, expected: Any, folder: Path) -> list[Path]:
-        """Write the node that computes a value as a model, the values that it gets, what it gives, and what is expected."""
+        """Write the node that computes a value as a model, the values that it gets, what it gives, and what is expected.
+
+        Raises BridgeError saying why where that cannot be.
+        """
         from bridge.exporters.onnx.large import embedded, save_model
         from bridge.tools.extraction import outer_names, part_of
 
         node = next((n for n in self.model.graph.node if at.name in n.output), None)
-        if node is None or not isinstance(expected, np.ndarray | np.generic | int | float):
-            return []
+        if node is None:
+            raise BridgeError(f"no node of {self.path}'s top level computes '{at.name}'")
         arrays = self.origin.arrays(self.model.graph.initializer)
-        folder.mkdir(parents=True, exist_ok=True)
         values = {r.name: r.value for r in self.values()} | self.feed
         initial = {t.name for t in self.model.graph.initializer}
         taken = [n for n in dict.fromkeys(outer_names(node)) if n in values and n not in initial]
-        if any(isinstance(values[n], list) for n in taken):
-            return []
-        part = part_of(embedded(self.model, arrays), taken, [at.name])
-        written = save_model(part, {}, folder / "node.onnx")
-        given: dict[str, Any] = {n: np.asarray(values[n]) for n in taken}
-        np.savez(folder / "inputs.npz", **given)
-        np.savez(folder / "results.npz", expected=np.asarray(expected), found=np.asarray(at.value))
-        (folder / "reproduce.py").write_text(_SCRIPT)
-        return [*written, folder / "inputs.npz", folder / "results.npz", folder / "reproduce.py"]
+        results = {"expected": expected, "found": at.value}
+        kept = [{n: _stored(n, v) for n, v in found.items()} for found in ({n: values[n] for n in taken}, results)]
+        folder.mkdir(parents=True, exist_ok=True)
+        written = save_model(part_of(embedded(self.model, arrays), taken, [at.name]), {}, folder / "node.onnx")
+        files = [folder / name for name in ("inputs.npz", "results.npz", "reproduce.py")]
+        for file, arrays_of_file in zip(files, kept, strict=False):
+            np.savez(file, **arrays_of_file)
+        files[-1].write_text(_SCRIPT, encoding="utf-8")
+        return [*written, *files]
+
+
+def _node(n: Any) -> str:
+    kind = n.op_type if not n.domain else f"{n.domain}::{n.op_type}"
+    return f"{kind} '{n.name}'" if n.name else kind
+
+
+def _stored(name: str, value: Any) -> Any:
+    """A value as an .npz file holds it without pickling."""
+    if isinstance(value, list | dict) or value is None:
+        raise BridgeError(f"'{name}' is no tensor, and .npz files hold nothing else")
+    array = np.asarray(value)
+    return array.astype(str) if array.dtype.kind == "O" else array
 
 
 _SCRIPT = '''"""Runs node.onnx on the inputs at which it gave a result other than expected."""
@@ -238,11 +257,7 @@ class ProgramRun:
                 if path or v.export_name or v.has_debug_name
                 else (f"digest {meaning.of[v]}",)
             )
-            yield Recorded(keys, name, "a weight" if path else describe(n), _plain(value))
-
-    def reproduce(self, at: Recorded, expected: Any, folder: Path) -> list[Path]:
-        """Nothing: the program itself, with its line, is the reproduction."""
-        return []
+            yield Recorded(keys, name, _taker(v, graph) if path else describe(n), _plain(value), is_weight=bool(path))
 
 
 def _argument(v: Any) -> Any:
@@ -251,6 +266,15 @@ def _argument(v: Any) -> Any:
     if isinstance(v, list):
         return [_argument(x) for x in v]
     return bridge.from_numpy(v.copy()) if isinstance(v, np.ndarray) else v
+
+
+def _taker(v: Any, graph: Any) -> str:
+    """What a weight is of: the first node that takes it."""
+    from bridge.tools.differences import describe
+
+    takers = {use.user for use in v.uses}
+    first = next((n for n in graph.all_nodes() if n in takers), None)
+    return "a weight" if first is None else f"a weight of {describe(first)}"
 
 
 def _is_data(t: Any) -> bool:

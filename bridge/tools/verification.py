@@ -35,15 +35,18 @@ class Deviation:
 @dataclass(slots=True)
 class Verification:
     """The outcome: ``outputs`` are the results that differ ([] is a pass), ``first`` is the first value on the way to them
-    that does, of ``compared`` values that both models have; ``programs`` says in what the programs themselves differ;
-    ``reproduction`` are the files written."""
+    that does, of ``compared`` values that both models have; where it is a weight, ``computed`` is the first that is not;
+    ``programs`` says in what the programs themselves differ; ``reproduction`` are the files written, ``unwritten`` says why there
+    are none."""
 
     outputs: list[Deviation] = field(default_factory=list)
     first: Deviation | None = None
+    computed: Deviation | None = None
     compared: int = 0
     count: int = 0
     programs: list[Difference] = field(default_factory=list)
     reproduction: list[Path] = field(default_factory=list)
+    unwritten: str = ""
 
     @property
     def passed(self) -> bool:
@@ -55,10 +58,14 @@ class Verification:
         lines = [f"{len(self.outputs)} of {self.count} outputs differ:", *(str(d) for d in self.outputs)]
         if self.first is not None:
             lines += [f"the first value that differs, of {self.compared} compared on the way:", str(self.first)]
+            if self.computed is not None:
+                lines += ["the first that is computed:", str(self.computed)]
         else:
             lines.append(f"none of the {self.compared} values that both models have on the way differs")
         if self.programs:
             lines += ["the programs differ:", *(str(d) for d in self.programs)]
+        if self.unwritten:
+            lines.append(printable_line(f"nothing was written: {self.unwritten}"))
         return "\n".join([*lines, *(f"wrote {p}" for p in self.reproduction)])
 
 
@@ -101,7 +108,9 @@ def verify(
         if text:
             found.outputs.append(Deviation(name, text))
     if found.outputs:
-        _walk(found, runs, pair, given, rtol, atol, None if reproduction is None else Path(reproduction))
+        deviating = _walk(found, runs, pair, given, rtol, atol)
+        if reproduction is not None:
+            _reproduce(found, runs, deviating, Path(reproduction))
         if b is not None:
             found.programs = diff(a, b, rtol=rtol, atol=atol)
     return found
@@ -112,9 +121,9 @@ def _run(path: Path, inputs: Mapping[str, Any] | Sequence[Any], program: bool) -
 
 
 def _walk(
-    found: Verification, runs: list[Any], pair: list[Path], inputs: Any, rtol: float, atol: float, folder: Path | None
-) -> None:
-    """Find the first value that differs: by its name, then by what computes it."""
+    found: Verification, runs: list[Any], pair: list[Path], inputs: Any, rtol: float, atol: float
+) -> tuple[Recorded, Recorded] | None:
+    """Find the first value that differs, by its name, then by what computes it; the first computed one as both runs have it."""
     tries = [runs]
     if isinstance(runs[1], OnnxRun):
         tries.append(
@@ -128,16 +137,39 @@ def _walk(
         count = 0
         for mine in one.values():
             match = next((theirs[k] for k in mine.keys if k in theirs), None)
-            if match is None:
+            if match is None or (found.first is not None and mine.is_weight):
                 continue
             count += 1
             text = deviation(mine.value, match.value, rtol, atol)
-            if text:
-                found.first, found.compared = Deviation(mine.name, text, mine.node, match.node), count
-                if folder is not None:
-                    found.reproduction = other.reproduce(match, mine.value, folder)
-                return
+            if not text:
+                continue
+            differs = Deviation(mine.name, text, mine.node, match.node)
+            if found.first is None:
+                found.first, found.compared = differs, count
+            else:
+                found.computed = differs
+            if not mine.is_weight:
+                return mine, match
+        if found.first is not None:
+            return None
         found.compared = max(found.compared, count)
+    return None
+
+
+def _reproduce(found: Verification, runs: list[Any], deviating: tuple[Recorded, Recorded] | None, folder: Path) -> None:
+    """Write the node that deviates first, as the second model has it if that is an .onnx file, else as the first has it."""
+    if deviating is None:
+        found.unwritten = "no node's result is known to differ"
+        return
+    mine, theirs = deviating
+    found.unwritten = "nodes are written of .onnx files alone"
+    for run, at, expected in ((runs[1], theirs, mine), (runs[0], mine, theirs)):
+        if isinstance(run, OnnxRun):
+            try:
+                found.reproduction, found.unwritten = run.reproduce(at, expected.value, folder), ""
+                return
+            except BridgeError as e:
+                found.unwritten = str(e)
 
 
 def deviation(x: Any, y: Any, rtol: float, atol: float) -> str:
