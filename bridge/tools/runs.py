@@ -123,7 +123,8 @@ class OnnxRun:
             yield Recorded((f"name {t.name}",), t.name, taker, numpy_helper.to_array(t), is_weight=True)
         found = self._run(whole.SerializeToString(), list(makers))
         for name, n in makers.items():
-            yield Recorded((f"name {name}",), name, _node(n), found[name])
+            keys = (f"name {name}", *(f"output {i}" for i, o in enumerate(graph.output) if o.name == name))
+            yield Recorded(keys, name, _node(n), found[name])
 
     def _run(self, source: Any, names: list[str]) -> dict[str, Any]:
         import onnxruntime
@@ -244,6 +245,7 @@ class ProgramRun:
         meaning = Meaning(graph)
         nodes = [n for n in graph.nodes if n.kind != "prim::Constant"]
         shown = [(v, n) for n in nodes for v in n.outputs if _is_data(v.type)]
+        given = _parts(graph.return_node.inputs)
         graph.return_node.remove_all_inputs()
         for v, _ in shown:
             graph.add_output(v)
@@ -252,12 +254,12 @@ class ProgramRun:
         for (v, n), value in zip(shown, results, strict=True):
             path = _attribute_path(n)
             name = path or str(v.export_name or v.debug_name)
-            keys = (
-                (f"name {name}", f"digest {meaning.of[v]}")
-                if path or v.export_name or v.has_debug_name
-                else (f"digest {meaning.of[v]}",)
+            named = path or v.export_name or v.has_debug_name
+            keys = [*([f"name {name}"] if named else []), f"digest {meaning.of[v]}"]
+            keys += [f"output {i}" for i, o in enumerate(given) if o is v]
+            yield Recorded(
+                tuple(keys), name, _taker(v, graph) if path else describe(n), _plain(value), is_weight=bool(path)
             )
-            yield Recorded(keys, name, _taker(v, graph) if path else describe(n), _plain(value), is_weight=bool(path))
 
 
 def _argument(v: Any) -> Any:
@@ -266,6 +268,12 @@ def _argument(v: Any) -> Any:
     if isinstance(v, list):
         return [_argument(x) for x in v]
     return bridge.from_numpy(v.copy()) if isinstance(v, np.ndarray) else v
+
+
+def _parts(results: Sequence[Any]) -> list[Any]:
+    """Results with tuples taken apart, as models give them."""
+    made = "prim::TupleConstruct"
+    return [p for v in results for p in (_parts(v.node.inputs) if v.node.kind == made else [v])]
 
 
 def _taker(v: Any, graph: Any) -> str:
