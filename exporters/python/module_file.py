@@ -139,7 +139,7 @@ class _File:
         lines += [f"        self.{name} = {_value(value)}" for name, value in obj.type.constants.items()]
         methods = []
         for method in obj.type.methods.values():
-            methods += ["", textwrap.indent(self.method(method), "    ")]
+            methods += ["", textwrap.indent(self.method(method, alone=not path), "    ")]
         forward = obj.type.methods.get("forward")
         said = _said(forward.graph, self.file_names.get(forward, {})) if forward is not None else ""
         return Draft(obj.type.name, "\n".join(lines), "\n".join(methods), said)
@@ -159,12 +159,15 @@ class _File:
                 names.update((key, f"{self.classes[text]}({call})") for key, call in calls.items())
         return [names.get(id(d), d.body) for d in drafts]
 
-    def method(self, function: Function, first: bool = True) -> str:
-        """The ``def`` of a method (or, without ``first``, of a function) after everything that it mentions."""
+    def method(self, function: Function, first: bool = True, alone: bool = False) -> str:
+        """The ``def`` of a method (or, without ``first``, of a function) after everything that it mentions.
+
+        ``alone``: no other has its text, so that none is looked for.
+        """
         if first and function in self.texts:
             return self.texts[function]
         self.opsets.update(function.graph.opsets)
-        key = method_key(function) if first else None
+        key = method_key(function) if first and not alone else None
         if key is not None and key in self.texts:
             return self.texts[key]
         printer = FilePrinter(self.type_name, self.function, self.constants)

@@ -202,24 +202,24 @@ class Divider:
 def _constants_at_use(graph: Graph) -> None:
     """Each use of a constant has its own, right before it: none is handed from module to module."""
     for node in list(graph.all_nodes()):
-        for user in (node, *(b.return_node for b in node.blocks)):
-            for i, v in enumerate(user.inputs):
-                if v.node.kind == "prim::Constant":
-                    _own_constant(graph, v, user, i)
-    for i, v in enumerate(graph.return_node.inputs):
-        if v.node.kind == "prim::Constant":
-            _own_constant(graph, v, graph.return_node, i)
+        _own_constants(graph, node)
+        for b in node.blocks:
+            _own_constants(graph, b.return_node)
+    _own_constants(graph, graph.return_node)
     for node in reversed(list(graph.all_nodes())):
         if node.kind == "prim::Constant" and not node.output.use_count:
             node.destroy()
 
 
-def _own_constant(graph: Graph, v: Value, user: Node, index: int) -> None:
-    """Have the constant, or a copy of it where others use it too, right before its user."""
-    if v.use_count == 1:
-        v.node.move_before(user)
-    else:
-        user.replace_input(index, graph.clone_node(v.node, lambda v: v).insert_before(user).output)
+def _own_constants(graph: Graph, user: Node) -> None:
+    """Have the constants that a node uses, or copies of them where others use them too, right before it."""
+    for i, v in enumerate(user.inputs):
+        if v.node.kind != "prim::Constant":
+            continue
+        if v.use_count == 1:
+            v.node.move_before(user)
+        else:
+            user.replace_input(i, graph.clone_node(v.node, lambda v: v).insert_before(user).output)
 
 
 def _role(user: Node, offset: int) -> str:

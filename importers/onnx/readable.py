@@ -313,12 +313,13 @@ def _attributes_at_use(graph: Graph) -> None:
     for node in list(graph.all_nodes()):
         if node.kind == "prim::GetAttr":
             continue
-        for user in (node, *(b.return_node for b in node.blocks)):
-            _read_at(graph, user)
+        _read_at(graph, node)
+        for b in node.blocks:
+            _read_at(graph, b.return_node)
     _read_at(graph, graph.return_node)
     for node in reversed(list(graph.all_nodes())):
-        unused = not any(v.use_count for v in node.outputs)
-        if unused and (node.kind == "prim::GetAttr" or (node.kind == "prim::Constant" and node.output.type is NONE)):
+        read = node.kind == "prim::GetAttr" or (node.kind == "prim::Constant" and node.output.type is NONE)
+        if read and not node.output.use_count:
             node.destroy()
 
 
