@@ -49,14 +49,13 @@ def test_recorded_texts_are_what_torch_prints(path: Path) -> None:
     assert plain[0] == plain[1]
 
 
-def test_the_end_of_a_long_function_is_where_inspect_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_LONG", 1)
+def test_the_end_of_a_function_is_where_inspect_finds_it() -> None:
     found = 0
     for module in (inspect, sources, json, pytest):
         for f in vars(module).values():
             if inspect.isfunction(f) and not hasattr(f, "__wrapped__"):
                 lines, start = inspect.findsource(f)
-                block = sources._long_block(lines, start)
+                block = sources._block(lines, start)
                 assert block is None or block == inspect.getsourcelines(f)[0]
                 found += block is not None
     assert found > 50

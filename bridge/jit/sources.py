@@ -44,7 +44,7 @@ def source_lines(obj: Any) -> tuple[list[str], str, int]:
         wrapper = getattr(obj, "__code__", None) if hasattr(obj, "__wrapped__") else None
         found = obj if wrapper is None else wrapper
         whole, start = inspect.findsource(found)
-        lines, first = _long_block(whole, start), start + 1
+        lines, first = _block(whole, start), start + 1
         if lines is None:
             lines, first = inspect.getsourcelines(found)
     except (OSError, TypeError) as e:
@@ -55,12 +55,10 @@ def source_lines(obj: Any) -> tuple[list[str], str, int]:
     return lines, filename or "", max(first, 1)
 
 
-#: From this length on, a function is not taken apart into tokens to find its end, as ``inspect`` does in Python.
-_LONG = 200
-
-
-def _long_block(lines: list[str], start: int) -> list[str] | None:
-    """The lines of the long function that begins there, as ``inspect.getblock`` gives them; None where that is to say it."""
+def _block(lines: list[str], start: int) -> list[str] | None:
+    """The lines of the function that begins there, as ``inspect.getblock`` gives them, which takes them apart into tokens; None where
+    that is to say it.
+    """
     head = lines[start] if start < len(lines) else ""
     indent = len(head) - len(head.lstrip(" "))
     if not head[indent:].startswith("def "):
@@ -72,8 +70,6 @@ def _long_block(lines: list[str], start: int) -> list[str] | None:
         if not inside and text.strip() and not text.startswith("#"):
             break
         end += 1
-    if end - start < _LONG:
-        return None
     try:
         parsed = ast.parse("".join(line[indent:] if line.strip() else "\n" for line in lines[start:end])).body
     except SyntaxError:
