@@ -75,7 +75,7 @@ class Record:
 
     def bodies(self) -> list[Body]:
         """The subgraphs, in the order of the attributes."""
-        return [a for a in self.attributes.values() if isinstance(a, Body)]
+        return [a for a in self.attributes.values() if isinstance(a, Body)] if self.attributes else []
 
 
 @dataclass(slots=True, eq=False)

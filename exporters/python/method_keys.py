@@ -66,7 +66,9 @@ def _type(t: T.Type) -> Hashable:
     """A type; of a module, what a method that calls it shows of it."""
     if isinstance(t, ClassType) and t.is_module:
         return ("module", is_indexed(t))
-    if t is not T.TENSOR and any(isinstance(i, ClassType | InterfaceType | FunctionType) for i in t.walk()):
+    if t is T.TENSOR:
+        return None
+    if any(isinstance(i, ClassType | InterfaceType | FunctionType) for i in t.walk()):
         raise _NoKey
     return t
 

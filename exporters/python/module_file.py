@@ -139,7 +139,7 @@ class _File:
         lines += [f"        self.{name} = {_value(value)}" for name, value in obj.type.constants.items()]
         methods = []
         for method in obj.type.methods.values():
-            methods += ["", textwrap.indent(self.method(method, alone=not path), "    ")]
+            methods += ["", self.method(method, alone=not path)]
         forward = obj.type.methods.get("forward")
         said = _said(forward.graph, self.file_names.get(forward, {})) if forward is not None else ""
         return Draft(obj.type.name, "\n".join(lines), "\n".join(methods), said)
@@ -160,7 +160,7 @@ class _File:
         return [names.get(id(d), d.body) for d in drafts]
 
     def method(self, function: Function, first: bool = True, alone: bool = False) -> str:
-        """The ``def`` of a method (or, without ``first``, of a function) after everything that it mentions.
+        """The ``def`` of a method as it stands in its class (or, without ``first``, of a function) after everything that it mentions.
 
         ``alone``: no other has its text, so that none is looked for.
         """
@@ -172,6 +172,8 @@ class _File:
             return self.texts[key]
         printer = FilePrinter(self.type_name, self.function, self.constants)
         text = printer.print_method(function, is_method=first).rstrip("\n")
+        if first:
+            text = textwrap.indent(text, "    ")
         self.file_names[function] = printer.file_names
         if key is not None:
             self.texts[key] = self.texts[function] = text
@@ -220,7 +222,7 @@ class _File:
         """The name of a class of objects; its definition is added."""
         if t not in self.scripted:
             self.scripted[t] = None
-            methods = [textwrap.indent(self.method(m), "    ") for m in t.methods.values()]
+            methods = [self.method(m) for m in t.methods.values()]
             made = self.scripted[t] = self.name(t.name)
             self.definitions.append(f"class {made}:\n" + "\n\n".join(methods or ["    pass"]) + "\n")
         found = self.scripted[t]

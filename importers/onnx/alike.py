@@ -10,7 +10,7 @@ import numpy as np
 from bridge.importers.onnx.names import short_name
 from bridge.ir.classes import ClassType
 from bridge.ir.graph import Node, Value
-from bridge.ir.types import TENSOR, TensorType
+from bridge.ir.types import TensorType
 
 __all__ = ["attribute_path", "run_key"]
 
@@ -78,7 +78,7 @@ def _value(v: Value, numbers: dict[Value, Hashable], names: dict[str, str]) -> H
     told = short_name(v, numbered=False) if v.has_debug_name or v.export_name else ""
     if v.has_debug_name:
         names[v.debug_name] = told
-    return told, TENSOR if isinstance(v.type, TensorType) else v.type
+    return told, None if isinstance(v.type, TensorType) else v.type
 
 
 def _attribute(value: Any) -> Hashable:

@@ -297,8 +297,9 @@ class _Run:
         self.inside = _all(nodes)
         members = set(self.inside)
         self.given = _given(self.inside, members, path)
-        self.results = [v for n in nodes for v in n.outputs if any(u.user not in members for u in v.uses)]
-        self.users = [[u for u in v.uses if u.user not in members] for v in self.results]
+        used = {v: [u for u in v.uses if u.user not in members] for n in nodes for v in n.outputs}
+        self.results = [v for v, uses in used.items() if uses]
+        self.users = [used[v] for v in self.results]
 
     @classmethod
     def of(cls, graph: Graph, path: Step, nodes: Sequence[Node], size: int) -> _Run | None:
