@@ -82,6 +82,9 @@ class Emitter(Protocol):
     ) -> Lowered:
         """What ``then`` or ``other`` makes, which are called once each, by a 0-d bool (or one of one element)."""
 
+    def repeat(self, step: Callable[..., tuple[Any, ...]], *first: Any) -> Sequence[Any]:
+        """What these values are after ``step``, which returns whether to go on and the new values, has said that it is enough."""
+
     def pairs(self, value: Any) -> Lowered:
         """The real numbers that a complex value is: one dimension more, of two."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from bridge.exporters.onnx.pieces import WITHOUT_SPLIT, agreeing, cut
 from bridge.exporters.onnx.records import Body, Origin, Record
 from bridge.exporters.onnx.report import Report
-from bridge.exporters.onnx.values import INT64, Run, RunList, code_of
+from bridge.exporters.onnx.values import BOOL, INT64, Run, RunList, code_of
 from bridge.ir import types as T
 from bridge.ir.dtypes import DType, by_name, by_numpy, physical, real_dtype
 from bridge.ir.errors import LoweringError
@@ -19,12 +19,20 @@ from bridge.ir.types import Dim
 
 __all__ = ["OnnxEmitter"]
 
+BFLOAT16, FLOAT32 = by_name("bfloat16"), by_name("float32")
+
 _SEQUENCE_RESULTS = {"SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SplitToSequence"}
 
 
 #: Operators to which it is all the same what a tensor holds.
 _OF_ANYTHING = frozenset(
     ("Identity", "SequenceConstruct", "SequenceInsert", "SequenceErase", "SequenceAt", "SequenceLength")
+)
+
+
+#: Operators that onnxruntime's CPU provider (1.32) does not run in bfloat16, and that lowerings name without asking.
+_NOT_OF_BFLOAT16 = frozenset(
+    "Abs BatchNormalization Compress Div Equal Expand IsNaN Mul Add NegativeLogLikelihoodLoss Pad ReduceSum Size Sub Where".split()
 )
 
 
@@ -68,6 +76,12 @@ class OnnxEmitter:
             self.unsupported("this cannot be done with complex tensors in ONNX, which has no complex numbers")
         if op_type == "Expand" and not domain and (shape := _of_nothing(*inputs)) is not None:
             return self.constant(np.zeros(shape, inputs[0].dtype.numpy), inputs[0].dtype)
+        if op_type in _SEQUENCE_RESULTS and not domain and (dtype is BFLOAT16 or any(map(_is_bfloat16, inputs))):
+            self.unsupported(
+                "lists of bfloat16 tensors whose length is not known are not exported: ONNX has no such sequences"
+            )
+        if op_type in _NOT_OF_BFLOAT16 and not domain and any(map(_is_bfloat16, inputs)):
+            return self._wider(op_type, inputs, outputs, dtype, dims, attributes)
         wired = [self._input(i) for i in inputs]
         while wired and wired[-1] is None:
             wired.pop()
@@ -84,6 +98,15 @@ class OnnxEmitter:
         if op_type == "ConcatFromSequence" and not domain and wired[0] is not None:
             return agreeing(self, wired[0], results[0], attributes["axis"], attributes["new_axis"] == 1)
         return results[0] if outputs == 1 else tuple(results)
+
+    def _wider(
+        self, op_type: str, inputs: Sequence[Any], outputs: int, dtype: Any, dims: Any, attributes: dict[str, Any]
+    ) -> Any:
+        """A node on bfloat16, which computes in float32."""
+        inputs = [self.cast(self._input(i), FLOAT32) if _is_bfloat16(i) else i for i in inputs]
+        kept = dtype is not None and dtype is not BFLOAT16
+        made = self.op(op_type, *inputs, outputs=outputs, dtype=dtype if kept else FLOAT32, dims=dims, **attributes)
+        return made if kept else self.cast(made, BFLOAT16)
 
     def constant(self, value: Any, dtype: DType | None = None) -> Run:
         """A constant tensor; its node is made where it is used."""
@@ -229,6 +252,23 @@ class OnnxEmitter:
         self.append(Record("If", "", [condition], [chosen], dict(branches), self.origin))
         return chosen
 
+    def repeat(self, step: Callable[..., tuple[Any, ...]], *first: Any) -> list[Run]:
+        """Values of one element type and size each, again and again made new by ``step`` (once at least).
+
+        ``step`` returns whether to go on, and then the new values.
+        """
+        held = [self._input(v) for v in first]
+        params = [v.like(f"{self.hint}/in") for v in held if v is not None]
+        body, outer = Body([Run(INT64, ()), Run(BOOL, ()), *params], name="body"), self.body
+        self.body = body
+        made = [self.materialise(v) for v in step(*params)]
+        own = {out for n in body.nodes for out in n.outputs}
+        body.outputs = [v if v in own else self.identity(v) for v in made]
+        self.body = outer
+        results = [p.like(f"{self.hint}/Loop") for p in params]
+        self.append(Record("Loop", "", [None, None, *held], list(results), {"body": body}, self.origin))
+        return results
+
     def unsupported(self, why: str) -> NoReturn:
         """Refuse with the user's line."""
         raise LoweringError(why, self.origin.node.range if self.origin is not None else None)
@@ -270,6 +310,12 @@ class OnnxEmitter:
         new = value.like(f"{self.hint}/Identity")
         self.append(Record("Identity", "", [value], [new], {}, self.origin))
         return new
+
+
+def _is_bfloat16(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return by_numpy(value.dtype) is BFLOAT16
+    return isinstance(value, Run) and value.dtype is BFLOAT16
 
 
 def _of_nothing(x: Any, shape: Any) -> list[Any] | None:

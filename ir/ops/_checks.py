@@ -220,7 +220,7 @@ def lower_fitting(e: Emitter, value: Any, dtype: DType) -> Any:
         return value
     if value.dtype.kind != "f" and dtype is _INT64:
         return value
-    low, high = limits(dtype)
+    low, high = limits(dtype, value.dtype.kind == "f")
     x = value if value.dtype.kind != "f" else e.cast(value, _FLOAT64)
     bounds = (e.constant(float(b) if x.dtype.kind == "f" else b, x.dtype) for b in (low, high))
     above, below = (

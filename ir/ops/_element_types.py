@@ -12,6 +12,8 @@ from typing import Any
 
 from bridge.ir.dtypes import DType, by_code, by_numpy
 from bridge.ir.errors import BridgeError
+from bridge.ir.ops._fitting import has_numbers, unfit
+from bridge.ir.promotion import number_dtype
 
 __all__ = ["guarded", "refused"]
 
@@ -116,10 +118,13 @@ def _no_bools(what: str, *names: str) -> Rule:
     return _never(f"\"{what}\" not implemented for '{{0}}'", "b", *names)
 
 
+def _integers(what: str) -> list[Rule]:
+    return [_not_for(what, name, "i", "b") for name in ("self", "other")]
+
+
 def _shift(what: str) -> Rule:
     """Of integers by integers, which are not all bools."""
-    floats = [_not_for(what, name, "i", "b") for name in ("self", "other")]
-    return _all_of(*floats, _no_bools(what, "self", "other"))
+    return _all_of(*_integers(what), _no_bools(what, "self", "other"))
 
 
 def _subtraction(of: Of) -> str | None:
@@ -218,9 +223,9 @@ RULES: dict[str, Rule] = {
     "__rshift__": _shift("rshift_cpu"),
     "bitwise_left_shift": _shift("lshift_cpu"),
     "bitwise_right_shift": _shift("rshift_cpu"),
-    "div.Tensor_mode": _no_bools("div_trunc_cpu", "self", "other"),
     "fmod": _no_bools("fmod_cpu", "self", "other"),
-    "gcd": _all_of(_not_for("gcd_cpu", "self", "i"), _not_for("gcd_cpu", "other", "i")),
+    "gcd": _all_of(*_integers("gcd_cpu"), _no_bools("gcd_cpu", "self", "other")),
+    "lcm": _all_of(*_integers("lcm_cpu"), _no_bools("lcm_cpu", "self", "other")),
     "pow": _no_bools("pow", "self", "exponent"),
     "addcmul": _no_bools("addcmul_cpu_out", "self", "tensor1", "tensor2"),
     **{name: _no_bools(f"{name}_vml_cpu", "self") for name in ("floor", "ceil", "trunc", "round")},
@@ -260,6 +265,10 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 
+#: Arguments that may be numbers in a tensor's place.
+_OPERANDS = ("self", "other")
+
+
 def _of_value(name: str, value: Any) -> DType | None:
     """The element type of a tensor, of an array, of a value of the model; of a list the one that is no integer's, if any.
 
@@ -270,6 +279,8 @@ def _of_value(name: str, value: Any) -> DType | None:
     if isinstance(value, list | tuple):
         found = [d for v in value if (d := _of_value(name, v)) is not None]
         return next((d for d in found if d.kind == "f"), found[0] if found else None)
+    if name in _OPERANDS and isinstance(value, bool | int | float):
+        return number_dtype(value)
     own = getattr(value, "dtype", None)
     return own if own is None or isinstance(own, DType) else by_numpy(own)
 
@@ -282,32 +293,44 @@ def rule_of(name: str) -> Rule | None:
     return RULES.get(short) or RULES.get(short.removesuffix("_"))
 
 
+def _check_of(name: str, arguments: Iterable[str]) -> Callable[[Callable[[str], Any]], str | None] | None:
+    """What says of the arguments' values why torch does not compute with them; None where nothing is checked."""
+    rule, unfitting, names = rule_of(name), unfit(name, arguments), set(arguments)
+    if rule is None:
+        return unfitting
+
+    def check(value: Callable[[str], Any]) -> str | None:
+        why = rule(lambda n: _of_value(n, value(n)) if n in names else None)
+        return why if why is not None or unfitting is None else unfitting(value)
+
+    return check
+
+
 def refused(name: str, arguments: Iterable[str], value: Callable[[str], Any]) -> str | None:
     """Why torch does not compute operator ``name`` with these arguments; None where it does."""
-    rule = rule_of(name)
-    if rule is None:
-        return None
-    names = set(arguments)
-    return rule(lambda n: _of_value(n, value(n)) if n in names else None)
+    check = _check_of(name, list(arguments))
+    return None if check is None else check(value)
 
 
 def guarded(
     name: str, kernel: Callable[..., Any], arguments: Callable[[], list[str]], composite: bool
 ) -> Callable[..., Any]:
-    """The kernel, raising what torch raises for element types that it does not take; as it is where there is no rule.
+    """The kernel, raising what torch raises for element types and numbers that it does not take; as it is where all are taken.
 
     Composite kernels are given the operators first.
     """
-    rule = rule_of(name)
-    if rule is None:
+    if rule_of(name) is None and not has_numbers(name):
         return kernel
     places: dict[str, int] = {}
+    check: Any = None
 
     @functools.wraps(kernel)
     def run(*args: Any) -> Any:
-        if not places:
+        nonlocal check
+        if check is None:
             places.update((n, i + composite) for i, n in enumerate(arguments()))
-        why = rule(lambda n: _of_value(n, args[places[n]]) if places.get(n, len(args)) < len(args) else None)
+            check = _check_of(name, list(places))
+        why = check(lambda n: args[places[n]] if places.get(n, len(args)) < len(args) else None)
         if why is not None:
             raise BridgeError(why)
         return kernel(*args)

@@ -113,8 +113,8 @@ _WIDER: dict[str, tuple[str, ...]] = {
 }
 
 
-#: Operators on integers of which a wider type gives other results, unless the operands wrap before they are widened.
-_NOT_MODULAR = frozenset(("Div", "Mod"))
+#: Operators on integers that give the same in a wider type. Of all others the operands wrap before they are widened.
+_MODULAR = frozenset(("Add", "Sub", "Mul", "Neg"))
 
 
 def compute_dtype(op_type: str, dtype: DType) -> DType | None:
@@ -135,8 +135,8 @@ def typed(e: Emitter, op_type: str, dtype: DType, *inputs: Any, result: DType | 
     compute = compute_dtype(op_type, dtype)
     if compute is None:
         e.unsupported(f"onnxruntime has no {op_type} for {dtype.name}")
-    if compute is not dtype and op_type in _NOT_MODULAR:
-        inputs = tuple(e.cast(i, dtype) for i in inputs)
+    if compute is not dtype and dtype.kind == "i" and op_type not in _MODULAR:
+        inputs = tuple(None if i is None else e.cast(i, dtype) for i in inputs)
     out = e.op(
         op_type, *[None if i is None else e.cast(i, compute) for i in inputs], dtype=result or compute, **attributes
     )

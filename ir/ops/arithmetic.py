@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import DType, by_name
+from bridge.ir.dtypes import DType, by_name, by_numpy
 from bridge.ir.errors import BridgeError
+from bridge.ir.fits import overflow
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import lower_fitting
 from bridge.ir.ops._declare import Array, declare, given, in_place
 from bridge.ir.ops._onnx import BOOL, as_float, common, is_lowered, refuse_complex, typed, where
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of
@@ -39,19 +41,24 @@ def both(first: Callable[[], Any], second: Callable[[], Any]) -> Callable[[], An
 
 
 def _scaled(other: Any, alpha: Any, dtype: Any) -> Any:
-    if alpha is True or (alpha == 1 and not isinstance(alpha, bool)):
+    if type(alpha) is int and alpha == 1:
         return other
+    if (why := _wrong_alpha(by_numpy(dtype), alpha)) is not None:
+        raise BridgeError(why)
     return other * to_dtype(alpha, dtype)
 
 
-def _no_bool(dtype: Any, alpha: Any) -> None:
-    if dtype != np.bool_ and dtype.kind in "iub" and isinstance(alpha, float):
-        raise BridgeError("For integral input tensors, argument alpha must not be a floating point number.")
+def _wrong_alpha(dtype: DType, alpha: Any) -> str | None:
+    """What torch says of a factor that it does not take for tensors of that type."""
+    if isinstance(alpha, bool) and dtype.kind != "b":
+        return "Boolean alpha only supported for Boolean results."
+    if isinstance(alpha, float) and dtype.kind in "ib":
+        return "For integral input tensors, argument alpha must not be a floating point number."
+    return overflow(alpha, dtype)
 
 
 def add(self: Array, other: Any, alpha: Any = 1) -> Any:
     a, b = as_arrays(self, other)
-    _no_bool(a.dtype, alpha)
     return np.add(a, _scaled(b, alpha, a.dtype))
 
 
@@ -69,7 +76,6 @@ def sub(self: Any, other: Any, alpha: Any = 1) -> Any:
             "Subtraction, the `-` operator, with two bool tensors is not supported. "
             "Use the `^` or `logical_xor()` operator instead."
         )
-    _no_bool(a.dtype, alpha)
     return np.subtract(a, _scaled(b, alpha, a.dtype))
 
 
@@ -83,6 +89,8 @@ def mul(self: Any, other: Any) -> Any:
 
 def div(self: Any, other: Any, rounding_mode: str | None = None) -> Any:
     a, b = as_arrays(self, other)
+    if (why := _unrounded(by_numpy(a.dtype), rounding_mode)) is not None:
+        raise BridgeError(why)
     if rounding_mode == "floor":
         return _floor_divide(a, b)
     if rounding_mode == "trunc":
@@ -97,6 +105,12 @@ def div(self: Any, other: Any, rounding_mode: str | None = None) -> Any:
     if a.dtype.kind in "iub":
         a, b = as_floats(self, other)
     return np.divide(a, b)
+
+
+def _unrounded(dtype: DType, mode: str | None) -> str | None:
+    return (
+        f"\"div_{mode}_cpu\" not implemented for 'Bool'" if dtype.kind == "b" and mode in ("floor", "trunc") else None
+    )
 
 
 def _check_divisor(b: Array) -> None:
@@ -135,6 +149,15 @@ def fmod(self: Any, other: Any) -> Any:
 # -- lowerings -----------------------------------------------------------------------------------------------------
 
 
+def _times_alpha(e: Emitter, dtype: DType, x: Any, alpha: Any) -> Any:
+    known: Any = 0.5 if is_lowered(alpha) and alpha.dtype.kind == "f" else alpha
+    if (why := _wrong_alpha(dtype, known)) is not None:
+        e.unsupported(why)
+    if is_lowered(alpha):
+        return typed(e, "Mul", dtype, x, lower_fitting(e, alpha, dtype))
+    return x if alpha == 1 else typed(e, "Mul", dtype, x, alpha)
+
+
 def _lower_scaled(op_type: str, swapped: bool = False) -> Lowering:
     """``a op alpha * b``; bools add as ``or``."""
 
@@ -144,9 +167,7 @@ def _lower_scaled(op_type: str, swapped: bool = False) -> Lowering:
         a, b = call["self"], call["other"]
         if swapped:
             a, b = b, a
-        alpha = call["alpha"]
-        if is_lowered(alpha) or alpha != 1:
-            b = typed(e, "Mul", dtype, b, alpha)
+        b = _times_alpha(e, dtype, b, call["alpha"])
         if dtype.kind == "b":
             return e.op("Or", e.cast(a, dtype), e.cast(b, dtype))
         return typed(e, op_type, dtype, a, b)
@@ -204,6 +225,8 @@ def _lower_div(e: Emitter, call: LoweredCall) -> Any:
     dtype = common(e, call, "self", "other")
     refuse_complex(e, dtype)
     mode = call["rounding_mode"] if "rounding_mode" in call.schema.index else None
+    if (why := _unrounded(dtype, mode)) is not None:
+        e.unsupported(why)
     if mode == "floor":
         return floor_div_node(e, dtype, call["self"], call["other"])
     if mode == "trunc":
@@ -343,9 +366,7 @@ declare(
 
 def _lower_rsub(e: Emitter, call: LoweredCall) -> Any:
     dtype = common(e, call, "self", "other")
-    alpha = call["alpha"]
-    own = call["self"] if not is_lowered(alpha) and alpha == 1 else typed(e, "Mul", dtype, call["self"], alpha)
-    return typed(e, "Sub", dtype, call["other"], own)
+    return typed(e, "Sub", dtype, call["other"], _times_alpha(e, dtype, call["self"], call["alpha"]))
 
 
 declare(

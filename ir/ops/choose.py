@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from bridge.ir.dtypes import DType
 from bridge.ir.lowering import Emitter, LoweredCall
+from bridge.ir.ops._checks import lower_fitting
 from bridge.ir.ops._declare import Array, declare, in_place
-from bridge.ir.ops._onnx import BOOL, common, typed, where
+from bridge.ir.ops._onnx import BOOL, common, is_lowered, operand, typed, where
 from bridge.ir.ops._samples import b1, f4, f8, i8, ints, of
 from bridge.ir.ops.arithmetic import BINARY, both
-from bridge.ir.promotion import as_arrays, result_dtype
+from bridge.ir.promotion import NUMBER_TIER, as_arrays, result_dtype
 from bridge.ir.readings import reads
 from bridge.ir.rules import (
     bool_like_self,
@@ -91,7 +93,7 @@ def _lower_clamp(low: str | None, high: str | None) -> Any:
         dtype = common(e, call, "self", *names)
         x = e.cast(call["self"], dtype)
         for n in names:  # Clip orders its bounds otherwise when low > high, and drops nans
-            x = extreme_node(e, "Max" if n == low else "Min", dtype, x, call[n])
+            x = extreme_node(e, "Max" if n == low else "Min", dtype, x, _number(e, call, n, dtype))
         return x
 
     return lower
@@ -205,7 +207,14 @@ def _lower_where(e: Emitter, call: LoweredCall) -> Any:
     if dtype.kind == "b":  # onnxruntime's Where takes no bools
         c, a, b = e.cast(call["condition"], BOOL), e.cast(call["self"], BOOL), e.cast(call["other"], BOOL)
         return e.op("Or", e.op("And", c, a), e.op("And", e.op("Not", c), b))
-    return where(e, call["condition"], call["self"], call["other"], dtype)
+    a, b = (_number(e, call, n, dtype) for n in ("self", "other"))
+    return where(e, call["condition"], a, b, dtype)
+
+
+def _number(e: Emitter, call: LoweredCall, name: str, dtype: DType) -> Any:
+    """An argument; where it is a number of the run, one that fits into that type."""
+    value = call[name]
+    return lower_fitting(e, value, dtype) if is_lowered(value) and operand(e, call, name)[1] == NUMBER_TIER else value
 
 
 def _where_types(call: Any) -> Any:

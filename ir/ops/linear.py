@@ -432,7 +432,15 @@ def _inner_types(call: Call) -> Results:
     return result(a.dtype, None if a.dims is None or b.dims is None else (*a.dims[:-1], *b.dims[:-1]))
 
 
+def _no_vector(a: int | None, b: int | None) -> str | None:
+    """What torch says of numbers of dimensions that are not those of two vectors."""
+    wrong = next(((n, r) for n, r in (("self", a), ("vec2", b)) if r not in (1, None)), None)
+    return None if wrong is None else f"outer: Expected 1-D argument {wrong[0]}, but got {wrong[1]}-D"
+
+
 def _outer(ops: Any, a: Any, b: Any) -> Any:
+    if (why := _no_vector(len(a.shape), len(b.shape))) is not None:
+        raise BridgeError(why)
     return ops("aten::mul.Tensor", ops("aten::reshape", a, [a.shape[0], 1]), b)
 
 
@@ -445,6 +453,8 @@ def _outer_types(call: Call) -> Results:
 
 def _lower_outer(e: Emitter, call: LoweredCall) -> Any:
     other = call.schema.arguments[1].name
+    if (why := _no_vector(call["self"].rank, call[other].rank)) is not None:
+        e.unsupported(why)
     dtype = common(e, call, "self", other)
     return typed(e, "Mul", dtype, e.op("Unsqueeze", call["self"], ints(1)), call[other])
 

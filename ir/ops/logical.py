@@ -11,7 +11,19 @@ from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
-from bridge.ir.ops._onnx import BOOL, FLOAT32, FLOAT64, INT64, as_float, common, compute_dtype, is_lowered, typed, where
+from bridge.ir.ops._onnx import (
+    BOOL,
+    FLOAT32,
+    FLOAT64,
+    INT32,
+    INT64,
+    as_float,
+    common,
+    compute_dtype,
+    is_lowered,
+    typed,
+    where,
+)
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of, positive
 from bridge.ir.ops.arithmetic import floor_div_node
 from bridge.ir.ops.pointwise import floating, tuple_grad
@@ -127,16 +139,8 @@ def _shift(left: bool) -> Any:
     return kernel
 
 
-def _wide_shift(e: Emitter, call: LoweredCall, dtype: DType, left: bool) -> Any:
-    """A shift in int64, by as many places as there are at most; by more or by less than none nothing is left but the sign."""
-    bits = 8 * dtype.itemsize
-    x, by = (e.cast(call[a.name], INT64) for a in call.schema.arguments[:2])
-    outside = e.op(
-        "Or", e.op("Less", by, e.scalar(0, INT64), dtype=BOOL), e.op("Greater", by, e.scalar(bits, INT64), dtype=BOOL)
-    )
-    by = e.op("Where", outside, e.scalar(bits, INT64), by)
-    two = e.op("Pow", e.scalar(2, INT64), by)
-    return e.op("Mul", x, two) if left else floor_div_node(e, INT64, x, two)
+#: 2 to the number of places, by the number: of 64 places and of more nothing is left.
+_TWOS = np.asarray([2**k - (k == 63) * 2**64 for k in range(64)] + [0], np.int64)
 
 
 def _lower_shift(left: bool) -> Any:
@@ -144,10 +148,19 @@ def _lower_shift(left: bool) -> Any:
         dtype = common(e, call, "self", "other")
         if dtype.kind != "i":
             e.unsupported("shifts of tensors that are not integers are not exported")
-        if dtype.name != "int64":  # wider, so that no power of two of a shift within the type is too large for it
-            return e.cast(_wide_shift(e, call, dtype, left), dtype)
-        two = typed(e, "Pow", dtype, e.scalar(2, dtype), call["other"])
-        return typed(e, "Mul", dtype, call["self"], two) if left else floor_div_node(e, dtype, call["self"], two)
+        x, by = (e.cast(e.cast(call[a.name], dtype), INT64) for a in call.schema.arguments[:2])
+        if dtype.is_signed:  # by less than none nothing is left, either
+            by = e.op("Where", e.op("Less", by, e.scalar(0, INT64), dtype=BOOL), e.scalar(64, INT64), by)
+        by = e.op("Min", by, e.scalar(64, INT64))
+        if left:
+            return e.cast(e.op("Mul", x, e.op("Gather", _TWOS, by)), dtype)
+        # 2 to the 63rd is no int64: what goes further than 62 places goes twice
+        twice = e.op(
+            "Where", e.op("Greater", by, e.scalar(62, INT64), dtype=BOOL), e.scalar(2, INT64), e.scalar(1, INT64)
+        )
+        near = e.op("Gather", _TWOS, e.op("Min", by, e.scalar(62, INT64)))
+        x = floor_div_node(e, INT64, x, near)
+        return e.cast(x if dtype.name != "int64" else floor_div_node(e, INT64, x, twice), dtype)
 
     return lower
 
@@ -326,19 +339,49 @@ declare(
     grad_name="CopysignBackward1",
     samples=of((f4(4), -2)),
 )
-declare(
-    "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor",
-    two_floats(lambda a, b: a * np.exp2(b).astype(a.dtype)),
-    types=float_broadcast,
-    onnx=lambda e, call: _lower_ldexp(e, call),
-    samples=of((f4(3), i8(3))),
-    grad=lambda c, g: (g * c.op("aten::pow.Scalar", 2, c["other"]), g * c.result * math.log(2)),
-)
+
+
+def _scales(x: DType, other: DType) -> bool:
+    """Whether ldexp takes the exponent as an int32: a floating tensor's. Raises for those that it does not take."""
+    if x.kind == "f" and other.kind == "b":
+        raise BridgeError("\"ldexp_cpu_exp\" not implemented for 'Bool'")
+    return x.kind == "f" and other.kind == "i"
+
+
+def _ldexp(a: Array, b: Array) -> Any:
+    scales, (x, y) = _scales(by_numpy(a.dtype), by_numpy(b.dtype)), as_floats(a, b)
+    if not scales:
+        return x * np.exp2(y)
+    wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
+    return np.ldexp(wide, b.astype(np.int32)).astype(x.dtype)
 
 
 def _lower_ldexp(e: Emitter, call: LoweredCall) -> Any:
-    dtype = as_float(common(e, call, "self", "other"))
-    return typed(e, "Mul", dtype, call["self"], typed(e, "Pow", dtype, e.scalar(2.0, dtype), call["other"]))
+    dtype, x, by = as_float(common(e, call, "self", "other")), call["self"], call["other"]
+    try:
+        scales = _scales(x.dtype, by.dtype)
+    except BridgeError as error:
+        e.unsupported(str(error))
+    if not scales:
+        return typed(e, "Mul", dtype, x, typed(e, "Pow", dtype, e.scalar(2.0, dtype), by))
+    x, by = e.cast(x, FLOAT64), e.cast(e.cast(by, INT32), INT64)
+    for _ in range(3):  # no power of two in float64 scales its least to its greatest
+        part = e.op("Max", e.op("Min", by, e.scalar(1000, INT64)), e.scalar(-1000, INT64))
+        x = e.op("Mul", x, e.op("Pow", e.scalar(2.0, FLOAT64), part))
+        by = e.op("Sub", by, part)
+        if dtype is not FLOAT64:
+            break
+    return e.cast(x, dtype)
+
+
+declare(
+    "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor",
+    _ldexp,
+    types=float_broadcast,
+    onnx=_lower_ldexp,
+    samples=of((f4(3), i8(3))),
+    grad=lambda c, g: (g * c.op("aten::pow.Scalar", 2, c["other"]), g * c.result * math.log(2)),
+)
 
 
 declare(
@@ -430,11 +473,15 @@ def _addc(divide: bool) -> Any:
 def _lower_addc(op_type: str) -> Any:
     def lower(e: Emitter, call: LoweredCall) -> Any:
         dtype = common(e, call, "self", "tensor1", "tensor2")
-        product = typed(e, op_type, dtype, call["tensor1"], call["tensor2"])
-        value = call["value"]
-        if is_lowered(value) or value != 1:
-            product = typed(e, "Mul", dtype, product, value)
-        return typed(e, "Add", dtype, call["self"], product)
+        x, a, b = (e.cast(call[n], dtype) for n in ("self", "tensor1", "tensor2"))
+        wide = FLOAT32 if dtype.kind == "f" and dtype.itemsize == 2 else dtype
+        if not is_lowered(call["value"]) and call["value"] == 1:
+            product = typed(e, op_type, wide, a, b)
+        elif op_type == "Mul":
+            product = typed(e, "Mul", wide, typed(e, "Mul", wide, a, call["value"]), b)
+        else:
+            product = typed(e, "Mul", wide, typed(e, "Div", wide, a, b), call["value"])
+        return e.cast(typed(e, "Add", wide, x, product), dtype)
 
     return lower
 

@@ -196,7 +196,12 @@ def pairwise_distance(t: Any, a: Any, b: Any, p: float, eps: float, keepdim: boo
     grad_name="DistBackward0",
 )
 def dist(t: Any, a: Any, b: Any, p: Any) -> Any:
-    return t.linalg_vector_norm(t.sub(a, b), p)
+    apart = t.sub(a, b)
+    if t.dtype(apart).kind not in "fc":
+        raise BridgeError(
+            f"norm(): input dtype should be either floating point or complex. Got {t.dtype(apart).label} instead."
+        )
+    return t.linalg_vector_norm(apart, p)
 
 
 @composite(

@@ -10,7 +10,7 @@ from bridge.ir.dtypes import DType
 from bridge.ir.errors import BridgeError
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
-from bridge.ir.ops._onnx import BOOL, common, compare, is_lowered, refuse_complex, typed, where
+from bridge.ir.ops._onnx import BOOL, INT64, common, compare, compute_dtype, refuse_complex, typed, where
 from bridge.ir.ops._samples import b1, f4, f8, i8, of, positive
 from bridge.ir.ops.arithmetic import BINARY, SCALAR, WITH_NUMBER, WITH_TENSOR, both
 from bridge.ir.promotion import as_arrays
@@ -20,6 +20,8 @@ from bridge.ir.rules import broadcast, broadcast_to_bool
 
 def pow_(self: Any, exponent: Any) -> Any:
     a, b = as_arrays(self, exponent)
+    if a.dtype == np.bool_:  # only numbers come here
+        return a | (not exponent)
     if a.dtype.kind in "iu":
         if not isinstance(exponent, np.ndarray) and exponent < 0:
             raise BridgeError("Integers to negative integer powers are not allowed.")
@@ -50,9 +52,43 @@ def _lower_pow(e: Emitter, call: LoweredCall) -> Any:
             return typed(e, "Sqrt", dtype, base)
         if dtype.kind == "i" and exponent < 0:
             e.unsupported("integers to negative integer powers are not allowed")
-    elif dtype.kind == "i" and is_lowered(exponent):
+        if dtype.kind == "i" and isinstance(exponent, int):
+            return _int_powers(e, dtype, base, exponent)
+    elif dtype.kind == "i":
         return _int_pow_node(e, dtype, e.cast(base, dtype), e.cast(exponent, dtype))
     return typed(e, "Pow", dtype, base, exponent)
+
+
+def _int_powers(e: Emitter, dtype: DType, base: Any, exponent: int) -> Any:
+    """Squares and products, which wrap around: onnxruntime's Pow computes in float64."""
+    wide = compute_dtype("Mul", dtype)
+    assert wide is not None
+    square, out = e.cast(base, wide), None
+    while exponent:
+        if exponent & 1:
+            out = square if out is None else e.op("Mul", out, square, dims=square.dims)
+        exponent >>= 1
+        square = e.op("Mul", square, square, dims=square.dims) if exponent else square
+    return e.cast(e.op("Pow", square, e.scalar(0, wide)) if out is None else out, dtype)
+
+
+def _wrapping_pow(e: Emitter, dtype: DType, a: Any, b: Any) -> Any:
+    """The same of exponents that only the run knows: a loop over their bits, as long as there are any."""
+    wide = INT64
+    a, b = e.cast(a, wide), e.cast(b, wide)
+    both = e.op("Mul", e.op("Mul", a, e.scalar(0, wide)), b)  # of the joint size, all zeros
+    zero, one, two = (e.scalar(k, wide) for k in (0, 1, 2))
+
+    def step(square: Any, left: Any, out: Any) -> tuple[Any, ...]:
+        odd = e.op("Equal", e.op("Mod", left, two), one, dtype=BOOL)
+        out = e.op("Mul", out, e.op("Where", odd, square, one))
+        left = e.op("Div", left, two)
+        more = e.op(
+            "Greater", e.op("ReduceSum", e.op("Min", left, one), keepdims=0, dims=()), zero, dtype=BOOL, dims=()
+        )
+        return more, e.op("Mul", square, square), left, out
+
+    return e.cast(e.repeat(step, e.op("Add", both, a), e.op("Add", both, b), e.op("Add", both, one))[-1], dtype)
 
 
 def _int_pow_node(e: Emitter, dtype: DType, a: Any, b: Any) -> Any:
@@ -60,7 +96,7 @@ def _int_pow_node(e: Emitter, dtype: DType, a: Any, b: Any) -> Any:
         return e.scalar(v, dtype)
 
     negative = typed(e, "Less", dtype, b, const(0), result=BOOL)
-    raised = typed(e, "Pow", dtype, a, where(e, negative, const(0), b, dtype))
+    raised = _wrapping_pow(e, dtype, a, where(e, negative, const(0), b, dtype))
     odd = e.op("Not", e.op("Equal", typed(e, "Mod", dtype, b, const(2)), const(0), dtype=BOOL))
     minus = where(e, odd, const(-1), const(1), dtype)
     inverse = where(

@@ -11,6 +11,7 @@ from bridge.ir.dtypes import by_name
 from bridge.ir.ops._composite import composite
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of, positive
+from bridge.ir.promotion import as_arrays
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import broadcast, float_like_self
 
@@ -50,7 +51,7 @@ def heaviside(t: Any, x: Any, values: Any) -> Any:
 
 declare(
     "aten::nextafter(Tensor self, Tensor other) -> Tensor",
-    np.nextafter,
+    lambda a, b: np.nextafter(*as_arrays(a, b)),
     types=broadcast,
     onnx=unsupported("ONNX cannot reach the next floating number"),
     grad=unsupported("torch has no gradient of nextafter"),

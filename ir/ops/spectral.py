@@ -16,8 +16,9 @@ from bridge.ir.ops._declare import Array, argument_dtype, declare
 from bridge.ir.ops._onnx import is_lowered
 from bridge.ir.ops._samples import S, f4, of, positive
 from bridge.ir.ops.creation import spaced_dtype, spaced_types
+from bridge.ir.promotion import as_arrays
 from bridge.ir.registry import unsupported
-from bridge.ir.rules import UNKNOWN, Call, Results, dtype_argument, like_self, result
+from bridge.ir.rules import UNKNOWN, Call, Results, broadcast, dtype_argument, result
 
 __all__: list[str] = []
 
@@ -377,6 +378,6 @@ def angle(t: Any, x: Any) -> Any:
 
 
 declare(
-    "aten::lcm(Tensor self, Tensor other) -> Tensor", np.lcm, types=like_self,
+    "aten::lcm(Tensor self, Tensor other) -> Tensor", lambda a, b: np.lcm(*as_arrays(a, b)), types=broadcast,
     onnx=unsupported("ONNX has no least common multiple"), samples=of((np.asarray([4, 6]), np.asarray([6, 9]))),
 )  # fmt: skip

@@ -37,11 +37,11 @@ def vector_norm(x: Array, ord: Any = 2, dim: Any = None, keepdim: bool = False, 
         return (np.max if ord > 0 else np.min)(size, axis=axis, keepdims=keepdim)
     if ord == 0:
         return np.sum(x != 0, axis=axis, keepdims=keepdim).astype(size.dtype)
+    wide = size.astype(np.float32) if x.dtype.itemsize == 2 else size
     if ord == 1:
-        return np.sum(size, axis=axis, keepdims=keepdim)
+        return np.sum(wide, axis=axis, keepdims=keepdim).astype(size.dtype)
     if ord == 2:
-        return np.sqrt(np.sum(size * size, axis=axis, keepdims=keepdim))
-    wide = size.astype(np.float32) if x.dtype == np.float16 else size
+        return np.sqrt(np.sum(wide * wide, axis=axis, keepdims=keepdim)).astype(size.dtype)
     p = wide.dtype.type(ord)
     return np.power(np.sum(np.power(wide, p), axis=axis, keepdims=keepdim), 1 / p).astype(size.dtype)
 
