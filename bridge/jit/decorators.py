@@ -211,6 +211,8 @@ def _overload(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_is_declaration(fn: Callable[..., Any]) -> None:
+    if fn.__module__.startswith("bridge."):
+        return  # ours are declarations, and to read them takes time whenever the library is loaded
     try:
         text = textwrap.dedent(inspect.getsource(fn))
         (definition,) = ast.parse(text).body
