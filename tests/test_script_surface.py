@@ -179,3 +179,19 @@ def test_settings_that_change_nothing() -> None:
     bridge.jit.enable_onednn_fusion(True)
     assert bridge.jit.onednn_fusion_enabled()
     bridge.jit.enable_onednn_fusion(False)
+
+
+def recurrent_types(torch: Any) -> list[str]:
+    """Layers that are alike share a class, also those of another program."""
+    return [str(torch.jit.script(torch.nn.LSTM(3, 2))._c._type()) for _ in range(2)]
+
+
+def test_recurrent_layers_share_a_class() -> None:
+    first, second = recurrent_types(bridge)
+    assert first == second
+
+
+@pytest.mark.oracle
+def test_recurrent_layers_share_a_class_as_in_pytorch() -> None:
+    first, second = recurrent_types(pytest.importorskip("torch"))
+    assert first == second

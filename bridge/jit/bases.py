@@ -6,7 +6,7 @@ from typing import Any
 
 from bridge import nn, pytorch
 
-__all__ = ["container_kind", "is_base", "is_module", "is_module_class", "module_bases", "submodules"]
+__all__ = ["container_kind", "is_base", "is_module", "is_module_class", "module_bases", "own_members", "submodules"]
 
 _CONTAINERS = {
     "dict": ("ModuleDict",), "list": ("ModuleList", "Sequential"), "parameter list": ("ParameterList",),
@@ -41,6 +41,16 @@ def submodules(module: Any) -> dict[str, Any]:
 def is_base(cls: Any) -> bool:
     """Whether a class is such a base itself: its members are machinery, no part of a program."""
     return cls in module_bases()
+
+
+def own_members(cls: type) -> dict[str, Any]:
+    """What a module's class adds to the base, by name in alphabetical order, unevaluated."""
+    bases = module_bases()
+    members: dict[str, Any] = {}
+    for owner in reversed(cls.__mro__):
+        if owner is not object and owner not in bases:
+            members.update(vars(owner))
+    return dict(sorted(members.items()))
 
 
 def container_kind(module: Any) -> str:

@@ -66,6 +66,7 @@ class ConcreteType:
         self.held: dict[str, Any] = {}  # lambdas, lists and dicts of functions
         self.failed: dict[str, str] = {}
         self.overloads: dict[str, list[str]] = {}
+        self.declared_overloads: dict[str, list[str]] = {}  # by the instance; the others are its class's
         self.ignored: tuple[str, ...] = ()
         self.hooks: list[Any] = []
         self.pre_hooks: list[Any] = []
@@ -99,8 +100,10 @@ class ConcreteType:
             both = isinstance(a, ConcreteType) and isinstance(b, ConcreteType)
             if a is not b and not (both and a.same_as(b)):  # type: ignore[union-attr, arg-type]
                 return False
-        mine = (list(self.attributes.items()), self.container, self.ignored, self.overloads, self.builtins)
-        theirs = (list(other.attributes.items()), other.container, other.ignored, other.overloads, other.builtins)
+        mine = (list(self.attributes.items()), self.container, self.ignored, self.declared_overloads, self.builtins)
+        theirs = (
+            list(other.attributes.items()), other.container, other.ignored, other.declared_overloads, other.builtins,
+        )  # fmt: skip
         functions = [(n, f) for n, (_, f) in self.functions.items()] == [
             (n, f) for n, (_, f) in other.functions.items()
         ]
@@ -290,7 +293,8 @@ def _constant(name: str, value: Any, owner: str) -> Any:
 
 def _add_overloads(c: ConcreteType, module: Module) -> None:
     overloads: dict[str, list[str]] = dict(getattr(module, "__overloads__", {}))
-    c.overloads = {name: list(names) for name, names in overloads.items()}
+    c.declared_overloads = {name: list(names) for name, names in overloads.items()}
+    c.overloads = dict(c.declared_overloads)
 
 
 def _add_attribute(c: ConcreteType, name: str, value: Any, module: Module, annotations: dict[str, Any]) -> None:

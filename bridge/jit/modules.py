@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from bridge.ir.classes import ClassType, InterfaceType, PendingObject, ScriptObject
 from bridge.ir.graph import Graph
+from bridge.jit.bases import own_members
 from bridge.jit.concrete import ConcreteType, from_class_type
 from bridge.jit.decorators import is_ignored
 from bridge.jit.functions import ConstMap, OverloadedMethod, ScriptFunction, ScriptMethod
@@ -450,7 +451,7 @@ def _left_to_python(cls: type) -> list[str]:
 
 
 def _marked(cls: type) -> list[str]:
-    return [n for n in dir(cls) if not n.startswith("__") and is_ignored(inspect.getattr_static(cls, n))]
+    return [n for n, member in own_members(cls).items() if not n.startswith("__") and is_ignored(member)]
 
 
 #: Methods of nn.Module that a program may have of its own, although their names are private.

@@ -18,7 +18,7 @@ from bridge.importers.script import tree as X
 from bridge.ir.classes import ClassType, Function, InterfaceType
 from bridge.ir.source import SourceRange
 from bridge.jit import decorators
-from bridge.jit.bases import is_base, module_bases
+from bridge.jit.bases import is_base, module_bases, own_members
 from bridge.jit.concrete import ConcreteType
 from bridge.jit.hooks import define_hooks
 from bridge.jit.live_functions import may_be_open, template_of
@@ -156,18 +156,9 @@ def _ensure(t: ClassType, functions: list[Function]) -> list[Function]:
     return functions
 
 
-def _own_members(cls: type) -> dict[str, Any]:
-    """What a module's class adds to ``Module``, by name in alphabetical order, unevaluated."""
-    members: dict[str, Any] = {}
-    for owner in reversed(cls.__mro__):
-        if owner is not object and not is_base(owner):
-            members.update(vars(owner))
-    return dict(sorted(members.items()))
-
-
 def exported_methods(module: Any) -> list[str]:
     """Names of the methods marked ``export``, in alphabetical order."""
-    members = {**_own_members(type(module)), **vars(module)}
+    members = {**own_members(type(module)), **vars(module)}
     return sorted(n for n, m in members.items() if decorators.get_modifier(m) == decorators.Modifier.EXPORT)
 
 
@@ -236,7 +227,7 @@ def _declare_properties(module: Any, concrete: ConcreteType) -> list[Function]:
     t, cls = concrete.jit_type, type(module)
     unused = (*getattr(cls, "__jit_unused_properties__", ()), *concrete.ignored)
     functions: list[Function] = []
-    for name, p in _own_members(cls).items():
+    for name, p in own_members(cls).items():
         if not isinstance(p, property) or name in unused or p.fget is None or decorators.should_drop(p.fget):
             continue
         if name in t.properties:  # declared for an interface
@@ -260,7 +251,7 @@ def _declare_overloads(module: Any, concrete: ConcreteType) -> list[Function]:
     """Methods declared with ``_overload_method``: one compiled method per declaration, ``name__0``, ``name__1``…"""
     t = concrete.jit_type
     functions: list[Function] = []
-    for name in dir(type(module)):
+    for name in own_members(type(module)):
         declared = decorators.method_overloads_of(type(module), name)
         if not declared:
             continue
