@@ -201,12 +201,13 @@ class Divider:
 
 def _constants_at_use(graph: Graph) -> None:
     """Each use of a constant has its own, right before it: none is handed from module to module."""
-    for node in list(graph.all_nodes()):
+    nodes = list(graph.all_nodes())
+    for node in nodes:
         _own_constants(graph, node)
         for b in node.blocks:
             _own_constants(graph, b.return_node)
     _own_constants(graph, graph.return_node)
-    for node in reversed(list(graph.all_nodes())):
+    for node in reversed(nodes):
         if node.kind == "prim::Constant" and not node.output.use_count:
             node.destroy()
 

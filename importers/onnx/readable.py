@@ -310,14 +310,15 @@ def _store_attributes(node: Node, longest: int, stored: dict[str, Any]) -> None:
 
 def _attributes_at_use(graph: Graph) -> None:
     """Read each attribute right before the node that uses it, once per use, so that it prints inside the expression."""
-    for node in list(graph.all_nodes()):
+    nodes = list(graph.all_nodes())
+    for node in nodes:
         if node.kind == "prim::GetAttr":
             continue
         _read_at(graph, node)
         for b in node.blocks:
             _read_at(graph, b.return_node)
     _read_at(graph, graph.return_node)
-    for node in reversed(list(graph.all_nodes())):
+    for node in reversed(nodes):
         read = node.kind == "prim::GetAttr" or (node.kind == "prim::Constant" and node.output.type is NONE)
         if read and not node.output.use_count:
             node.destroy()

@@ -45,8 +45,11 @@ STACKED = Function(
 
 def structure(graph: Graph) -> None:
     """Turn every node with bodies into loops. Raises OnnxImportError for one that is not known, with its name."""
-    for node in list(graph.all_nodes()):
-        if node.blocks and node.kind != "prim::If":
+    owners = [n for n in graph.all_nodes() if n.blocks]
+    if not owners:
+        return
+    for node in owners:
+        if node.kind != "prim::If":
             make = _MAKERS.get(node.kind)
             if make is _scan and graph.opsets.get("", 9) < 9:
                 make = _batched_scan
