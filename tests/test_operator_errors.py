@@ -56,7 +56,8 @@ OWN = [
         "torch._pack_padded_sequence(a, b, True)[0]",
         "ones(3, 5, 2), tensor([5, 3, 2])",
         "ones(3, 5, 2), tensor([6, 3, 2])",
-    ]
+    ],
+    ["torch.unique(a, dim=0)", "ones(2, 2)", "ones(2, 0)"],
 ]
 
 
@@ -161,6 +162,16 @@ torch.addmm(a, a, a, alpha=300)             | ones(3, 3).char()
 a.index_add(0, b, a, alpha=1e40)            | ones(2), tensor([0, 1])
 F.leaky_relu(a, 1e40)                       | ones(2).half()
 F.pad(a, [1, 1], value=1e40)                | ones(2)
+torch.bincount(a)                           | ones(2)
+torch.nanmean(a)                            | ones(2).long()
+torch.quantile(a, 0.5)                      | ones(2).half()
+torch.vander(a)                             | ones(2, 2)
+torch.meshgrid(a, a)                        | ones(2, 2)
+a.repeat(2)                                 | ones(2, 2)
+F.hardshrink(a)                             | ones(2).long()
+F.hardsigmoid(a)                            | ones(2).long()
+F.logsigmoid(a)                             | ones(2).long()
+F.celu(a)                                   | ones(2).long()
 """
 TYPES = [[cell.strip() for cell in line.split(" | ")] for line in _TYPES.strip().splitlines()]
 
@@ -223,6 +234,17 @@ torch.isclose(a.bfloat16(), b.bfloat16())   | tensor([7.5, 1.0]), tensor([7.5, 2
 F.mse_loss(a.bfloat16(), b.bfloat16()).float() | tensor([1.0, 2.0]), tensor([3.0, 0.0])          | tensor(4.0)
 F.nll_loss(a.bfloat16(), b).float()         | tensor([[-1.0, -2.0]]), tensor([1])                | tensor(2.0)
 F.instance_norm(a.bfloat16()).float()       | zeros(1, 1, 2)                                     | zeros(1, 1, 2)
+a.sum(dtype=torch.int32)                    | tensor([2147483647, 2147483647]).int()             | tensor(-2).int()
+a.trace().isnan()                           | tensor([[1.0, math.nan], [4.0, 2.0]])              | tensor(0) > 1
+(a.norm(math.inf) + a.norm(-math.inf)).isnan() | tensor([1.0, math.nan, 3.0])                    | tensor(2) > 1
+F.softmax(a, 0).isnan()                     | tensor(math.nan)                                   | tensor(2) > 1
+F.log_softmax(a, 0).isnan()                 | tensor(math.inf)                                   | tensor(2) > 1
+F.softmax(a, 0)                             | tensor(3.0)                                        | tensor(1.0)
+torch.log1p(a)                              | tensor([3e38])                                     | tensor([88.59684753417969])
+F.hardshrink(a, -2.0)                       | tensor([-3.0, 1.0, 0.0])                           | tensor([-3.0, 1.0, 0.0])
+a.std()                                     | tensor([60000.0, 60000.0, -3.0]).half()            | tensor(34656.0).half()
+a.bfloat16().sort()[1]                      | tensor([1.0, math.nan, -3.0, math.inf])            | tensor([2, 0, 3, 1])
+a.bfloat16().median(0)[1]                   | tensor([1.0, math.nan, -3.0])                      | tensor(1)
 a.bfloat16()[b].float()                     | tensor([1.0, 2.0]), tensor([True, False])          | tensor([1.0])
 """
 TAKEN = [[cell.strip() for cell in line.split(" | ")] for line in _TAKEN.strip().splitlines()]

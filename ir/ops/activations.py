@@ -199,7 +199,7 @@ def _hardshrink(x: Array, limit: Any) -> Any:
 
 
 def _hardshrink_node(e: Emitter, x: Any, limit: Any) -> Any:
-    return _pick(e, "LessOrEqual", apply(e, "Abs", x), abs(limit), const(e, x, 0), x)
+    return _pick(e, "LessOrEqual", apply(e, "Abs", x), limit, const(e, x, 0), x)
 
 
 activation(

@@ -148,7 +148,7 @@ def trace(t: Any, x: Any) -> Any:
         raise BridgeError(f"trace: expected a matrix, but got tensor with dim {t.rank(x)}")
     rows, columns = t.size(x, 0), t.size(x, 1)
     on = t.eq(t.unsqueeze(t.arange(rows), 1), t.unsqueeze(t.arange(columns), 0))
-    return t.sum(t.mul(x, on))
+    return t.sum(t.masked_fill(x, t.logical_not(on), 0))
 
 
 @composite(

@@ -365,6 +365,8 @@ def _lower_meshgrid(e: Emitter, call: LoweredCall) -> Any:
     if is_lowered(tensors):
         e.unsupported("meshgrid needs a list of tensors whose length is known")
     n = len(tensors)
+    if any((t.rank or 0) > 1 for t in tensors):
+        e.unsupported("torch.meshgrid: Expected 0D or 1D tensor in the tensor list")
     swap = "indexing" in call.schema.index and call["indexing"] == "xy" and n > 1
     listed = [tensors[1], tensors[0], *tensors[2:]] if swap else list(tensors)
     sizes = [e.op("Reshape", e.op("Size", t, dtype=INT64, dims=()), ints(1)) for t in listed]

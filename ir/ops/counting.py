@@ -25,6 +25,7 @@ from bridge.ir.ops._onnx import (
 from bridge.ir.ops._runs import lower_bincount
 from bridge.ir.ops._samples import S, f4, i8, of
 from bridge.ir.ops._samples import ints as idx
+from bridge.ir.ops.reduction import widened
 from bridge.ir.rules import UNKNOWN, Call, Results, result
 
 # -- repeats, one-hot, unique ------------------------------------------------------------------------------------------
@@ -194,9 +195,16 @@ declare(
 
 
 def _unique2(self: Array, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
-    values, inverse, counts = np.unique(self, return_inverse=True, return_counts=True)
-    none = np.zeros(0, np.int64)
+    values, inverse, counts = np.unique(widened(self), return_inverse=True, return_counts=True)
+    none, values = np.zeros(0, np.int64), values.astype(self.dtype)
     return values, inverse.reshape(self.shape) if return_inverse else none, counts if return_counts else none
+
+
+def without_nan(e: Emitter, x: Any) -> Any:
+    """x, in which each element equals itself: onnxruntime's Unique takes one that is not a number for any other."""
+    if x.dtype.kind != "f" or x.rank == 0:
+        return x
+    return holds(e, x, none_true(e, typed(e, "IsNaN", x.dtype, x, result=BOOL)))
 
 
 def _lower_unique2(e: Emitter, call: LoweredCall) -> Any:
@@ -204,6 +212,7 @@ def _lower_unique2(e: Emitter, call: LoweredCall) -> Any:
     compute = compute_dtype("Unique", x.dtype)
     if compute is None:
         e.unsupported(f"onnxruntime has no Unique for {x.dtype.name}")
+    x = without_nan(e, x)
     y, _, inverse, counts = e.op("Unique", e.cast(x, compute), outputs=4, dtype=[compute, INT64, INT64, INT64])
     none = e.constant(np.zeros(0, np.int64))
     inverse = e.op("Reshape", inverse, e.shape_of(x)) if call["return_inverse"] else none

@@ -83,6 +83,8 @@ def lower_expand(e: Emitter, x: Any, shape: Any, dims: Any = None) -> Any:
 def _lower_expand(e: Emitter, call: LoweredCall) -> Any:
     x, size = call["self"], call["size"]
     if isinstance(size, list | tuple):
+        if x.rank is not None and any(_kept(s) for s in size[: len(size) - x.rank]):
+            e.unsupported("expand: the size of a dimension that the tensor does not have cannot be -1")
         # -1 keeps a size: for ONNX's Expand that is a 1, which the value's own size wins over
         out = lower_expand(e, x, shape_vector(e, [1 if _kept(s) else s for s in size]))
         if _fits(x.dims, size):
@@ -207,6 +209,8 @@ def _lower_repeat(e: Emitter, call: LoweredCall) -> Any:
     rank = known_rank(e, x, "repeat")
     if not isinstance(repeats, list | tuple):
         e.unsupported("repeat needs a list of counts whose length is known")
+    if len(repeats) < rank and call.schema.name == "aten::repeat":
+        e.unsupported("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     if len(repeats) > rank:
         wide = e.op("Concat", ints(*[1] * (len(repeats) - rank)), e.shape_of(x), axis=0)
         x = e.op("Reshape", x, wide, allowzero=1 if e.opset >= 14 else None)

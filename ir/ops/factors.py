@@ -353,6 +353,8 @@ def linalg_vander(t: Any, x: Any, n: int | None) -> Any:
     "aten::vander(Tensor x, int? N=None, bool increasing=False) -> Tensor", samples=of((f4(4),), (f4(3), 2, True))
 )
 def vander(t: Any, x: Any, n: int | None, increasing: bool) -> Any:
+    if t.rank(x) != 1:
+        raise BridgeError("x must be a one-dimensional tensor.")
     made = t.linalg_vander(x, N=n)
     return made if increasing else t.flip(made, [1])
 

@@ -111,7 +111,7 @@ def _cosh(e: Emitter, x: Any) -> Any:
 
 
 def log1p_node(e: Emitter, x: Any) -> Any:
-    """log(1 + x), right near 0: x·log(u)/(u-1) with u = 1 + x, which cancels the rounding of u."""
+    """log(1 + x), right near 0: log(u)·(x/(u-1)) with u = 1 + x, which cancels the rounding of u."""
     dtype = e.dtype_of(x)
     one = e.scalar(1.0, dtype)
     u = typed(e, "Add", dtype, one, x)
@@ -123,7 +123,7 @@ def log1p_node(e: Emitter, x: Any) -> Any:
         e.op("Equal", u, e.scalar(math.inf, dtype), dtype=BOOL),
     )
     safe = where(e, exact, one, d, dtype)
-    scaled = typed(e, "Div", dtype, typed(e, "Mul", dtype, log, x), safe)
+    scaled = typed(e, "Mul", dtype, log, typed(e, "Div", dtype, x, safe))
     return where(
         e, exact, where(e, e.op("Equal", u, e.scalar(math.inf, dtype), dtype=BOOL), u, x, dtype), scaled, dtype
     )

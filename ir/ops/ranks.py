@@ -12,7 +12,7 @@ from bridge.ir.errors import BridgeError
 from bridge.ir.ops._composite import composite, lowered_as
 from bridge.ir.ops._declare import Array, arr, declare, dim_of
 from bridge.ir.ops._samples import S, f4, f8, i8, of
-from bridge.ir.ops.reduction import value_selecting_grad
+from bridge.ir.ops.reduction import value_selecting_grad, widened
 from bridge.ir.registry import unsupported
 from bridge.ir.rules import Call, Results, reduced_dims, result
 
@@ -32,8 +32,9 @@ def _median_dim(skip: bool) -> Any:
         n = x.shape[d]
         if not n:
             raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size.")
-        order = np.argsort(x, axis=d, kind="stable")
-        bad = np.isnan(x).sum(axis=d, keepdims=True) if x.dtype.kind == "f" else np.zeros(1, np.int64)
+        wide = widened(x)
+        order = np.argsort(wide, axis=d, kind="stable")
+        bad = np.isnan(wide).sum(axis=d, keepdims=True) if wide.dtype.kind == "f" else np.zeros(1, np.int64)
         at = np.maximum(n - bad - 1, 0) // 2 if skip else np.where(bad > 0, n - bad, (n - 1) // 2)
         at = np.broadcast_to(at, [1 if i == d else s for i, s in enumerate(x.shape)])
         places = np.take_along_axis(order, at, d)
@@ -108,7 +109,7 @@ def _mode(x: Array, dim: int = -1, keepdim: bool = False) -> tuple[Array, Array]
     moved = np.moveaxis(x, d, -1)
     values, places = np.empty(moved.shape[:-1], x.dtype), np.empty(moved.shape[:-1], np.int64)
     for at in np.ndindex(*moved.shape[:-1]):
-        found, counts = np.unique(moved[at], return_counts=True)
+        found, counts = np.unique(widened(moved[at]), return_counts=True)
         values[at] = found[counts.argmax()]
         places[at] = np.flatnonzero(moved[at] == values[at])[-1]
     if keepdim:
@@ -222,6 +223,10 @@ def nansum(t: Any, x: Any, dim: Any, keepdim: bool, dtype: Any) -> Any:
     samples=of((_HOLES,), (_HOLES, [1]), (_HOLES, [0], True)),
 )
 def nanmean(t: Any, x: Any, dim: Any, keepdim: bool, dtype: Any) -> Any:
+    if t.dtype(x).kind not in "fc":
+        raise BridgeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {t.dtype(x).label}"
+        )
     count = t.sum(t.logical_not(t.isnan(x)), dim, keepdim)
     return t.div(t.nansum(x, dim, keepdim, dtype=dtype), count)
 

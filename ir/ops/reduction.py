@@ -156,6 +156,8 @@ def reduce_node(
         e.unsupported(f"onnxruntime has no {op_type} for {dtype.name}")
     if x.rank == 0:
         return e.op("Identity", e.cast(x, dtype))
+    if dtype.kind == "i" and op_type in ("ReduceSum", "ReduceProd"):
+        compute = INT64  # onnxruntime's sums of int32 do not wrap around
     return e.cast(reduce_axes(e, op_type, e.cast(x, compute), axes_of(e, x, dims, empty_is_all), keepdim), dtype)
 
 

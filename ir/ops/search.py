@@ -112,7 +112,10 @@ for _kind, _arguments, _samples in (
 
 
 def _unique_dim(x: Array, dim: int, sorted: bool = True, inverse: bool = False, counts: bool = False) -> Any:
-    values, back, count = np.unique(x, return_inverse=True, return_counts=True, axis=dim_of(dim, x.ndim))
+    d = dim_of(dim, x.ndim)
+    if not x.size and (x.shape[d] or x.shape.count(0) > 1):
+        raise BridgeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
+    values, back, count = np.unique(x, return_inverse=True, return_counts=True, axis=d)
     return values, back.reshape(-1).astype(np.int64), count.astype(np.int64)
 
 
@@ -131,12 +134,17 @@ def _along(call: Call) -> Results:
 
 
 def _lower_unique_dim(e: Any, call: Any) -> Any:
-    from bridge.ir.ops._onnx import INT64, axis_of, compute_dtype
+    from bridge.ir.ops._checks import at_least
+    from bridge.ir.ops._onnx import INT64, axis_of, compute_dtype, known_rank
+    from bridge.ir.ops.counting import without_nan
 
     x = call["self"]
     compute = compute_dtype("Unique", x.dtype)
     if compute is None:
         e.unsupported(f"onnxruntime has no Unique for {x.dtype.name}")
+    x = without_nan(
+        e, at_least(e, x, [1] * known_rank(e, x, "unique"))
+    )  # onnxruntime ends the process for rows of nothing
     y, _, inverse, counts = e.op("Unique", e.cast(x, compute), outputs=4, dtype=[compute, INT64, INT64, INT64],
                                  axis=axis_of(e, x, call["dim"]))  # fmt: skip
     return e.cast(y, x.dtype), inverse, counts

@@ -19,7 +19,7 @@ from bridge.ir.ops._onnx import (
 )
 from bridge.ir.ops._runs import running_extreme
 from bridge.ir.ops._samples import S, f4, i8, of
-from bridge.ir.ops.reduction import value_selecting_grad
+from bridge.ir.ops.reduction import value_selecting_grad, widened
 from bridge.ir.rules import UNKNOWN, Call, Results, like_self, result, wrap
 
 # -- sorting -----------------------------------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ def argsort(self: Array, dim: int = -1, descending: bool = False, stable: bool =
     """Stable; nan counts as greatest."""
     if not self.ndim:
         return np.asarray(0, np.int64)
-    d = dim_of(dim, self.ndim)
+    self, d = widened(self), dim_of(dim, self.ndim)
     if not descending:
         return np.argsort(self, axis=d, kind="stable")
     # stable and descending: sort the reversed array, and count from the other end
@@ -213,12 +213,14 @@ def _cum(f: Any) -> Any:
     def kernel(self: Array, dim: int) -> Any:
         if not self.ndim:
             return self.copy(), np.asarray(0, np.int64)
-        d = dim_of(dim, self.ndim)
-        values = f.accumulate(self, axis=d)
-        moved, best = np.moveaxis(self, d, 0), np.moveaxis(values, d, 0)
-        hit = (moved == best) | np.isnan(moved) if self.dtype.kind == "f" else moved == best
+        d, wide = dim_of(dim, self.ndim), widened(self)
+        values = f.accumulate(wide, axis=d)
+        moved, best = np.moveaxis(wide, d, 0), np.moveaxis(values, d, 0)
+        hit = (moved == best) | np.isnan(moved) if wide.dtype.kind == "f" else moved == best
         at = np.arange(self.shape[d]).reshape((-1,) + (1,) * (self.ndim - 1))
-        return values, np.moveaxis(np.maximum.accumulate(np.where(hit, at, 0), axis=0), 0, d).astype(np.int64)
+        return values.astype(self.dtype), np.moveaxis(np.maximum.accumulate(np.where(hit, at, 0), axis=0), 0, d).astype(
+            np.int64
+        )
 
     return kernel
 

@@ -70,7 +70,7 @@ def softmax(self: Array, dim: int, dtype: int | None = None) -> Any:
     x = x.astype(default_dtype().numpy) if x.dtype.kind in "iub" else x
     d = dim_of(dim, x.ndim)
     if not x.ndim:
-        return np.ones_like(x)
+        return x - x + 1  # of what is not finite, not a number
     wide = widened(x)
     e = np.exp(wide - wide.max(axis=d, keepdims=True, initial=-np.inf))
     return (e / e.sum(axis=d, keepdims=True)).astype(x.dtype)
@@ -80,7 +80,7 @@ def log_softmax(self: Array, dim: int, dtype: int | None = None) -> Any:
     x = self if dtype is None else self.astype(by_code(dtype).numpy)
     d = dim_of(dim, x.ndim)
     if not x.ndim:
-        return np.zeros_like(x)
+        return x - x
     wide = widened(x)
     shifted = wide - wide.max(axis=d, keepdims=True, initial=-np.inf)
     return (shifted - np.log(np.exp(shifted).sum(axis=d, keepdims=True))).astype(x.dtype)
@@ -162,11 +162,8 @@ def _lower_softmax(op_type: str) -> Any:
         dtype = x.dtype if call["dtype"] is None else by_code(call["dtype"])
         dtype = as_float(dtype)
         if x.rank == 0:
-            return e.op(
-                "Softmax" if op_type == "Softmax" else "LogSoftmax",
-                e.op("Reshape", e.cast(x, dtype), np.asarray([1], np.int64)),
-                axis=0,
-            ) and e.scalar(1.0 if op_type == "Softmax" else 0.0, dtype)
+            none = typed(e, "Sub", dtype, x, x)  # of what is not finite, not a number
+            return typed(e, "Add", dtype, none, e.scalar(1.0, dtype)) if op_type == "Softmax" else none
         axis = axis_of(e, x, call["dim"])
         if op_type == "LogSoftmax" and dtype.name == "float64":  # onnxruntime's takes nan for a number there
             x = e.cast(x, dtype)
@@ -269,8 +266,9 @@ def _cumprod_grad(ctx: Any, g: Any) -> Any:
 for _name, _root in (("var", False), ("std", True)):
 
     def _spread(self: Array, dim: Any, correction: Any, keepdim: bool, root: bool = _root) -> Any:
-        v = variance(self, dim, correction, keepdim)
-        return np.sqrt(v) if root else v
+        wide = self.astype(np.float64) if root and self.dtype.kind not in "iub" else self
+        v = variance(wide, dim, correction, keepdim)
+        return np.sqrt(v).astype(self.dtype) if root else v
 
     _g = _std_grad if _root else _var_grad
     _gm = _var_mean_grad(_std_mean_var if _root else _var_grad)

@@ -16,7 +16,7 @@ from bridge.ir.ops._composite import composite, lower_steps
 from bridge.ir.ops._declare import Array, declare, dims_of
 from bridge.ir.ops._onnx import BOOL, FLOAT32, axes_of, is_lowered, known_rank, typed
 from bridge.ir.ops._samples import S, f4, of
-from bridge.ir.ops.reduction import reduce_node, restored
+from bridge.ir.ops.reduction import nan_aware, reduce_node, restored
 from bridge.ir.rules import Call, Results, broadcast_dims, dtype_argument, promote_all, reduced_dims, result
 
 
@@ -101,7 +101,7 @@ def _lower_norm(e: Emitter, call: LoweredCall) -> Any:
         if x.rank:
             axes = axes_of(e, x, dims)
             size = at_least(e, size, [int(axes is None or i in axes) for i in range(x.rank)])
-        return reduce_node(e, "ReduceMax" if p > 0 else "ReduceMin", size, dims, keepdim, t)
+        return nan_aware(e, "ReduceMax" if p > 0 else "ReduceMin", size, dims, keepdim, t)
     if p == 0:
         hit = e.cast(e.op("Not", e.op("Equal", x, e.scalar(0, t), dtype=BOOL), dims=x.dims), t)
         return reduce_node(e, "ReduceSum", hit, dims, keepdim, t)
