@@ -154,6 +154,9 @@ class FilePrinter(SourcePrinter):
 
     # -- spellings -----------------------------------------------------------------------------------------------------
 
+    def depend_on_types_of(self, n: Node) -> None:
+        """Nothing: what a file mentions is defined when it is first named."""
+
     def indent(self) -> TaggedText:
         self.body.raw("    " * self.level)
         return self.body

@@ -288,6 +288,17 @@ class SourcePrinter:
             if named or (isinstance(inside, T.TupleType) and inside.name):
                 self.depend_on(inside)
 
+    def depend_on_types_of(self, n: Node) -> None:
+        """Note all named types of a node's values and attributes."""
+        for v in (*n.inputs, *n.outputs):
+            self.depend_on_types(v.type)
+        for a in n.attributes.values():
+            if isinstance(a, T.Type):
+                self.depend_on_types(a)
+            elif isinstance(a, list) and a and isinstance(a[0], T.Type):
+                for t in a:
+                    self.depend_on_types(t)
+
     def constant(self, value: Any, t: T.Type | None) -> str:
         """The text of a constant; tensors, objects and strings beyond ASCII are put into the table."""
         return constant_text(value, t, self._tabled, self.annotation)

@@ -18,7 +18,7 @@ __all__ = ["write_node"]
 def write_node(p: SourcePrinter, n: Node, constants: bool) -> None:
     """Append the statement of a node, if it makes one; ``constants`` says whether constants have their turn."""
     with p.at_range(n.range):
-        _note_types(p, n)
+        p.depend_on_types_of(n)
         if n.kind == "prim::Constant" and not constants:
             return
         writer = _WRITERS.get(n.kind)
@@ -26,19 +26,6 @@ def write_node(p: SourcePrinter, n: Node, constants: bool) -> None:
             writer(p, n)
         else:
             _assignment(p, n)
-
-
-def _note_types(p: SourcePrinter, n: Node) -> None:
-    for v in n.inputs:
-        p.depend_on_types(v.type)
-    for v in n.outputs:
-        p.depend_on_types(v.type)
-    for a in n.attributes.values():
-        if isinstance(a, T.Type):
-            p.depend_on_types(a)
-        elif isinstance(a, list) and a and isinstance(a[0], T.Type):
-            for t in a:
-                p.depend_on_types(t)
 
 
 def _assignment(p: SourcePrinter, n: Node) -> None:
