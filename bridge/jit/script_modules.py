@@ -21,7 +21,7 @@ from bridge.jit import decorators
 from bridge.jit.bases import is_base, module_bases, own_members
 from bridge.jit.concrete import ConcreteType
 from bridge.jit.hooks import define_hooks
-from bridge.jit.live_functions import may_be_open, template_of
+from bridge.jit.live_functions import template_of
 from bridge.jit.resolve import ClosureResolver, NamesResolver, PythonValue, captured, python_to_sugared
 from bridge.jit.sources import default_values, definition_of
 
@@ -77,7 +77,7 @@ class LiveModule:
 
     def template(self, name: str) -> Callable[[], Template] | None:
         fn = self._unbound(name)
-        if not inspect.isfunction(fn) or decorators.is_ignored(fn) or not may_be_open(fn):
+        if not inspect.isfunction(fn) or decorators.is_ignored(fn):
             return None
         return lambda: template_of(fn)
 

@@ -276,9 +276,14 @@ class ModuleValue(SugaredValue):
         from bridge.importers.script.templates import OpenMethod
 
         template = self.module.template(name)
-        if template is not None:
-            return OpenMethod(self, declared, template)
-        return None if isinstance(declared, CompileError) else declared
+        if template is None:
+            return None if isinstance(declared, CompileError) else declared
+        if isinstance(declared, CompileError):
+            try:
+                template()
+            except CompileError:  # no script at all
+                return None
+        return OpenMethod(self, declared, template)
 
     def _container_attr(self, range: SourceRange, m: EmitterCore, name: str) -> SugaredValue | None:
         if self.module.container in ("dict", "parameter dict") and name in ("items", "keys", "values"):

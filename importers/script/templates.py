@@ -257,7 +257,10 @@ def call_open(
             return declared()
         except CompileError as e:
             reason = e
-    made = template()
+    try:
+        made = template()
+    except CompileError:  # no script that could be read again
+        raise reason from None
     special = any(not a.is_value for a in (*args, *keywords)) or any(p.keywords for p in made.definition.params)
     differs = any(not isinstance(a.type, T.TensorType) for a in (*args, *keywords))
     if not special and not isinstance(declared, CompileError) and not (made.is_open and differs):
