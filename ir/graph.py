@@ -165,10 +165,6 @@ class Graph(GraphNames):
         finally:
             self.current_range = old
 
-    def skip_number(self) -> None:
-        """Give no value the next number."""
-        self._next_unique += 1
-
     # -- copying -----------------------------------------------------------------------------------------------
 
     def clone_node(self, node: Node, value_map: Callable[[Value], Value]) -> Node:

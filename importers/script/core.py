@@ -136,10 +136,13 @@ class EmitterCore(ABC):
         return output
 
     def unread(self, names: Sequence[str]) -> None:
-        """Have the graph go on as if a constant and an attribute had been read for each name that nobody uses."""
+        """One node for the constants and attributes that torch reads by these names and nobody uses.
+
+        Its values have their numbers and names, also where it is copied.
+        """
         node = self.node("prim::Uninitialized", (), 0, None)
         for name in names:
-            self.graph.skip_number()
+            node.add_output()
             node.add_output().set_debug_name(_attribute_value_name(name))
 
     def tuple_index(self, value: Value, index: Value, type: T.Type) -> Value:

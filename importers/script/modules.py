@@ -332,7 +332,7 @@ class ModuleValue(SugaredValue):
         """One of the direct submodules, with the number and name that its value has where all are read, as in torch."""
         names = self._entry_names()
         m.unread(names[:at])
-        m.graph.skip_number()
+        insert_constant(m.graph, names[at])
         found = self._submodule(m, names[at])
         m.unread(names[at + 1 :])
         return found
