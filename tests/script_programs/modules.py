@@ -247,6 +247,15 @@ class WithClassMethods(nn.Module):
         return self.raised(x) + self.scaled(x, 3)
 
 
+class LeftEarly(Containers):
+    def forward(self, x, early: bool):
+        if early:
+            return self.items[-1](x)
+        while bool(self.items[0](x).sum() > 3):
+            x = self.steps[1](x) - self.table["a"](x)
+        return self.items[1](self.items[0](x))
+
+
 def subjects():
     yield "add", Add(2)
     yield "scale", Scale(2.0)
@@ -263,3 +272,4 @@ def subjects():
     yield "interface", UsesInterface()
     yield "loop", Loop()
     yield "class_methods", WithClassMethods()
+    yield "left_early", LeftEarly()
