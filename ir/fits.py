@@ -9,7 +9,7 @@ import numpy as np
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
 
-__all__ = ["INTEGERS", "fitting", "limits", "overflow"]
+__all__ = ["INTEGERS", "finfo", "fitting", "limits", "overflow"]
 
 #: The integer types, and what C++ calls them.
 INTEGERS = {"int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t"}
@@ -19,6 +19,15 @@ _FLOATS = {
     "bfloat16": ("c10::BFloat16", (2 - 2**-7) * 2.0**127),
     "float16": ("c10::Half", float(np.finfo(np.float16).max)),
 }
+
+
+def finfo(dtype: DType) -> Any:
+    """The limits of a floating type, which NumPy does not know of bfloat16."""
+    if dtype.native:
+        return np.finfo(dtype.numpy)
+    import ml_dtypes
+
+    return ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
 
 
 def limits(dtype: DType, of_float: bool = False) -> tuple[int, int]:

@@ -58,6 +58,7 @@ OWN = [
         "ones(3, 5, 2), tensor([6, 3, 2])",
     ],
     ["torch.unique(a, dim=0)", "ones(2, 2)", "ones(2, 0)"],
+    ["a.view_as(b)", "ones(2, 3), ones(3, 2)", "ones(1, 3), ones(0, 3)"],
 ]
 
 
@@ -245,6 +246,13 @@ F.hardshrink(a, -2.0)                       | tensor([-3.0, 1.0, 0.0])          
 a.std()                                     | tensor([60000.0, 60000.0, -3.0]).half()            | tensor(34656.0).half()
 a.bfloat16().sort()[1]                      | tensor([1.0, math.nan, -3.0, math.inf])            | tensor([2, 0, 3, 1])
 a.bfloat16().median(0)[1]                   | tensor([1.0, math.nan, -3.0])                      | tensor(1)
+(a.bfloat16() @ a.bfloat16()).float()       | tensor([[0.5, 3.5], [1.0, 2.0]])                   | tensor([[3.75, 8.75], [2.5, 7.5]])
+(a.bfloat16() @ b.bfloat16()).float()       | tensor([[0.5, 3.5]]), tensor([1.0, 2.0])           | tensor([7.5])
+F.conv1d(a.bfloat16(), b.bfloat16()).float() | tensor([[[0.5, 3.5]]]), tensor([[[0.5, 2.0]]])    | tensor([[[7.25]]])
+F.avg_pool1d(a.bfloat16(), 2).float()       | tensor([[[0.5, 3.5]]])                             | tensor([[[2.0]]])
+F.scaled_dot_product_attention(a.bfloat16(), a.bfloat16(), a.bfloat16()).float() | ones(1, 2, 2) | ones(1, 2, 2)
+F.smooth_l1_loss(a.bfloat16(), b.bfloat16()).float() | tensor([3.0]), tensor([1.0])             | tensor(1.5)
+torch.nan_to_num(a.bfloat16()).float()      | tensor([math.nan, -math.inf])                      | tensor([0.0, -3.3895313892515355e38])
 a.bfloat16()[b].float()                     | tensor([1.0, 2.0]), tensor([True, False])          | tensor([1.0])
 """
 TAKEN = [[cell.strip() for cell in line.split(" | ")] for line in _TAKEN.strip().splitlines()]

@@ -32,7 +32,8 @@ _OF_ANYTHING = frozenset(
 
 #: Operators that onnxruntime's CPU provider (1.32) does not run in bfloat16, and that lowerings name without asking.
 _NOT_OF_BFLOAT16 = frozenset(
-    "Abs BatchNormalization Compress Div Equal Expand IsNaN Mul Add NegativeLogLikelihoodLoss Pad ReduceSum Size Sub Where".split()
+    "Abs Add ArgMax ArgMin AveragePool BatchNormalization Compress Conv ConvTranspose Div Equal Expand IsNaN Log MaxPool Mul "
+    "NegativeLogLikelihoodLoss Pad Reciprocal ReduceMax ReduceSum Size Sqrt Sub Where".split()
 )
 
 
@@ -104,9 +105,13 @@ class OnnxEmitter:
     ) -> Any:
         """A node on bfloat16, which computes in float32."""
         inputs = [self.cast(self._input(i), FLOAT32) if _is_bfloat16(i) else i for i in inputs]
-        kept = dtype is not None and dtype is not BFLOAT16
-        made = self.op(op_type, *inputs, outputs=outputs, dtype=dtype if kept else FLOAT32, dims=dims, **attributes)
-        return made if kept else self.cast(made, BFLOAT16)
+        wanted = (
+            [BFLOAT16] * outputs if dtype is None else [dtype] * outputs if isinstance(dtype, DType) else list(dtype)
+        )
+        wide = [FLOAT32 if d is BFLOAT16 else d for d in wanted]
+        made = self.op(op_type, *inputs, outputs=outputs, dtype=wide, dims=dims, **attributes)
+        results = [self.cast(m, d) for m, d in zip(made if outputs > 1 else (made,), wanted, strict=True)]
+        return results[0] if outputs == 1 else tuple(results)
 
     def constant(self, value: Any, dtype: DType | None = None) -> Run:
         """A constant tensor; its node is made where it is used."""

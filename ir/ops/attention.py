@@ -131,7 +131,7 @@ def _lower(e: Emitter, call: LoweredCall) -> Any:
     if is_lowered(call["dropout_p"]) or call["dropout_p"]:
         e.unsupported("attention with dropout is random; call eval() before exporting")
     t = q.dtype
-    if t.name not in ("float16", "float32", "float64"):
+    if t.kind != "f":
         e.unsupported(f"onnxruntime has no softmax for {t.name}")
     if any(x.rank is None for x in (q, k, v)):
         e.unsupported("attention needs tensors whose number of dimensions is known")

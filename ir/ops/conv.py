@@ -305,7 +305,7 @@ def _lower_conv(n: int | None, transposed: bool = False) -> Any:
 
 def _conv_node(e: Emitter, call: LoweredCall, n: int, flip: bool, groups: int) -> Any:
     w, op_type = call["weight"], "ConvTranspose" if flip else "Conv"
-    if compute_dtype("Conv", w.dtype) is not w.dtype:
+    if compute_dtype("Conv", w.dtype) is None:
         e.unsupported(f"onnxruntime has no {op_type} for {w.dtype.name}")
     x, added = batched(e, call["input"], n)
     w = at_least(e, w, [1] * (n + 2))  # for a kernel of size 0 onnxruntime never ends

@@ -39,7 +39,7 @@ def mm(self: Array, mat2: Array) -> Any:
         raise BridgeError("mat2 must be a matrix")
     _fits(self, mat2)
     _same_dtype(self, mat2)
-    return np.matmul(self, mat2)
+    return np.matmul(self, mat2).astype(self.dtype, copy=False)  # of bfloat16 it is float32
 
 
 def _fits(a: Array, b: Array) -> None:
@@ -58,7 +58,7 @@ def bmm(self: Array, mat2: Array) -> Any:
             f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {k}] but got: [{mat2.shape[0]}, {mat2.shape[1]}]."
         )
     _same_dtype(self, mat2)
-    return np.matmul(self, mat2)
+    return np.matmul(self, mat2).astype(self.dtype, copy=False)  # of bfloat16 it is float32
 
 
 def mv(self: Array, vec: Array) -> Any:
@@ -68,7 +68,7 @@ def mv(self: Array, vec: Array) -> Any:
         raise BridgeError(
             f"size mismatch, got input ({self.shape[0]}), mat ({self.shape[0]}x{self.shape[1]}), vec ({vec.shape[0]})"
         )
-    return np.matmul(self, vec)
+    return np.matmul(self, vec).astype(self.dtype, copy=False)
 
 
 def dot(self: Array, tensor: Array) -> Any:
@@ -82,7 +82,7 @@ def dot(self: Array, tensor: Array) -> Any:
     if self.dtype != tensor.dtype:
         names = [_c_name(by_numpy(x.dtype)).capitalize() for x in (self, tensor)]
         raise BridgeError(f"dot : expected both vectors to have same dtype, but found {names[0]} and {names[1]}")
-    return np.dot(self, tensor)
+    return np.asarray(np.dot(self, tensor)).astype(self.dtype, copy=False)[()]
 
 
 def _scaled(product: Any, base: Array, beta: Any, alpha: Any) -> Any:

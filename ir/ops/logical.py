@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.ir.dtypes import DType, by_numpy
 from bridge.ir.errors import BridgeError
+from bridge.ir.fits import finfo
 from bridge.ir.lowering import Emitter, LoweredCall
 from bridge.ir.ops._declare import Array, declare, in_place
 from bridge.ir.ops._onnx import (
@@ -561,9 +562,10 @@ in_place(
 
 
 def _nan_to_num(x: Array, nan: Any, posinf: Any, neginf: Any) -> Any:
-    if x.dtype.kind not in "fc":
+    dtype = by_numpy(x.dtype)
+    if dtype.kind not in "fc":
         return x.copy()
-    limits = np.finfo(x.dtype)
+    limits = finfo(dtype)
     out = np.where(np.isnan(x), x.dtype.type(0 if nan is None else nan), x)
     out = np.where(out == np.inf, x.dtype.type(limits.max if posinf is None else posinf), out)
     return np.where(out == -np.inf, x.dtype.type(limits.min if neginf is None else neginf), out)
@@ -574,7 +576,7 @@ def _lower_nan_to_num(e: Emitter, call: LoweredCall) -> Any:
     dtype = x.dtype
     if dtype.kind != "f":
         return e.op("Identity", x)
-    limits = np.finfo(dtype.numpy)
+    limits = finfo(dtype)
     values = [
         call["nan"] or 0.0,
         float(limits.max) if call["posinf"] is None else call["posinf"],

@@ -84,6 +84,7 @@ def loss(
             )
         )
         made = kernel(a, b, *[given[n] for n in extra])
+        made = made.astype(a.dtype) if a.dtype.itemsize == 2 else made
         if own and made.dtype != np.asarray(x).dtype:
             _castable(by_numpy(made.dtype), by_numpy(x.dtype))
             made = made.astype(x.dtype)

@@ -29,7 +29,7 @@ _INT64 = by_name("int64")
 def _max_pool(n: int) -> Any:
     def run(x: Array, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> tuple[Array, Array]:
         w = Windows(n, x.shape, kernel, stride, padding, dilation, ceil, "max_pool3d_with_indices_out_cpu_template()")
-        least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+        least = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
         seen = w.of(x, least)
         place = np.arange(math.prod(w.size), dtype=np.int64).reshape(w.size)
         real = w.of(np.ones(w.size, np.bool_), False)
@@ -228,7 +228,7 @@ def _adaptive_types(n: int, indices: bool = False) -> Any:
 
 
 def _pool_dtype(e: Emitter, x: Any, allowed: str) -> None:
-    if x.dtype.name not in allowed.split():
+    if x.dtype.name not in (*allowed.split(), "bfloat16"):
         e.unsupported(f"onnxruntime has no pooling of this kind for {x.dtype.name}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bridge.ir.dtypes import by_name
+from bridge.ir.dtypes import by_name, by_numpy
 from bridge.ir.ops._composite import composite
 from bridge.ir.ops._declare import declare
 from bridge.ir.ops._samples import S, b1, f4, f8, i8, of, positive
@@ -184,7 +184,7 @@ def _digamma(x: Any) -> Any:
 
 
 def _as_float(f: Any) -> Any:
-    return lambda x: f(x).astype(x.dtype if x.dtype.kind == "f" else by_name("float32").numpy)
+    return lambda x: f(x).astype(x.dtype if by_numpy(x.dtype).kind == "f" else by_name("float32").numpy)
 
 
 def _erfinv(x: Any) -> Any:

@@ -183,13 +183,22 @@ declare(
     composite=True,
     samples=_RESHAPES,
 )
+
+
+def _lower_view_as(e: Emitter, call: LoweredCall) -> Any:
+    other = call["other"]
+    positive = other.dims is not None and all(isinstance(d, int) and d > 0 for d in other.dims)
+    allow = 1 if e.opset >= 14 and not positive else None
+    return e.op("Reshape", call["self"], e.shape_of(other), dims=other.dims, allowzero=allow)
+
+
 for _name in ("view_as", "reshape_as"):
     declare(
         f"aten::{_name}(Tensor(a) self, Tensor other) -> Tensor(a)",
         lambda ops, x, other, n=_name: ops(f"aten::{n[:-3]}", x, list(other.shape)),
         composite=True,
         types=lambda call: result(call.tensor("self").dtype, call.tensor("other").dims),
-        onnx=lambda e, call: lower_reshape(e, call["self"], e.shape_of(call["other"])),
+        onnx=_lower_view_as,
         samples=of((f4(2, 3), f4(3, 2)), (f4(6), f4(2, 3, 1))),
     )
 
