@@ -1,5 +1,6 @@
 """Printed ONNX models worth reading: which nodes are torch's operators, and that exporting gives the nodes again."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -345,6 +346,27 @@ def test_scopes_are_modules_and_alike_ones_share_a_class(dynamo: bool, tmp_path:
     assert printed.text.count("x @ self.weight") == 2  # layers, and the head, which gives y
     assert "self.encoder(x)" in printed.text
     assert "class Encoder(nn.Module):" in printed.text
+    run_all(printed, model)
+
+
+def renamed(nodes: list[onnx.NodeProto]) -> None:
+    nodes[2].output[0] = nodes[3].input[0] = nodes[3].input[1] = "/layers.2/kept"
+
+
+DIFFERENT: dict[str, Callable[[list[onnx.NodeProto]], Any]] = {
+    "an operator": lambda nodes: setattr(nodes[2], "op_type", "Sigmoid"),
+    "the order of inputs": lambda nodes: nodes[1].input.reverse(),
+    "a name": renamed,
+    "nothing": lambda nodes: None,
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_blocks_share_a_class_unless_they_differ(what: str, tmp_path: Path) -> None:
+    model = blocks_model([f"/layers.{i}" for i in range(5)])
+    DIFFERENT[what](list(model.graph.node[8:12]))
+    printed = same_nodes(model, tmp_path)
+    assert printed.text.count("class Layer") == (2 if what == "nothing" else 3)  # the last gives y
     run_all(printed, model)
 
 
